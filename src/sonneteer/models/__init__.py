@@ -1,0 +1,1 @@
+"""Models: open, render, compute as a forest, answer."""

@@ -1,0 +1,49 @@
+"""LoRA adapters in PEFT's format: add a new one, write it, put a trained one on, merge it in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import PreTrainedModel
+
+from sonneteer.errors import ModelError, RecipeError
+from sonneteer.recipe.sections import TrainingSettings
+
+
+def add_adapter(network: PreTrainedModel, settings: TrainingSettings, seed: int) -> PeftModel:
+    """Freeze the network and put a new LoRA adapter (arXiv 2106.09685) beside its linear layers.
+
+    Raises RecipeError where `training.target_modules` names a layer that the model does not have.
+    """
+    targets = settings.target_modules
+    config = LoraConfig(
+        r=settings.rank,
+        lora_alpha=settings.alpha,  # type: ignore[arg-type]  # PEFT computes with floats, and says int
+        lora_dropout=settings.dropout,
+        target_modules=targets if isinstance(targets, str) else list(targets),
+        task_type="CAUSAL_LM",
+    )
+    torch.manual_seed(seed)
+    try:
+        return cast(PeftModel, get_peft_model(network, config))
+    except ValueError as problem:
+        names = sorted({n.rsplit(".", 1)[-1] for n, m in network.named_modules() if isinstance(m, torch.nn.Linear)})
+        raise RecipeError(
+            f"training.target_modules: {targets!r} fits no layer of this model. Its linear layers: {', '.join(names)}."
+        ) from problem
+
+
+def put_on(network: PreTrainedModel, folder: Path) -> PeftModel:
+    """Load a trained adapter onto its base network."""
+    try:
+        return cast(PeftModel, PeftModel.from_pretrained(network, str(folder), local_files_only=True))
+    except (OSError, ValueError, RuntimeError) as problem:
+        raise ModelError(f"The adapter in {folder} does not fit the base model: {problem}") from problem
+
+
+def merged(model: PeftModel) -> PreTrainedModel:
+    """The base network with the adapter's contribution added into its weights."""
+    return cast(PreTrainedModel, model.merge_and_unload())

@@ -1,0 +1,27 @@
+"""Keep the libraries quiet: no call home, no hub, no threads that spin. Imported before any of them.
+
+Several dependencies look up names on the internet by default, and OpenMP's waiting threads starve each other
+on few cores (4 to 10 times slower serving, measured on two). All of it is decided by environment variables that
+are read once, when the library loads. A value that the user has set stays.
+"""
+
+from __future__ import annotations
+
+import os
+
+SETTINGS = {
+    "HF_HUB_OFFLINE": "1",
+    "HF_DATASETS_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1",
+    "DO_NOT_TRACK": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "TOKENIZERS_PARALLELISM": "false",
+    "OMP_WAIT_POLICY": "PASSIVE",
+    "OMP_NUM_THREADS": str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1),
+}
+
+for _name, _value in SETTINGS.items():
+    os.environ.setdefault(_name, _value)

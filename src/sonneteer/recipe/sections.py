@@ -1,0 +1,176 @@
+"""What a recipe may say: one class a section, in the order of the lifecycle, each field documented beneath it.
+
+The sentence under a field is its documentation everywhere: in `--help`, in the recipes that `sonneteer init`
+writes, and in the reference page.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Section(BaseModel):
+    """A part of a recipe: immutable, and unknown settings are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class SourceSettings(Section):
+    """One file of raw records."""
+
+    path: str
+    """File, relative to the recipe's folder: .jsonl, .json, .csv or .parquet."""
+    format: str = "auto"
+    """The rows' shape. 'auto' recognises it and says what it found."""
+    fields: dict[str, str] = Field(default_factory=dict)
+    """Fields under other names: the name that a known shape uses, and the one in the file, as in `output: reply`."""
+    tags: dict[str, str] = Field(default_factory=dict)
+    """Tags that every example of this file gets, such as `topic: billing`."""
+
+
+class DataSettings(Section):
+    """Where the examples come from and how they are prepared."""
+
+    sources: tuple[SourceSettings, ...]
+    """Files to read. A plain path, or a list of paths, will do."""
+    remove_duplicates: bool = True
+    """Keep only the first of several examples that say exactly the same."""
+    max_tokens: int = Field(1024, ge=8)
+    """Longest example in tokens, prompt and answer together. Nothing is ever cut."""
+    over_length: Literal["drop", "fail"] = "drop"
+    """What becomes of an example longer than `max_tokens`: it is dropped and listed, or the preparation fails."""
+    bad_rows_share: float = Field(0.05, ge=0, le=1)
+    """Share of unreadable rows up to which the rest goes on."""
+    keep_together: tuple[str, ...] = ("person", "conversation", "document")
+    """Tags whose equal values never lie on two sides of the split."""
+    validation_share: float = Field(0.1, ge=0, lt=1)
+    """Share of the examples that watch the training and are not learned."""
+    test_share: float = Field(0.15, ge=0, lt=1)
+    """Share of the examples that are sealed until the verdict."""
+
+
+class Architecture(Section):
+    """A new model from scratch, instead of a pre-trained one."""
+
+    vocabulary_size: int = Field(8192, ge=300)
+    """Tokens of the byte-level BPE tokenizer that is trained on the training split."""
+    hidden_size: int = Field(256, ge=16)
+    """Width of the residual stream."""
+    layers: int = Field(6, ge=1)
+    """Number of transformer blocks."""
+    heads: int = Field(4, ge=1)
+    """Query heads of each block."""
+    key_value_heads: int = Field(2, ge=1)
+    """Key and value heads, shared by groups of query heads."""
+    feed_forward_size: int = Field(704, ge=16)
+    """Width of the gated feed-forward layer."""
+    context: int = Field(1024, ge=64)
+    """Longest sequence in tokens."""
+
+
+class BaseSettings(Section):
+    """The model to start from."""
+
+    model: str = "couplet"
+    """'couplet' (bundled), a local folder, or a hub id such as Qwen/Qwen3-0.6B (then, and only then, the hub is asked)."""
+    from_scratch: Architecture | None = None
+    """Make a new model of this architecture and use `model` only as its name."""
+
+
+class TrainingSettings(Section):
+    """How the model learns."""
+
+    method: Literal["lora", "full"] = "lora"
+    """'lora' trains a small adapter beside the frozen weights, 'full' trains all weights."""
+    learn_prompts: bool = False
+    """Learn the questions too, and not only the answers."""
+    learning_rate: float = Field(2e-4, gt=0)
+    """Peak step size. Too high forgets what the base model knew; too low learns nothing."""
+    epochs: float = Field(3.0, gt=0)
+    """How often every training example is seen."""
+    max_steps: int | None = Field(None, ge=1)
+    """Stop after this many steps, whatever `epochs` says."""
+    batch_size: int = Field(16, ge=1)
+    """Examples in one step."""
+    micro_batch_tokens: int = Field(4096, ge=16)
+    """Unique tokens computed at once. Less needs less memory; the result stays the same."""
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    """How the step size falls after the warm-up."""
+    warmup_share: float = Field(0.05, ge=0, lt=1)
+    """Share of the steps in which the step size rises."""
+    final_share: float = Field(0.1, ge=0, le=1)
+    """Share of the peak step size that is left at the end."""
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    """'muon' orthogonalises the steps of weight matrices: better from scratch."""
+    weight_decay: float = Field(0.01, ge=0)
+    """Pull of the trained weights towards zero, against overfitting."""
+    max_gradient_norm: float = Field(1.0, gt=0)
+    """Longer gradients are shortened to this length."""
+    rank: int = Field(16, ge=1)
+    """LoRA rank: the adapter's width."""
+    alpha: float = Field(32.0, gt=0)
+    """LoRA scale: the adapter's contribution is multiplied by alpha / rank."""
+    dropout: float = Field(0.0, ge=0, lt=1)
+    """Share of the adapter's inputs that is dropped, against overfitting."""
+    target_modules: tuple[str, ...] | Literal["all-linear"] = "all-linear"
+    """Names of the layers that get an adapter."""
+    validate_every: int | None = Field(None, ge=1)
+    """Steps between two validations. Without it the run is validated eight times."""
+    patience: int | None = Field(3, ge=1)
+    """Validations without improvement before the training stops early. `null` never stops early."""
+    checkpoint_seconds: float = Field(60.0, ge=0)
+    """Least time between two resumable checkpoints besides those at validations."""
+
+
+class EvaluationSettings(Section):
+    """How base and tuned model are compared on the sealed test split."""
+
+    max_examples: int | None = Field(None, ge=1)
+    """Use at most this many test examples, chosen by fingerprint."""
+    max_answer_tokens: int = Field(128, ge=1)
+    """Longest answer that a model may write."""
+    batch_size: int = Field(32, ge=1)
+    """Answers written at the same time."""
+    confidence: float = Field(0.95, gt=0.5, lt=1)
+    """Confidence of every interval."""
+    resamples: int = Field(2000, ge=200)
+    """Bootstrap resamples behind every interval."""
+
+
+class PromotionSettings(Section):
+    """When the tuned model counts as better."""
+
+    better_on: tuple[str, ...] = ("perplexity",)
+    """Metrics whose gain must be above zero with confidence, all of them."""
+    not_worse_on: dict[str, float] = Field(default_factory=dict)
+    """Metrics that may lose at most this much, with confidence."""
+
+
+class ServingSettings(Section):
+    """How a model is put behind an API."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on. Anything but this machine needs API keys."""
+    port: int = Field(8080, ge=0, le=65535)
+    """Port to listen on; 0 takes a free one."""
+    max_queue: int = Field(64, ge=1)
+    """Requests that may wait; one more is told to come back later."""
+    max_answer_tokens: int = Field(1024, ge=1)
+    """Longest answer, whatever a request asks for."""
+
+
+class Recipe(Section):
+    """One file that says what to build."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")
+    """Name of the data set, the runs and the model, in lower case."""
+    seed: int = 0
+    """Everything left to chance follows from it."""
+    data: DataSettings
+    base: BaseSettings = BaseSettings()
+    training: TrainingSettings = TrainingSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+    promotion: PromotionSettings = PromotionSettings()
+    serving: ServingSettings = ServingSettings()

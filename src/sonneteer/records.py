@@ -1,0 +1,294 @@
+"""The nouns: the papers that travel between the workshops. Frozen, and unknown fields are refused."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import datetime
+from functools import cached_property
+from typing import Any, Literal, NamedTuple, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Role = Literal["system", "user", "assistant", "tool"]
+SplitName = Literal["train", "validation", "test"]
+
+
+class Record(BaseModel):
+    """One kind of paper: immutable, strict about its fields, comparable by value."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def content_fingerprint(self) -> str:
+        """Sixteen hexadecimal digits that name this content, whatever process computes them."""
+        return fingerprint_of(self.model_dump(mode="json"))
+
+
+def fingerprint_of(value: Any) -> str:
+    """SHA-256 of the value's canonical JSON, cut to sixteen hexadecimal digits (64 bits)."""
+    canonical = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+# What people said: one unit of data everywhere ------------------------------------------------
+
+
+class ToolCall(Record):
+    """The assistant asks for a tool to be run."""
+
+    id: str
+    name: str
+    arguments: dict[str, Any] = Field(default_factory=dict)
+
+
+class Message(Record):
+    """One turn of a conversation."""
+
+    role: Role
+    text: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+    """For a tool's turn: which call this is the result of."""
+    is_learned: bool = True
+    """False keeps an assistant's turn as context that training does not imitate."""
+
+
+class Prompt(Record):
+    """What a model is asked: the conversation so far, and the tools it may call (JSON schemas)."""
+
+    messages: tuple[Message, ...]
+    tools: tuple[dict[str, Any], ...] = ()
+
+
+class Example(Record):
+    """A conversation that ends in the answer. Training learns `answer`; evaluation sends `prompt`."""
+
+    messages: tuple[Message, ...]
+    rejected: Message | None = None
+    """A worse answer to the same prompt (preference data)."""
+    label: bool | None = None
+    """Whether people liked the answer (unpaired feedback)."""
+    tools: tuple[dict[str, Any], ...] = ()
+    reference: dict[str, Any] = Field(default_factory=dict)
+    """Fields that a scorer or a reward may compare the answer with."""
+    tags: dict[str, str] = Field(default_factory=dict)
+    """What is counted and kept together: source, topic, group, person, conversation, document, time."""
+    is_text: bool = False
+    """Plain text without roles: one message, rendered as it stands and learned whole."""
+
+    @model_validator(mode="after")
+    def _ends_in_an_answer(self) -> Example:
+        if not self.messages or self.messages[-1].role != "assistant":
+            raise ValueError("the last message must be the assistant's answer")
+        return self
+
+    @property
+    def prompt(self) -> Prompt:
+        """The conversation before the answer."""
+        return Prompt(messages=self.messages[:-1], tools=self.tools)
+
+    @property
+    def answer(self) -> Message:
+        """The last message: what a good model says here."""
+        return self.messages[-1]
+
+    @cached_property
+    def id(self) -> str:
+        """Fingerprint of what the example says. Tags do not count: the same words twice are a duplicate."""
+        return fingerprint_of(self.model_dump(mode="json", exclude={"tags", "reference"}))
+
+
+class Rendered(NamedTuple):
+    """An example as a model reads it: `weights[i]` is the loss weight of predicting `ids[i]` (0: not learned)."""
+
+    ids: list[int]
+    weights: list[float]
+
+
+class Renderer(Protocol):
+    """Turns examples into token ids with one model's own template."""
+
+    def render(self, example: Example) -> list[Rendered]:
+        """Token ids and loss weights: usually one sequence, several where one cannot hold all that is learned."""
+        ...
+
+
+# What became of the data -----------------------------------------------------------------------
+
+Fate = Literal["train", "validation", "test", "broken", "duplicate", "too_long", "nothing_to_learn", "disliked"]
+KEPT: tuple[SplitName, ...] = ("train", "validation", "test")
+
+
+class LedgerEntry(Record):
+    """What became of one source row, and why."""
+
+    source: str
+    row: int
+    """Line number in a text file, row number (from 1) elsewhere."""
+    fate: Fate
+    reason: str = ""
+    example_id: str | None = None
+
+
+class Source(Record):
+    """One file that rows were read from, as it was at that moment."""
+
+    path: str
+    sha256: str
+    format: str
+    rows: int
+
+
+class Split(Record):
+    """One side of the split: a Parquet file in the store, named by its content."""
+
+    file: str
+    examples: int
+    fingerprint: str
+
+
+class DatasetVersion(Record):
+    """Frozen splits, named by the fingerprint of their content, with the ledger of every source row."""
+
+    id: str
+    name: str
+    created_at: datetime
+    splits: dict[SplitName, Split]
+    sources: tuple[Source, ...]
+    totals: dict[Fate, int]
+    """Rows by fate. Their sum is the number of rows that the sources hold."""
+    ledger_file: str
+    tag_counts: dict[str, dict[str, int]] = Field(default_factory=dict)
+    """Kept examples by tag and value, of the tags with at most fifty values."""
+    token_counts: dict[SplitName, int] = Field(default_factory=dict)
+    learned_token_counts: dict[SplitName, int] = Field(default_factory=dict)
+    test_openings: int = 0
+    """How often the sealed test split was opened for an evaluation."""
+
+    @property
+    def rows(self) -> int:
+        """Rows in all sources."""
+        return sum(self.totals.values())
+
+
+# What was done with it -------------------------------------------------------------------------
+
+
+class Machine(Record):
+    """Where something ran."""
+
+    processor: str
+    cores: int
+    memory_gb: float
+    device: str = "cpu"
+    software: dict[str, str] = Field(default_factory=dict)
+
+
+RunStatus = Literal["running", "interrupted", "failed", "done"]
+
+
+class Run(Record):
+    """One training attempt."""
+
+    id: str
+    name: str
+    status: RunStatus
+    recipe: dict[str, Any]
+    """The settings that decide the result, defaults filled in."""
+    dataset_id: str
+    base: str
+    base_fingerprint: str
+    machine: Machine
+    started_at: datetime
+    ended_at: datetime | None = None
+    seconds: float = 0.0
+    """Time spent training, over all attempts."""
+    steps: int = 0
+    best_step: int | None = None
+    best_validation_loss: float | None = None
+    first_validation_loss: float | None = None
+    """Before the first step: what the base model loses on the validation split, in nats per learned token."""
+    tokens: int = 0
+    """Tokens of all steps as a plain padded trainer would have computed them, padding aside."""
+    unique_tokens: int = 0
+    """Tokens really computed: each shared prefix of a batch counts once."""
+    learned_tokens: int = 0
+    peak_memory_gb: float = 0.0
+    parameters: int = 0
+    trained_parameters: int = 0
+    problem: str = ""
+
+
+class Interval(Record):
+    """An estimate and the interval that covers the truth at the stated confidence."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Comparison(Record):
+    """One metric on the same examples, base against tuned."""
+
+    metric: str
+    higher_is_better: bool
+    base: Interval
+    tuned: Interval
+    gain: Interval
+    """Tuned minus base, turned so that more is better."""
+    examples: int
+
+
+Verdict = Literal["better", "not better", "cannot tell"]
+
+
+class SideBySide(Record):
+    """One test example and what base and tuned model said."""
+
+    example_id: str
+    prompt: tuple[Message, ...]
+    reference: str
+    base: str
+    tuned: str
+    score_gain: float
+
+
+class Report(Record):
+    """Figures with confidence, the verdict and its reasons."""
+
+    id: str
+    run_id: str
+    dataset_id: str
+    created_at: datetime
+    confidence: float
+    comparisons: tuple[Comparison, ...]
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    side_by_side: tuple[SideBySide, ...]
+    unavailable: dict[str, str] = Field(default_factory=dict)
+    """Metrics that could not be had, and why."""
+    answers_file: str
+    """Every raw answer of both models, in the store."""
+    seconds: float
+    test_openings: int
+
+
+Stage = Literal["candidate", "champion", "retired"]
+
+
+class ModelVersion(Record):
+    """A trained model with its lineage."""
+
+    id: str
+    name: str
+    number: int
+    base: str
+    base_fingerprint: str
+    folder: str
+    """Where the adapter or the weights lie, below the workspace."""
+    is_adapter: bool
+    run_id: str
+    dataset_id: str
+    report_id: str | None = None
+    stage: Stage = "candidate"
+    created_at: datetime

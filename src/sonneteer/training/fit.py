@@ -1,0 +1,95 @@
+"""Fit a model to a data set: render, check, train, and leave the best weights in the network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from transformers import PreTrainedModel
+
+from sonneteer.errors import DataError, ModelError
+from sonneteer.models.adapters import add_adapter
+from sonneteer.models.load import LanguageModel, save_model
+from sonneteer.models.logprobs import loss_sum
+from sonneteer.models.forest import plant
+from sonneteer.progress import Progress
+from sonneteer.recipe.sections import Recipe, TrainingSettings
+from sonneteer.records import Example, Rendered, Renderer
+from sonneteer.training.checkpoint import Counters
+from sonneteer.training.loop import Learner, Material, Training
+from sonneteer.training.objectives import Imitation
+from sonneteer.training.sampler import Sampler
+from sonneteer.training.watch import interruptible
+
+TOLERANCE = 1e-3  # relative, float32 sums in another order; a wrong mask is off by far more
+
+
+class Fitted(NamedTuple):
+    """What came out of a training."""
+
+    counters: Counters
+    parameters: int
+    trained_parameters: int
+
+
+def material_of(renderer: Renderer, train: Sequence[Example], validation: Sequence[Example]) -> Material:
+    """Render the examples. Raises DataError where nothing at all would be learned."""
+    material = Material(
+        train=[renderer.render(example) for example in train],
+        validation=[renderer.render(example) for example in validation],
+        names=[f"{example.tags.get('source', 'example')} ({example.id})" for example in train],
+    )
+    if not any(any(sequence.weights[1:]) for sequences in material.train for sequence in sequences):
+        raise DataError(f"Nothing would be learned: none of the {len(train)} training examples has a learned token.")
+    return material
+
+
+def fit(model: LanguageModel, recipe: Recipe, material: Material, folder: Path, progress: Progress) -> Fitted:
+    """Train and write the result to `folder / 'result'`: a PEFT adapter, or a whole transformers model.
+
+    Goes on from the newest checkpoint in `folder`. Raises KeyboardInterrupt, everything saved, on Ctrl-C.
+    """
+    settings = recipe.training
+    network: torch.nn.Module
+    if settings.method == "lora":
+        network = add_adapter(model.network, settings, recipe.seed)
+    else:
+        network = model.network.requires_grad_(True)
+    torch.manual_seed(recipe.seed)
+    check_exactness(model.network, settings, material)
+    learner = Learner(model.network, Imitation(), settings)
+    sampler = Sampler(len(material.train), settings.batch_size, settings.epochs, recipe.seed)
+    with interruptible() as interrupt:
+        counters = Training(learner, material, sampler, folder, progress).go(interrupt)
+    if settings.method == "lora":
+        network.save_pretrained(folder / "result")  # type: ignore[operator]
+        model.tokenizer.save_pretrained(folder / "result")
+    else:
+        save_model(model, folder / "result")
+    trained = sum(parameter.numel() for _, parameter in learner.trained)
+    return Fitted(counters, sum(p.numel() for p in model.network.parameters()), trained)
+
+
+def check_exactness(network: PreTrainedModel, settings: TrainingSettings, material: Material) -> None:
+    """Prove on a few examples that the forest's loss is the plain one. Raises ModelError where it is not."""
+    sequences = [sequence for example in material.train[:8] for sequence in example]
+    sequences = sorted(sequences, key=lambda sequence: len(sequence.ids))[:4]
+    network.eval()
+    with torch.no_grad():
+        shared = float(loss_sum(network, plant(sequences).to(network.device)))
+        plain = sum(plain_loss(network, sequence) for sequence in sequences)
+    if abs(shared - plain) > TOLERANCE * max(1.0, abs(plain)):
+        raise ModelError(
+            f"This model's loss is {plain:.4f}, but computed with shared prefixes {shared:.4f}: its layers do something "
+            "that prefix sharing cannot reproduce. Choose a Llama-, Qwen-, Mistral-, Gemma- or SmolLM-like base model."
+        )
+
+
+def plain_loss(network: PreTrainedModel, sequence: Rendered) -> float:
+    """Weighted -log p of one sequence through the unmodified transformers forward."""
+    ids = torch.tensor([sequence.ids], device=network.device)
+    log_probs = network(input_ids=ids, use_cache=False).logits[0, :-1].float().log_softmax(-1)
+    weights = torch.tensor(sequence.weights[1:], device=network.device)
+    return float(-(log_probs.gather(1, ids[0, 1:, None])[:, 0] * weights).sum())

@@ -1,0 +1,235 @@
+"""The training loop: one for every objective and method. What differs is an argument."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch.optim import Optimizer
+from transformers import PreTrainedModel
+
+from sonneteer.errors import RecipeError
+from sonneteer.models.logprobs import forests
+from sonneteer.profile import peak_memory_gb
+from sonneteer.progress import Progress
+from sonneteer.records import Rendered
+from sonneteer.recipe.sections import TrainingSettings
+from sonneteer.training import checkpoint as saved
+from sonneteer.training.checkpoint import Checkpoint, Counters
+from sonneteer.training.objectives import Objective
+from sonneteer.training.optimizer import optimizers, schedule, set_learning_rate
+from sonneteer.training.sampler import Sampler
+from sonneteer.training.watch import Interrupt, MetricsFile, Stopwatch
+
+Sequences = list[Rendered]
+
+
+class Material(NamedTuple):
+    """What is learned and what is watched: the sequences of each example."""
+
+    train: list[Sequences]
+    validation: list[Sequences]
+    names: list[str]
+    """What to call each training example when something goes wrong with it."""
+
+
+class StepFigures(NamedTuple):
+    """What one step did."""
+
+    loss: float
+    gradient_norm: float
+    tokens: int
+    unique_tokens: int
+    learned_tokens: int
+
+
+@dataclass
+class Learner:
+    """A network, what of it is trained, and how."""
+
+    network: PreTrainedModel
+    objective: Objective
+    settings: TrainingSettings
+
+    def __post_init__(self) -> None:
+        self.trained = [(name, p) for name, p in self.network.named_parameters() if p.requires_grad]
+        self.optimizers: list[Optimizer] = optimizers(self.trained, self.settings)
+
+    def step(self, sequences: Sequences, rate: float) -> StepFigures:
+        """Learn from one batch, cut into micro-batches of at most `micro_batch_tokens` unique tokens."""
+        self.network.train()
+        total = self.objective.total(sequences)
+        loss, naive, unique = 0.0, 0, 0
+        for _, forest in forests(sequences, self.settings.micro_batch_tokens, self.network.device):
+            part = self.objective.loss(self.network, forest) / max(total, 1.0)
+            part.backward()  # type: ignore[no-untyped-call]
+            loss += float(part)
+            naive, unique = naive + forest.naive_tokens, unique + forest.unique_tokens
+        parameters = [parameter for _, parameter in self.trained]
+        norm = float(torch.nn.utils.clip_grad_norm_(parameters, self.settings.max_gradient_norm))
+        if math.isfinite(loss) and math.isfinite(norm):
+            set_learning_rate(self.optimizers, rate)
+            for optimizer in self.optimizers:
+                optimizer.step()
+        for optimizer in self.optimizers:
+            optimizer.zero_grad(set_to_none=True)
+        return StepFigures(loss, norm, naive, unique, round(total))
+
+    @torch.no_grad()
+    def validation_loss(self, examples: Sequence[Sequences]) -> float:
+        """The objective's own loss on other examples."""
+        self.network.eval()
+        sequences = [sequence for example in examples for sequence in example]
+        parts = forests(sequences, self.settings.micro_batch_tokens, self.network.device)
+        loss = sum(float(self.objective.loss(self.network, forest)) for _, forest in parts)
+        return loss / max(self.objective.total(sequences), 1.0)
+
+    def weights(self) -> saved.Tensors:
+        """The trained parameters by name."""
+        return {name: parameter.data for name, parameter in self.trained}
+
+    @torch.no_grad()
+    def put_weights(self, tensors: saved.Tensors) -> None:
+        """Set the trained parameters."""
+        for name, parameter in self.trained:
+            parameter.copy_(tensors[name])
+
+
+@dataclass
+class Training:
+    """A run in progress: the learner, its material, and where its files are."""
+
+    learner: Learner
+    material: Material
+    sampler: Sampler
+    folder: Path
+    progress: Progress
+
+    def __post_init__(self) -> None:
+        self.settings = self.learner.settings
+        self.steps = min(self.sampler.steps, self.settings.max_steps or self.sampler.steps)
+        self.validate_every = self.settings.validate_every or max(1, self.steps // 8)
+        self.share = schedule(self.settings, self.steps)
+        self.counters = Counters()
+        self._saved_at = 0.0
+
+    def go(self, interrupt: Interrupt) -> Counters:
+        """Train to the end, to early stopping, or until interrupted (then KeyboardInterrupt, everything saved)."""
+        self._resume(saved.read_checkpoint(self.folder / "checkpoints"))
+        self.metrics = MetricsFile(self.folder / "metrics.jsonl", self.counters.step)
+        self.watch = Stopwatch(self.counters.seconds)
+        if self.counters.step == 0:
+            self._validate()  # before the first step: a lack of memory or disk shows now
+        while self.counters.step < self.steps and not self._is_stale:
+            self._step()
+            if interrupt.is_wanted:
+                self._save()
+                raise KeyboardInterrupt
+        self._use_best()
+        return self.counters
+
+    @property
+    def _is_stale(self) -> bool:
+        patience = self.settings.patience
+        return patience is not None and self.counters.stale_validations >= patience
+
+    def _step(self) -> None:
+        step = self.counters.step + 1
+        batch = self.sampler.batch(step)
+        sequences = [sequence for i in batch for sequence in self.material.train[i]]
+        rate = self.settings.learning_rate * self.share(step)
+        before = self.watch.seconds
+        done = self.learner.step(sequences, rate)
+        if not math.isfinite(done.loss) or not math.isfinite(done.gradient_norm):
+            self._explain_explosion(step, batch, done)
+        self._count(step, done)
+        self._tell(step, done, rate, self.watch.seconds - before)
+        if step % self.validate_every == 0 or step == self.steps:
+            self._validate()
+        elif self.watch.seconds - self._saved_at >= self.settings.checkpoint_seconds:
+            self._save()
+
+    def _count(self, step: int, done: StepFigures) -> None:
+        so_far = self.counters
+        self.counters = so_far.model_copy(
+            update={
+                "step": step,
+                "tokens": so_far.tokens + done.tokens,
+                "unique_tokens": so_far.unique_tokens + done.unique_tokens,
+                "learned_tokens": so_far.learned_tokens + done.learned_tokens,
+                "seconds": self.watch.seconds,
+            }
+        )
+
+    def _tell(self, step: int, done: StepFigures, rate: float, seconds: float) -> None:
+        figures = {
+            "loss": done.loss,
+            "learning_rate": rate,
+            "gradient_norm": done.gradient_norm,
+            "tokens_per_second": done.tokens / max(seconds, 1e-9),
+            "unique_tokens_per_second": done.unique_tokens / max(seconds, 1e-9),
+            "learned_tokens": float(self.counters.learned_tokens),
+            "memory_gb": peak_memory_gb(),
+            "seconds": self.watch.seconds,
+        }
+        self.metrics.write(step, **figures)
+        if self.counters.best_loss is not None:
+            figures["validation_loss"] = self.counters.best_loss
+        self.progress.update(step, self.steps, figures)
+
+    def _validate(self) -> None:
+        """Measure the validation loss, keep the weights if they are the best so far, and save a checkpoint."""
+        counters = self.counters
+        if self.material.validation:
+            loss = self.learner.validation_loss(self.material.validation)
+            self.metrics.write(counters.step, validation_loss=loss)
+            is_best = counters.best_loss is None or loss < counters.best_loss
+            changes: dict[str, float | int | None] = {"stale_validations": counters.stale_validations + 1}
+            if is_best:
+                changes = {"stale_validations": 0, "best_loss": loss, "best_step": counters.step}
+            if counters.first_loss is None:
+                changes["first_loss"] = loss
+            self.counters = counters.model_copy(update=changes)
+            if is_best:
+                saved.save_tensors(self._best_file, self.learner.weights())
+        self._save()
+
+    @property
+    def _best_file(self) -> Path:
+        return self.folder / f"best-{self.counters.best_step or 0:08d}.safetensors"
+
+    def _save(self) -> None:
+        self.counters = self.counters.model_copy(update={"seconds": self.watch.seconds})
+        tensors = self.learner.weights() | saved.optimizer_tensors(self.learner.optimizers) | saved.random_tensors()
+        saved.write_checkpoint(self.folder / "checkpoints", self.counters, tensors)
+        self._saved_at = self.watch.seconds
+        for older in self.folder.glob("best-*.safetensors"):
+            if older != self._best_file:
+                older.unlink()
+
+    def _resume(self, found: Checkpoint | None) -> None:
+        if found is None:
+            return
+        self.learner.put_weights(found.tensors)
+        saved.restore_optimizers(self.learner.optimizers, found.tensors)
+        saved.restore_random(found.tensors)
+        self.counters = found.counters
+        self._saved_at = found.counters.seconds
+        self.progress.note(f"Going on from step {found.counters.step} of {self.steps}.")
+
+    def _use_best(self) -> None:
+        """Without validation examples there is no best: the last weights stay."""
+        if self.counters.best_step is not None:
+            self.learner.put_weights(saved.load_file(self._best_file))
+
+    def _explain_explosion(self, step: int, batch: list[int], done: StepFigures) -> None:
+        names = ", ".join(self.material.names[i] for i in batch[:5])
+        raise RecipeError(
+            f"training.learning_rate: at step {step} the loss became {done.loss} and the gradient {done.gradient_norm}. "
+            f"Try {self.settings.learning_rate / 3:.1e}. The step's first examples: {names}. "
+            f"The last good state is that of the checkpoint in {self.folder / 'checkpoints'}."
+        )
