@@ -27,6 +27,10 @@ class MissingError(SonneteerError, LookupError):
     """Name something that exists: there is no data set, run, report or model of this name."""
 
 
+class TakenError(SonneteerError, FileExistsError):
+    """Choose another place: something of the user's stands here, and is never overwritten."""
+
+
 class BusyError(SonneteerError, RuntimeError):
     """Wait, or stop the other process: somebody else is writing here."""
 

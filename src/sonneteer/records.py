@@ -153,6 +153,8 @@ class DatasetVersion(Record):
     id: str
     name: str
     created_at: datetime
+    prepared_from: str
+    """Fingerprint of the sources' contents and of the settings: the same again need not be prepared again."""
     splits: dict[SplitName, Split]
     sources: tuple[Source, ...]
     totals: dict[Fate, int]
@@ -162,8 +164,6 @@ class DatasetVersion(Record):
     """Kept examples by tag and value, of the tags with at most fifty values."""
     token_counts: dict[SplitName, int] = Field(default_factory=dict)
     learned_token_counts: dict[SplitName, int] = Field(default_factory=dict)
-    test_openings: int = 0
-    """How often the sealed test split was opened for an evaluation."""
 
     @property
     def rows(self) -> int:
@@ -247,6 +247,7 @@ class SideBySide(Record):
 
     example_id: str
     prompt: tuple[Message, ...]
+    tags: dict[str, str] = Field(default_factory=dict)
     reference: str
     base: str
     tuned: str
@@ -262,6 +263,8 @@ class Report(Record):
     created_at: datetime
     confidence: float
     comparisons: tuple[Comparison, ...]
+    slices: dict[str, Comparison] = Field(default_factory=dict)
+    """The first promotion metric on parts of the test split, named as in `topic: refunds`."""
     verdict: Verdict
     reasons: tuple[str, ...]
     side_by_side: tuple[SideBySide, ...]
@@ -271,6 +274,7 @@ class Report(Record):
     """Every raw answer of both models, in the store."""
     seconds: float
     test_openings: int
+    """How often the sealed test split had been opened, this time included."""
 
 
 Stage = Literal["candidate", "champion", "retired"]

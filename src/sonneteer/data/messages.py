@@ -1,173 +1,223 @@
-"""Messages in the notations of others: OpenAI's, Anthropic's content blocks, Bedrock's, ShareGPT's."""
+"""Messages in the notations of others: OpenAI's, Anthropic's content blocks, Bedrock's, ShareGPT's.
+
+Reasons for refusing one name fields, kinds and positions, and never what stands in them: the ledger and the terminal
+are read by people who may not read the data.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NoReturn
 
+from sonneteer.data.values import Fields, as_fields, as_json, as_list, as_name, is_given, kind_of
 from sonneteer.errors import DataError
 from sonneteer.records import Message, Role, ToolCall
-
-Row = Mapping[str, Any]
 
 ROLES: dict[str, Role] = {
     "system": "system",
     "developer": "system",
     "user": "user",
     "human": "user",
+    "prompter": "user",
+    "customer": "user",
     "assistant": "assistant",
     "gpt": "assistant",
     "chatgpt": "assistant",
     "bing": "assistant",
     "bard": "assistant",
     "model": "assistant",
+    "ai": "assistant",
+    "bot": "assistant",
+    "agent": "assistant",
     "function_call": "assistant",
     "tool": "tool",
     "observation": "tool",
     "function": "tool",
+    "function_response": "tool",
+    "tool_response": "tool",
 }
 IMAGES = {"image", "image_url", "input_image"}
+IMAGE_REFUSAL = "images need a vision model, which this version cannot train"
 
 
-def role_of(name: Any) -> Role:
-    """The role that a name stands for. Raises DataError for an unknown one."""
-    role = ROLES.get(str(name))
-    if role is None:
-        raise DataError(f"unknown role {str(name)[:30]!r}; known are {', '.join(ROLES)}")
-    return role
-
-
-def openai_message(raw: Any) -> Message:
-    """OpenAI's and Hugging Face's message: content as text or parts, tool calls, the older function call, weight."""
-    raw = as_mapping(raw, "a message")
-    role = role_of(raw.get("role"))
-    calls = [_openai_call(call) for call in raw.get("tool_calls") or ()]
-    if raw.get("function_call"):
-        calls.append(_openai_call({"id": "call_0", "function": raw["function_call"]}))
-    weight = raw.get("weight", 1 if raw.get("train", True) else 0)
-    if weight not in (0, 1):
-        raise DataError(f"weight is {weight}, but must be 0 or 1")
-    return Message(
-        role=role,
-        text=text_of(raw.get("content")),
-        tool_calls=tuple(calls),
-        tool_call_id=raw.get("tool_call_id"),
-        is_learned=bool(weight),
-    )
-
-
-def _openai_call(raw: Any) -> ToolCall:
-    function = as_mapping(as_mapping(raw, "a tool call").get("function"), "a tool call's function")
-    arguments = function.get("arguments") or {}
-    if isinstance(arguments, str):
+def conversation(raw: Any, what: str, read: Callable[[Any], list[Message]]) -> list[Message]:
+    """All messages of a list. Raises DataError, which says which message it is about."""
+    messages: list[Message] = []
+    for number, one in enumerate(as_list(raw, what), 1):
         try:
-            arguments = json.loads(arguments)
-        except ValueError as problem:
-            raise DataError(f"the arguments of a tool call are no JSON: {problem}") from problem
-    return ToolCall(id=str(raw.get("id", "")), name=str(function.get("name", "")), arguments=arguments)
+            messages += read(one)
+        except DataError as problem:
+            raise DataError(f"message {number}: {problem}") from problem
+    return messages
 
 
-def anthropic_messages(raw: Any) -> list[Message]:
-    """Anthropic's message, one or several of ours: tool results come before the user's own words."""
-    raw = as_mapping(raw, "a message")
-    role, content = role_of(raw.get("role")), raw.get("content")
-    if isinstance(content, str):
-        return [Message(role=role, text=content)]
+def openai_message(raw: Any) -> list[Message]:
+    """OpenAI's and Hugging Face's: content as text or parts, tool calls, the older function call, weight 0 or 1."""
+    fields = as_fields(raw, "it")
+    calls = [_openai_call(call) for call in as_list(fields.get("tool_calls"), "'tool_calls'", may_lack=True)]
+    if is_given(fields.get("function_call")):
+        calls.append(_openai_call({"function": fields["function_call"]}))
+    message = Message(
+        role=role_of(fields.get("role")),
+        text=text_of(fields.get("content")),
+        tool_calls=tuple(calls),
+        tool_call_id=as_name(fields.get("tool_call_id")),
+        is_learned=_is_learned(fields),
+    )
+    return [message]
+
+
+def anthropic_message(raw: Any) -> list[Message]:
+    """Anthropic's, which may become several: results of tools stand before the user's own words."""
+    fields = as_fields(raw, "it")
     texts, calls, results = [], [], []
-    for block in as_list(content, "content"):
-        block = as_mapping(block, "a content block")
+    for block in _blocks(fields.get("content")):
         match block.get("type"):
             case "text":
-                texts.append(str(block.get("text", "")))
+                texts.append(text_of([block]))
             case "tool_use":
-                calls.append(ToolCall(id=str(block["id"]), name=str(block["name"]), arguments=block.get("input") or {}))
+                calls.append(_call(block.get("id"), block.get("name"), block.get("input")))
             case "tool_result":
-                result = text_of(block.get("content"))
-                results.append(Message(role="tool", text=result, tool_call_id=str(block["tool_use_id"])))
+                results.append(_result(block.get("tool_use_id"), text_of(block.get("content"))))
             case "thinking" | "redacted_thinking":
                 continue
             case kind:
-                _refuse_part(kind)
-    if texts or calls or not results:
-        results.append(Message(role=role, text="\n".join(texts), tool_calls=tuple(calls)))
-    return results
+                refuse_part(kind)
+    return results + _said(role_of(fields.get("role")), texts, calls, results)
 
 
-def bedrock_messages(raw: Any) -> list[Message]:
-    """A message of Bedrock's conversation schema, whose blocks are named by their key."""
-    raw = as_mapping(raw, "a message")
+def bedrock_message(raw: Any) -> list[Message]:
+    """One of Bedrock's conversation schema, whose blocks are named by their key."""
+    fields = as_fields(raw, "it")
     texts, calls, results = [], [], []
-    for block in as_list(raw.get("content"), "content"):
-        block = as_mapping(block, "a content block")
+    for block in _blocks(fields.get("content")):
         if "text" in block:
-            texts.append(str(block["text"]))
+            texts.append(text_of([block]))
         elif "toolUse" in block:
-            use = block["toolUse"]
-            calls.append(ToolCall(id=str(use["toolUseId"]), name=str(use["name"]), arguments=use.get("input") or {}))
+            use = as_fields(block["toolUse"], "'toolUse'")
+            calls.append(_call(use.get("toolUseId"), use.get("name"), use.get("input")))
         elif "toolResult" in block:
-            result = block["toolResult"]
-            text = "\n".join(str(p.get("text", json.dumps(p.get("json")))) for p in result.get("content", ()))
-            results.append(Message(role="tool", text=text, tool_call_id=str(result["toolUseId"])))
-        else:
-            _refuse_part(next(iter(block), None))
-    if texts or calls or not results:
-        results.append(Message(role=role_of(raw.get("role")), text="\n".join(texts), tool_calls=tuple(calls)))
-    return results
+            result = as_fields(block["toolResult"], "'toolResult'")
+            parts = [_bedrock_part(part) for part in as_list(result.get("content"), "'content'")]
+            results.append(_result(result.get("toolUseId"), "\n".join(parts)))
+        elif "reasoningContent" not in block:
+            refuse_part(next(iter(block), None))
+    return results + _said(role_of(fields.get("role")), texts, calls, results)
 
 
-def sharegpt_message(raw: Any) -> Message:
-    """ShareGPT's turn: `from` and `value`; a function call is JSON in the value."""
-    raw = as_mapping(raw, "a turn")
-    name, value = raw.get("from", raw.get("role")), text_of(raw.get("value", raw.get("content")))
-    if name != "function_call":
-        return Message(role=role_of(name), text=value)
-    call = as_mapping(json.loads(value), "a function call")
-    return Message(
-        role="assistant", tool_calls=(ToolCall(id="call_0", name=str(call["name"]), arguments=call.get("arguments") or {}),)
-    )
+def sharegpt_message(raw: Any) -> list[Message]:
+    """ShareGPT's turn: `from` and `value`. A function call is JSON in the value."""
+    fields = as_fields(raw, "it")
+    if "from" not in fields:
+        return openai_message(fields)
+    text = text_of(fields.get("value"))
+    if fields["from"] != "function_call":
+        return [Message(role=role_of(fields["from"]), text=text, is_learned=_is_learned(fields))]
+    called = as_json(text, "the function call")
+    calls = [_openai_call(call) for call in (called if isinstance(called, list) else [called])]
+    return [Message(role="assistant", tool_calls=tuple(calls), is_learned=_is_learned(fields))]
+
+
+def role_of(name: Any) -> Role:
+    """The role that a name stands for."""
+    role = ROLES.get(name.strip().lower()) if isinstance(name, str) else None
+    if role is None:
+        raise DataError(f"its role is none of {', '.join(ROLES)}")
+    return role
 
 
 def text_of(content: Any) -> str:
-    """Text as it stands, or the text parts of a list. Raises DataError for images and other parts."""
-    if content is None:
-        return ""
-    if isinstance(content, str):
-        return content
+    """Text as it stands, or the text parts of a list, one below the other."""
+    if content is None or isinstance(content, str):
+        return content or ""
+    if not isinstance(content, list | tuple):
+        raise DataError(f"its content must be text or a list of parts, not {kind_of(content)}")
     texts = []
-    for part in as_list(content, "content"):
-        if isinstance(part, str):
-            texts.append(part)
-        elif isinstance(part, Mapping) and isinstance(part.get("text"), str):
+    for part in content:
+        if isinstance(part, Mapping) and isinstance(part.get("text"), str):
             texts.append(part["text"])
+        elif isinstance(part, str):
+            texts.append(part)
         else:
-            _refuse_part(part.get("type") if isinstance(part, Mapping) else type(part).__name__)
+            refuse_part(part.get("type") if isinstance(part, Mapping) else kind_of(part))
     return "\n".join(texts)
 
 
-def _refuse_part(kind: Any) -> None:
+def refuse_part(kind: Any) -> NoReturn:
+    """Say of a part of a message why it cannot be learned."""
     if kind in IMAGES:
-        raise DataError("images need a vision model, which this version cannot train")
-    raise DataError(f"content of the kind {str(kind)[:30]!r} cannot be learned; use text")
+        raise DataError(IMAGE_REFUSAL)
+    named = f" of the kind '{kind}'" if isinstance(kind, str) and kind.isidentifier() and len(kind) < 30 else ""
+    raise DataError(f"a part{named} cannot be learned, only text")
 
 
-def as_mapping(value: Any, what: str) -> Row:
-    """The value, if it has named fields."""
-    if not isinstance(value, Mapping):
-        raise DataError(f"{what} must be an object with named fields, not {type(value).__name__}")
-    return value
+def linked(messages: Sequence[Message]) -> list[Message]:
+    """Every tool call has an id, and every result belongs to a call. Older notations leave the ids out."""
+    waiting: list[str] = []
+    done: list[Message] = []
+    for message in messages:
+        if message.tool_calls:
+            calls = tuple(_named(call, f"call_{len(done)}_{i}") for i, call in enumerate(message.tool_calls))
+            waiting += [call.id for call in calls]
+            message = message.model_copy(update={"tool_calls": calls})
+        elif message.role == "tool":
+            id = message.tool_call_id or next(iter(waiting), None)
+            if id not in waiting:
+                raise DataError("a tool's result belongs to no call before it")
+            waiting.remove(id)
+            message = message.model_copy(update={"tool_call_id": id})
+        done.append(message)
+    return done
 
 
-def as_list(value: Any, what: str) -> list[Any]:
-    """The value, if it is a list."""
-    if not isinstance(value, list | tuple):
-        raise DataError(f"{what} must be a list, not {type(value).__name__}")
-    return list(value)
+def _named(call: ToolCall, id: str) -> ToolCall:
+    return call if call.id else call.model_copy(update={"id": id})
 
 
-def as_text(row: Row, key: str) -> str:
-    """A field that must be text and say something."""
-    value = row.get(key)
-    if not isinstance(value, str) or not value.strip():
-        raise DataError(f"'{key}' must be a text that says something, not {type(value).__name__ if value else 'empty'}")
-    return value
+def _is_learned(fields: Fields) -> bool:
+    weight = fields.get("weight")
+    if weight not in (None, 0, 1):
+        raise DataError("'weight' must be 0 or 1")
+    return weight != 0
+
+
+def _openai_call(raw: Any) -> ToolCall:
+    call = as_fields(raw, "a tool call")
+    function = as_fields(call.get("function", call), "a tool call's function")
+    return _call(call.get("id"), function.get("name"), function.get("arguments"))
+
+
+def _call(id: Any, name: Any, arguments: Any) -> ToolCall:
+    if isinstance(arguments, str):
+        arguments = as_json(arguments or "{}", "the arguments of a tool call")
+    if not isinstance(name, str) or not name:
+        raise DataError("a tool call lacks the tool's name")
+    fields = as_fields(arguments or {}, "the arguments of a tool call")
+    return ToolCall(id=as_name(id) or "", name=name, arguments=dict(fields))
+
+
+def _result(id: Any, text: str) -> Message:
+    return Message(role="tool", text=text, tool_call_id=as_name(id))
+
+
+def _said(role: Role, texts: list[str], calls: list[ToolCall], results: list[Message]) -> list[Message]:
+    """What the speaker says besides passing on results: nothing, perhaps, where there are results."""
+    if not texts and not calls and results:
+        return []
+    return [Message(role=role, text="\n".join(texts), tool_calls=tuple(calls))]
+
+
+def _blocks(content: Any) -> list[Fields]:
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}]
+    return [as_fields(block, "a part of its content") for block in as_list(content, "its content")]
+
+
+def _bedrock_part(raw: Any) -> str:
+    part = as_fields(raw, "a part of a tool's result")
+    if "text" in part:
+        return text_of([part])
+    if "json" in part:
+        return json.dumps(part["json"], ensure_ascii=False)
+    refuse_part(next(iter(part), None))

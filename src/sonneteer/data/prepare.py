@@ -5,11 +5,11 @@ from __future__ import annotations
 import io
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import pyarrow as arrow
 import pyarrow.parquet as parquet
@@ -53,23 +53,46 @@ class Candidate(NamedTuple):
         return LedgerEntry(source=self.source, row=self.row, fate=fate, reason=reason, example_id=self.example.id)
 
 
-def prepare(recipe: Recipe, folder: Path, store: Store, renderer: Renderer, note: Note) -> DatasetVersion:
-    """Read, clean, split and freeze. The same sources and settings give the same version.
+class Reader(Protocol):
+    """The model that will learn from the data: its template and tokenizer decide what is too long."""
+
+    fingerprint: str
+    """Of what decides how it renders."""
+
+    def renderer(self, examples: Sequence[Example]) -> Renderer:
+        """How it reads. A model from scratch makes its tokenizer from the examples."""
+        ...
+
+
+def prepare(recipe: Recipe, folder: Path, store: Store, reader: Reader, note: Note) -> DatasetVersion:
+    """Read, clean, split and freeze. The same sources and settings give the same version, found at once.
 
     Raises DataError where sources cannot be read, too many rows are broken, or nothing is left to learn.
     """
+    files = [read_file(folder / source.path) for source in recipe.data.sources]
+    origin = _origin(recipe, files, reader)
+    if known := store.find(DatasetVersion, prepared_from=origin):
+        note(f"Data set {known[0].id} holds exactly this already.")
+        return known[0]
     ledger = Ledger()
-    sources, candidates = _read(recipe.data, folder, ledger, note)
+    sources, candidates = _read(recipe.data, folder, files, ledger, note)
     if recipe.data.remove_duplicates:
         candidates = _without_duplicates(candidates, ledger)
     candidates = _without_disliked(candidates, ledger)
+    renderer = reader.renderer([candidate.example for candidate in candidates])
     candidates, counts = _learnable(candidates, recipe.data, renderer, ledger)
     sides = split([candidate.example for candidate in candidates], recipe.data, recipe.seed)
     for candidate, side in zip(candidates, sides, strict=True):
         ledger.enter(candidate.entry(side))
-    dataset = _freeze(recipe.name, sources, candidates, sides, ledger.close(), store, counts)
+    dataset = _freeze(_Frozen(recipe.name, origin, sources, ledger.close(), counts), candidates, sides, store)
     store.save(dataset)
     return dataset
+
+
+def _origin(recipe: Recipe, files: list[RawFile], reader: Reader) -> str:
+    """Fingerprint of everything that the result depends on. The number counts changes of this preparation itself."""
+    settings = recipe.data.model_dump(mode="json")
+    return fingerprint_of([1, recipe.name, recipe.seed, settings, [file.sha256 for file in files], reader.fingerprint])
 
 
 def read_split(store: Store, dataset: DatasetVersion, side: SplitName) -> list[Example]:
@@ -86,10 +109,13 @@ def read_ledger(store: Store, dataset: DatasetVersion) -> list[LedgerEntry]:
 # Reading ---------------------------------------------------------------------------------------
 
 
-def _read(data: DataSettings, folder: Path, ledger: Ledger, note: Note) -> tuple[list[Source], list[Candidate]]:
+def _read(
+    data: DataSettings, folder: Path, files: list[RawFile], ledger: Ledger, note: Note
+) -> tuple[list[Source], list[Candidate]]:
     sources, candidates = [], []
-    for settings in data.sources:
-        source, found = _read_source(settings, folder, ledger, note)
+    for settings, raw in zip(data.sources, files, strict=True):
+        file = _renamed(raw, settings, folder / settings.path)
+        source, found = _read_source(settings, file, folder / settings.path, ledger, note)
         sources.append(source)
         candidates += found
     rows, broken = sum(source.rows for source in sources), ledger.of_fate("broken")
@@ -104,10 +130,8 @@ def _read(data: DataSettings, folder: Path, ledger: Ledger, note: Note) -> tuple
 
 
 def _read_source(
-    settings: SourceSettings, folder: Path, ledger: Ledger, note: Note
+    settings: SourceSettings, file: RawFile, path: Path, ledger: Ledger, note: Note
 ) -> tuple[Source, list[Candidate]]:
-    path = folder / settings.path
-    file = _renamed(read_file(path), settings, path)
     name = settings.path
     shape = _shape(settings, path, file.rows)
     ledger.open(name, len(file.rows))
@@ -255,31 +279,40 @@ def _verdict(example: Example, sequences: list[Rendered], data: DataSettings) ->
 # Freezing --------------------------------------------------------------------------------------
 
 
+class _Frozen(NamedTuple):
+    """What a version holds besides its examples."""
+
+    name: str
+    origin: str
+    sources: list[Source]
+    entries: list[LedgerEntry]
+    counts: Tokens
+
+
 def _freeze(
-    name: str,
-    sources: list[Source],
-    candidates: list[Candidate],
-    sides: list[SplitName],
-    entries: list[LedgerEntry],
-    store: Store,
-    counts: Tokens,
+    frozen: _Frozen, candidates: list[Candidate], sides: list[SplitName], store: Store
 ) -> DatasetVersion:
     by_side: dict[SplitName, list[Example]] = {side: [] for side in KEPT}
     for candidate, side in zip(candidates, sides, strict=True):
         by_side[side].append(candidate.example)
     splits = {side: _store_split(store, examples) for side, examples in by_side.items()}
-    ledger_file = store.put(book.to_bytes(entries), "jsonl")
+    ledger_file = store.put(book.to_bytes(frozen.entries), "jsonl")
+    tokens = {
+        side: [sum(counts) for counts in zip((0, 0), *(frozen.counts[example.id] for example in examples), strict=True)]
+        for side, examples in by_side.items()
+    }
     return DatasetVersion(
-        id=fingerprint_of([name, {side: part.fingerprint for side, part in splits.items()}, ledger_file]),
-        name=name,
+        id=fingerprint_of([frozen.name, {side: part.fingerprint for side, part in splits.items()}, ledger_file]),
+        name=frozen.name,
         created_at=datetime.now(UTC),
+        prepared_from=frozen.origin,
         splits=splits,
-        sources=tuple(sources),
-        totals=book.totals(entries),
+        sources=tuple(frozen.sources),
+        totals=book.totals(frozen.entries),
         ledger_file=ledger_file,
         tag_counts=_tag_counts(candidate.example for candidate in candidates),
-        token_counts={side: sum(counts[e.id][0] for e in examples) for side, examples in by_side.items()},
-        learned_token_counts={side: sum(counts[e.id][1] for e in examples) for side, examples in by_side.items()},
+        token_counts={side: counts[0] for side, counts in tokens.items()},
+        learned_token_counts={side: counts[1] for side, counts in tokens.items()},
     )
 
 

@@ -55,16 +55,20 @@ def device() -> torch.device:
 
 
 def open_model(name: str, folder: Path) -> LanguageModel:
-    """Open the base model that a recipe names. Folders are relative to the recipe's `folder`.
+    """Open the base model that a recipe names. Relative folders start from `folder`, the recipe's own.
 
     Raises ModelError where there is no such model, or where its files are no causal language model.
     """
-    path = locate(name, folder)
+    return open_folder(name, locate(name, folder))
+
+
+def open_folder(name: str, path: Path) -> LanguageModel:
+    """Open a folder of transformers files."""
     try:
         tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
         network = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, local_files_only=True)
     except (OSError, ValueError, KeyError, RuntimeError) as problem:
-        raise ModelError(f"base.model: {name} in {path} cannot be opened as a language model: {problem}") from problem
+        raise ModelError(f"base.model: '{name}' in {path} cannot be opened as a language model: {problem}") from problem
     return LanguageModel(name, network.to(device()), tokenizer, fingerprint_of_folder(path))
 
 

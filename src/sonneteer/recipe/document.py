@@ -14,6 +14,8 @@ from ruamel.yaml.reader import ReaderError
 
 from sonneteer.errors import RecipeError
 
+LONGEST_SHOWN = 60  # characters of a text in a sentence
+
 Key = str | int
 Scalar = str | int | float | bool | None
 
@@ -60,6 +62,7 @@ HINTS = {
     "its neighbours, or does a text that holds ': ' lack quotes?",
     "could not find expected ':'": "A ':' is missing after the setting's name.",
     "found character '\\t'": "There is a tab. Indent with spaces.",
+    "cannot start any token": "A text that begins with @, % or a backquote needs quotes.",
     "expected <block end>": "The indentation does not fit the lines above.",
     "did not find expected ',' or ']'": "A list in brackets is not closed with ']'.",
     "expected ',' or ']'": "A list in brackets is not closed with ']'.",
@@ -78,7 +81,9 @@ def parse(text: str, file: str, has_lines: bool = True) -> Node:
         raise RecipeError(_in_words(problem, file, has_lines)) from problem
     except ReaderError as problem:
         line = text.count("\n", 0, problem.position) + 1
-        raise RecipeError(f"{file}, line {line}: holds a character that no text file should have. Remove it.") from problem
+        raise RecipeError(
+            f"{file}, line {line}: holds a character that no text file should have. Remove it."
+        ) from problem
     reader = _Reader(file, has_lines)
     node = reader.read(root) if root is not None else Node(None, Place(file))
     if reader.problems:
@@ -134,6 +139,17 @@ class _Reader:
 
     def _place(self, node: Any) -> Place:
         return Place(self._file, node.start_mark.line + 1 if self._has_lines else None)
+
+
+def shown(value: Any) -> str:
+    """A value in a sentence."""
+    if value is None or isinstance(value, bool):
+        return {None: "empty", True: "true", False: "false"}[value]
+    if isinstance(value, str):
+        return f"the text '{value if len(value) <= LONGEST_SHOWN else value[: LONGEST_SHOWN - 3] + '...'}'"
+    if isinstance(value, list):
+        return "a list"
+    return "a group of settings" if isinstance(value, dict) else str(value)
 
 
 def _scalar(node: ScalarNode) -> Scalar:

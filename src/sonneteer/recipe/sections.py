@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Section(BaseModel):
     """A part of a recipe: immutable, and unknown settings are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
 
 class SourceSettings(Section):
@@ -50,6 +50,16 @@ class DataSettings(Section):
     test_share: float = Field(0.15, ge=0, lt=1)
     """Share of the examples that are sealed until the verdict."""
 
+    @model_validator(mode="after")
+    def _leaves_something_to_learn(self) -> DataSettings:
+        together = self.validation_share + self.test_share
+        if together >= 1:
+            raise ValueError(
+                f"data.validation_share and data.test_share are {together:g} together: nothing is left to learn from. "
+                "Make them less than 1."
+            )
+        return self
+
 
 class Architecture(Section):
     """A new model from scratch, instead of a pre-trained one."""
@@ -69,12 +79,22 @@ class Architecture(Section):
     context: int = Field(1024, ge=64)
     """Longest sequence in tokens."""
 
+    @model_validator(mode="after")
+    def _heads_divide(self) -> Architecture:
+        for larger, smaller in (("hidden_size", "heads"), ("heads", "key_value_heads")):
+            if getattr(self, larger) % getattr(self, smaller):
+                raise ValueError(
+                    f"base.from_scratch.{larger} is {getattr(self, larger)}, but must be a multiple of {smaller}, "
+                    f"which is {getattr(self, smaller)}."
+                )
+        return self
+
 
 class BaseSettings(Section):
     """The model to start from."""
 
     model: str = "couplet"
-    """'couplet' (bundled), a local folder, or a hub id such as Qwen/Qwen3-0.6B (then, and only then, the hub is asked)."""
+    """'couplet' (bundled), a local folder, or a hub id such as Qwen/Qwen3-0.6B (only then is the hub asked)."""
     from_scratch: Architecture | None = None
     """Make a new model of this architecture and use `model` only as its name."""
 
@@ -158,7 +178,11 @@ class ServingSettings(Section):
     max_queue: int = Field(64, ge=1)
     """Requests that may wait; one more is told to come back later."""
     max_answer_tokens: int = Field(1024, ge=1)
-    """Longest answer, whatever a request asks for."""
+    """Longest answer, whatever a request asks for. An answer that is cut here says so in its stop reason."""
+    temperature: float = Field(0.0, ge=0, le=2)
+    """How freely answers are drawn when a request does not say. 0 is what the evaluation measured."""
+    stand_in_for: tuple[str, ...] = ("claude-", "gpt-")
+    """Requests for other models whose names begin so are answered too, by the first model served. `[]` refuses them."""
 
 
 class Recipe(Section):

@@ -7,10 +7,10 @@ revision = "0001"
 down_revision = None
 
 TABLES = {
-    "datasets": ("name",),
-    "runs": ("name", "status", "dataset_id"),
+    "datasets": ("prepared_from",),
+    "runs": ("status", "dataset_id"),
     "reports": ("run_id", "dataset_id", "verdict"),
-    "models": ("name", "number", "run_id", "stage"),
+    "models": ("number", "run_id", "dataset_id", "stage"),
 }
 
 
@@ -19,10 +19,11 @@ def upgrade() -> None:
     for table, searched in TABLES.items():
         op.create_table(
             table,
-            sql.Column("id", sql.String(64), primary_key=True),
+            sql.Column("id", sql.String(128), primary_key=True),
+            sql.Column("name", sql.String(64), nullable=False, index=True),
             sql.Column("created_at", sql.String(40), nullable=False, index=True),
             *(
-                sql.Column(name, sql.Integer if name == "number" else sql.String(64), nullable=False, index=True)
+                sql.Column(name, sql.Integer if name == "number" else sql.String(128), nullable=False, index=True)
                 for name in searched
             ),
             sql.Column("body", sql.Text, nullable=False),
@@ -30,7 +31,7 @@ def upgrade() -> None:
     op.create_table(
         "test_openings",
         sql.Column("id", sql.Integer, primary_key=True, autoincrement=True),
-        sql.Column("dataset_id", sql.String(64), nullable=False, index=True),
+        sql.Column("dataset_id", sql.String(128), nullable=False, index=True),
         sql.Column("opened_at", sql.String(40), nullable=False),
     )
 

@@ -1,0 +1,142 @@
+"""Set up and run the project with nothing but Python: `python dev.py demo|test|slow|check|bench|serve`.
+
+Makes a virtual environment in .venv, installs the package with the tested versions of constraints.txt, and remembers
+that it did, so that the second call starts at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+VENV = ROOT / ".venv"
+BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
+PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
+OLDER_CLIENTS = VENV / "older-clients"
+OLDER = ["anthropic==1.17.0", "openai==2.54.0"]
+DEMO = ROOT / "demo"
+
+
+def main() -> int:
+    """Run the task that the command line names."""
+    tasks = {"demo": demo, "test": test, "slow": slow, "check": check, "bench": bench, "serve": serve, "setup": set_up_all}
+    if len(sys.argv) != 2 or sys.argv[1] not in tasks:
+        print(f"usage: python dev.py {'|'.join(tasks)}")
+        return 3
+    if sys.version_info < (3, 11):
+        print(f"Sonneteer needs Python 3.11 or newer; this is {sys.version.split()[0]}. Try: make PYTHON=python3.11 demo")
+        return 3
+    try:
+        return tasks[sys.argv[1]]()
+    except KeyboardInterrupt:
+        return 130
+
+
+def demo() -> int:
+    """The bundled example from raw rows to a verdict."""
+    set_up("")
+    if not (DEMO / "recipe.yaml").exists():
+        sonneteer("init", "support", str(DEMO))
+    return sonneteer("run", "recipe.yaml", folder=DEMO)
+
+
+def serve() -> int:
+    """The demo's model behind an API; trained first if it is not there."""
+    if not (DEMO / "workspace" / "support-dossier.html").exists():
+        code = demo()
+        if code:
+            return code
+    set_up("")
+    return sonneteer("serve", "recipe.yaml", folder=DEMO)
+
+
+def test() -> int:
+    """The tests, without the slow ones."""
+    return run_tests("not slow")
+
+
+def slow() -> int:
+    """The slow tests."""
+    return run_tests("slow")
+
+
+def check() -> int:
+    """Style, types and formatting."""
+    set_up("dev")
+    commands = (["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"])
+    return max(run([str(PYTHON), "-m", *command]) for command in commands)
+
+
+def bench() -> int:
+    """The benchmarks, one after the other."""
+    set_up("dev")
+    return max((run([str(PYTHON), str(path)]) for path in sorted((ROOT / "benchmarks").glob("*.py"))), default=0)
+
+
+def set_up_all() -> int:
+    """Everything that the other tasks need."""
+    set_up("dev")
+    set_up_older_clients()
+    return 0
+
+
+def run_tests(marker: str) -> int:
+    """pytest on two processes, one thread each."""
+    set_up("dev")
+    set_up_older_clients()
+    settings = {"SONNETEER_OLD_CLIENTS": str(OLDER_CLIENTS), "OMP_NUM_THREADS": "1"}
+    return run([str(PYTHON), "-m", "pytest", "-n", "2", "-m", marker], **settings)
+
+
+def set_up(extra: str) -> None:
+    """Install the package into .venv, unless exactly this was done before."""
+    wanted = hashlib.sha256(b"".join((ROOT / name).read_bytes() for name in ("pyproject.toml", "constraints.txt")))
+    stamp = VENV / f"installed-{extra or 'package'}"
+    if stamp.exists() and stamp.read_text() == wanted.hexdigest() and PYTHON.exists():
+        return
+    print("Setting up (once; a few minutes, mostly PyTorch) ...", flush=True)
+    if not PYTHON.exists():
+        venv.create(VENV, with_pip=True)
+    what = f".[{extra}]" if extra else "."
+    pip("install", "--editable", what, "--constraint", "constraints.txt")
+    stamp.write_text(wanted.hexdigest())
+
+
+def set_up_older_clients() -> None:
+    """The API clients of one major version before, in a folder of their own."""
+    stamp = VENV / "installed-older-clients"
+    if not stamp.exists() or stamp.read_text() != " ".join(OLDER):
+        pip("install", "--target", str(OLDER_CLIENTS), "--upgrade", *OLDER)
+        stamp.write_text(" ".join(OLDER))
+
+
+def pip(*arguments: str) -> None:
+    """Run pip in .venv; its words are shown only if it fails."""
+    command = [str(PYTHON), "-m", "pip", *arguments, "--quiet", "--disable-pip-version-check"]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode:
+        sys.exit(f"{' '.join(command)} failed:\n{done.stdout}")
+
+
+def sonneteer(*arguments: str, folder: Path = ROOT) -> int:
+    """The installed command."""
+    return run([str(PYTHON), "-m", "sonneteer", *arguments], folder=folder)
+
+
+def run(command: list[str], folder: Path = ROOT, **settings: str) -> int:
+    """Run a command, its output shown; Ctrl-C reaches it, too."""
+    process = subprocess.Popen(command, cwd=folder, env={**os.environ, **settings})
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            continue  # the command got it as well, and saves its work
+
+
+if __name__ == "__main__":
+    sys.exit(main())

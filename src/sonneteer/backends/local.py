@@ -1,0 +1,121 @@
+"""The backend on this machine: PyTorch, transformers and PEFT."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+
+from sonneteer.chat import Chat
+from sonneteer.data import read_split
+from sonneteer.models.adapters import merged, put_on
+from sonneteer.models.generate import LocalChat
+from sonneteer.models.load import LanguageModel, fingerprint_of_folder, locate, open_folder, open_model, save_model
+from sonneteer.models.render import TemplateRenderer
+from sonneteer.models.scratch import new_model, new_tokenizer
+from sonneteer.profile import peak_memory_gb
+from sonneteer.progress import Progress
+from sonneteer.recipe.sections import Architecture, Recipe
+from sonneteer.records import DatasetVersion, Example, ModelVersion, Renderer, Run, fingerprint_of
+from sonneteer.store import Store
+from sonneteer.training.fit import fit, material_of
+
+
+class LocalBackend:
+    """Trains and opens the models of one recipe. `folder` is the recipe's, for relative paths."""
+
+    def __init__(self, recipe: Recipe, folder: Path, store: Store) -> None:
+        self._recipe = recipe
+        self._folder = folder
+        self._store = store
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of the base model's files, or of the plan for a new one; and of what else decides how it reads."""
+        architecture = self._recipe.base.from_scratch
+        if architecture is not None:
+            base = fingerprint_of(architecture.model_dump(mode="json"))
+        else:
+            base = fingerprint_of_folder(locate(self._recipe.base.model, self._folder))
+        return fingerprint_of([base, self._recipe.training.learn_prompts])
+
+    def renderer(self, examples: Sequence[Example]) -> Renderer:
+        """The base model's own template, as training uses it."""
+        architecture = self._recipe.base.from_scratch
+        if architecture is None:
+            return self._training_renderer(self._base)
+        tokenizer = new_tokenizer(_texts(examples), architecture.vocabulary_size)
+        return TemplateRenderer(tokenizer, self._window(architecture.context), self._recipe.training.learn_prompts)
+
+    def fit(self, dataset: DatasetVersion, run: Run, progress: Progress) -> Run:
+        """Train, and leave the result in the run's folder."""
+        train = read_split(self._store, dataset, "train")
+        validation = read_split(self._store, dataset, "validation")
+        model = self._starting_model(train, self._store.folder(run.id))
+        progress.note(f"Rendering {len(train) + len(validation)} examples.")
+        material = material_of(self._training_renderer(model), train, validation)
+        fitted = fit(model, self._recipe, material, self._store.folder(run.id), progress)
+        counters = fitted.counters
+        return run.model_copy(
+            update={
+                "status": "done",
+                "ended_at": datetime.now(UTC),
+                "seconds": counters.seconds,
+                "steps": counters.step,
+                "best_step": counters.best_step,
+                "best_validation_loss": counters.best_loss,
+                "first_validation_loss": counters.first_loss,
+                "tokens": counters.tokens,
+                "unique_tokens": counters.unique_tokens,
+                "learned_tokens": counters.learned_tokens,
+                "peak_memory_gb": peak_memory_gb(),
+                "parameters": fitted.parameters,
+                "trained_parameters": fitted.trained_parameters,
+            }
+        )
+
+    def open(self, model: ModelVersion) -> Chat:
+        """The trained model; an adapter is merged into its base first, which answers faster."""
+        result = self._store.root / model.folder
+        if not model.is_adapter:
+            return self._chat(open_folder(model.name, result))
+        base = open_model(model.base, self._folder)
+        network = merged(put_on(base.network, result))
+        return self._chat(LanguageModel(model.name, network, base.tokenizer, base.fingerprint))
+
+    def open_base(self, run: Run | None) -> Chat:
+        """The base model. One from scratch lies with the run that began it."""
+        if self._recipe.base.from_scratch is None:
+            return self._chat(self._base)
+        assert run is not None, "a model from scratch begins with a run"
+        return self._chat(open_folder(self._recipe.base.model, self._store.folder(run.id) / "initial"))
+
+    @property
+    def _base(self) -> LanguageModel:
+        return open_model(self._recipe.base.model, self._folder)
+
+    def _chat(self, model: LanguageModel) -> LocalChat:
+        return LocalChat(model, self._recipe.evaluation.batch_size)
+
+    def _starting_model(self, train: list[Example], folder: Path) -> LanguageModel:
+        architecture = self._recipe.base.from_scratch
+        if architecture is None:
+            return self._base
+        if not (folder / "initial" / "config.json").exists():
+            model = self._new_model(architecture, train)
+            save_model(model, folder / "initial")
+        return open_folder(self._recipe.base.model, folder / "initial")
+
+    def _new_model(self, architecture: Architecture, train: list[Example]) -> LanguageModel:
+        return new_model(self._recipe.base.model, architecture, _texts(train), self._recipe.seed)
+
+    def _training_renderer(self, model: LanguageModel) -> TemplateRenderer:
+        return TemplateRenderer(model.tokenizer, self._window(model.context), self._recipe.training.learn_prompts)
+
+    def _window(self, context: int) -> int:
+        return min(context, self._recipe.data.max_tokens)
+
+
+def _texts(examples: Sequence[Example]) -> list[str]:
+    return [message.text for example in examples for message in example.messages]

@@ -1,0 +1,240 @@
+"""The commands and what they say of themselves."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from rich.text import Text
+
+from sonneteer import __version__
+from sonneteer.cli import pages
+from sonneteer.cli.session import ExitCode, Outcome, Session, Work, as_json
+
+if TYPE_CHECKING:
+    from sonneteer.records import Report
+
+ENDING = """
+Begin with: [cyan]sonneteer init support example[/cyan], and then [cyan]sonneteer run example[/cyan]
+
+Exit codes: 0 done, 2 not better (do not ship), 3 you have to change something, 4 cannot tell with so few examples,
+130 interrupted (the same command goes on), 1 a mistake of ours.
+"""
+
+app = typer.Typer(
+    name="sonneteer",
+    help="Turn your records into a language model that is proven better than its base, and put it behind an API.",
+    epilog=ENDING,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+FOLLOWS_A_RECIPE: Any = {  # settings of the recipe look like options that no command knows
+    "context_settings": {"ignore_unknown_options": True},
+    "epilog": "RECIPE is the recipe's file, or its folder: ./recipe.yaml if you name none. Any setting can be laid over it: "
+    "[cyan]--training.epochs 2[/cyan]",
+}
+
+Words = Annotated[list[str] | None, typer.Argument(metavar="RECIPE [--SETTING VALUE]", hidden=True)]
+Workspace = Annotated[
+    Path,
+    typer.Option(
+        "--workspace",
+        metavar="FOLDER",
+        envvar="SONNETEER_WORKSPACE",
+        help="Where data sets, models and reports are kept.",
+    ),
+]
+Json = Annotated[
+    bool, typer.Option("--json", metavar="", help="Print one JSON document for machines instead of words.")
+]
+Context = typer.Context
+WORKSPACE = Path("workspace")
+
+
+def _say_version(is_wanted: bool) -> None:
+    if is_wanted:
+        print(f"sonneteer {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def sonneteer(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, metavar="", help="Print the version.")
+    ] = False,
+) -> None:
+    """What stands before the command."""
+
+
+@app.command(rich_help_panel="Begin")
+def init(
+    context: Context,
+    kind: Annotated[str, typer.Argument(help="support, legal, medical or content", metavar="KIND", show_default=False)],
+    folder: Annotated[Path, typer.Argument(help="Where to write. Made if it is not there.", metavar="FOLDER")] = Path(),
+    json: Json = False,
+) -> Outcome:
+    """Write a recipe with every setting explained, and examples that it learns from.
+
+    Nothing that stands in the folder is ever overwritten.
+    """
+    from sonneteer.cli.start import write_start
+
+    _session(context, WORKSPACE, json)
+    written = write_start(kind, folder)
+    steps: dict[str, str | Path] = {"the recipe:": written[0], "its examples:": written[1]}
+    steps["build and prove it:"] = _command("run", [str(written[0])])
+    return Outcome({"written": [str(path) for path in written]}, [pages.next_steps(steps)])
+
+
+@app.command(**FOLLOWS_A_RECIPE, rich_help_panel="Step by step")
+def prepare(
+    context: Context,
+    words: Words = None,
+    show: Annotated[
+        int | None,
+        typer.Option("--show", min=1, metavar="[N]", help="Also show N examples (3) with the learned tokens coloured."),
+    ] = None,
+    workspace: Workspace = WORKSPACE,
+    json: Json = False,
+) -> Outcome:
+    """Read and check the data, split it, and say what became of every row."""
+    session = _session(context, workspace, json)
+    work = session.open(words or [])
+    from sonneteer import lifecycle
+
+    dataset = lifecycle.prepare(*work)
+    document = {"dataset": as_json(dataset)}
+    page = [pages.ledger_page(dataset)]
+    if show:
+        examples = lifecycle.show(work.loaded, work.store, show, work.progress)
+        document["examples"] = [[{"token": token, "is_learned": learned} for token, learned in one] for one in examples]
+        page += pages.token_page(examples)
+    return Outcome(document, page)
+
+
+@app.command(**FOLLOWS_A_RECIPE, rich_help_panel="Step by step")
+def train(context: Context, words: Words = None, workspace: Workspace = WORKSPACE, json: Json = False) -> Outcome:
+    """Train the model; prepares the data first. After an interruption the same command goes on."""
+    session = _session(context, workspace, json)
+    work = session.open(words or [])
+    from sonneteer import lifecycle
+
+    model = lifecycle.train(*work)
+    steps = {"trained:": f"{model.id}", "is it better?": _command("evaluate", words, workspace)}
+    return Outcome({"model": as_json(model)}, [pages.next_steps(steps)])
+
+
+@app.command(**FOLLOWS_A_RECIPE, rich_help_panel="Step by step")
+def evaluate(context: Context, words: Words = None, workspace: Workspace = WORKSPACE, json: Json = False) -> Outcome:
+    """Compare base and tuned model on the sealed test examples, and give the verdict. Trains first if needed."""
+    session = _session(context, workspace, json)
+    work = session.open(words or [])
+    from sonneteer import lifecycle
+
+    report = lifecycle.evaluate(*work)
+    return _judged(work, report, words, workspace)
+
+
+@app.command(**FOLLOWS_A_RECIPE, rich_help_panel="Begin")
+def run(context: Context, words: Words = None, workspace: Workspace = WORKSPACE, json: Json = False) -> Outcome:
+    """Do the whole recipe: prepare, train, evaluate, and write the dossier for whoever decides."""
+    session = _session(context, workspace, json)
+    work = session.open(words or [])
+    from sonneteer import lifecycle
+
+    session.show(pages.ledger_page(lifecycle.prepare(*work)))
+    report = lifecycle.run(*work)
+    return _judged(work, report, words, workspace)
+
+
+@app.command(**FOLLOWS_A_RECIPE, rich_help_panel="Use")
+def chat(
+    context: Context,
+    words: Words = None,
+    model: Annotated[Literal["tuned", "base"], typer.Option("--model", help="Whom to talk to.")] = "tuned",
+    ask: Annotated[
+        str | None, typer.Option("--ask", metavar="TEXT", help="Ask this, print the answer, and stop.")
+    ] = None,
+    system: Annotated[
+        str | None,
+        typer.Option(
+            "--system", metavar="TEXT", help="Instructions to the model. Without it: those of the training data."
+        ),
+    ] = None,
+    temperature: Annotated[
+        float, typer.Option("--temperature", min=0, metavar="NUMBER", help="0 always says the likeliest; 1 varies.")
+    ] = 0.0,
+    workspace: Workspace = WORKSPACE,
+    json: Json = False,
+) -> Outcome:
+    """Talk with the tuned model, or with its base to feel the difference."""
+    session = _session(context, workspace, json)
+    if json and ask is None:
+        raise typer.BadParameter("--json prints one answer: say what to ask with --ask.")
+    work = session.open(words or [])
+    from sonneteer import lifecycle
+    from sonneteer.chat import Options
+    from sonneteer.cli.conversation import Conversation, talk, usual_system_text
+
+    opened = lifecycle.open_chat(work.loaded, work.store, model)
+    limit = work.loaded.recipe.serving.max_answer_tokens
+    options = Options(max_tokens=min(limit, Options().max_tokens), temperature=temperature)
+    conversation = Conversation(opened, options, usual_system_text(work) if system is None else system)
+    if ask is None:
+        talk(conversation, session.out)
+        return Outcome({})
+    text = "".join(conversation.say(ask))
+    return Outcome({"answer": as_json(conversation.last) if conversation.last else None}, [Text(text)])
+
+
+@app.command(**FOLLOWS_A_RECIPE, rich_help_panel="Use")
+def serve(context: Context, words: Words = None, workspace: Workspace = WORKSPACE, json: Json = False) -> Outcome:
+    """Put the tuned model behind an API that the clients of Anthropic and OpenAI can talk to. Ctrl-C stops it."""
+    session = _session(context, workspace, json)
+    work = session.open(words or [])
+    from sonneteer import lifecycle
+
+    try:
+        lifecycle.serve(*work)
+    except KeyboardInterrupt:
+        return Outcome({}, [Text("Stopped.", style="dim")], ExitCode.INTERRUPTED)
+    return Outcome({}, [Text("Stopped.", style="dim")])
+
+
+@app.command(rich_help_panel="Begin")
+def doctor(context: Context, workspace: Workspace = WORKSPACE, json: Json = False) -> Outcome:
+    """Say what this machine can do: cores, memory, graphics card, software, disk."""
+    from sonneteer.cli.doctor import examine, findings_page
+
+    _session(context, workspace, json)
+    findings = examine(workspace)
+    is_able = all(finding.state != "bad" for finding in findings)
+    document = {"findings": [finding._asdict() for finding in findings]}
+    return Outcome(document, [findings_page(findings)], ExitCode.DONE if is_able else ExitCode.MUST_CHANGE)
+
+
+def _session(context: Context, workspace: Path, is_json: bool) -> Session:
+    """The session that the command line opened, told what this command is."""
+    session: Session = context.obj
+    session.begin(context.info_name or "", workspace, is_json)
+    return session
+
+
+def _judged(work: Work, report: Report, words: Sequence[str] | None, workspace: Path) -> Outcome:
+    from sonneteer import lifecycle
+
+    dossier = lifecycle.dossier(work.loaded, work.store, report)
+    steps: dict[str, str | Path] = {"all of it, to read and to hand on:": dossier}
+    steps |= {"talk with it:": _command("chat", words, workspace), "serve it:": _command("serve", words, workspace)}
+    document = {"verdict": report.verdict, "report": as_json(report), "dossier": str(dossier)}
+    page = [pages.verdict_page(report), pages.next_steps(steps)]
+    return Outcome(document, page, pages.VERDICTS[report.verdict][1])
+
+
+def _command(name: str, words: Sequence[str] | None, workspace: Path = WORKSPACE) -> str:
+    """The next command to give, with the same recipe, settings and workspace."""
+    place = [] if workspace == WORKSPACE else ["--workspace", str(workspace)]
+    return shlex.join(["sonneteer", name, *(words or []), *place])

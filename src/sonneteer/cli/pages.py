@@ -1,0 +1,115 @@
+"""What a command shows when it is done: the ledger, the verdict with its figures, coloured tokens, what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from sonneteer.cli.session import ExitCode
+
+if TYPE_CHECKING:
+    from sonneteer.records import Comparison, DatasetVersion, Interval, Report, Verdict
+
+FATES = {
+    "train": ("green", "learned from"),
+    "validation": ("green", "watch the training"),
+    "test": ("green", "sealed until the verdict"),
+    "duplicate": ("yellow", "said the same as an earlier row"),
+    "too_long": ("yellow", "longer than data.max_tokens or the model's context"),
+    "nothing_to_learn": ("yellow", "held no answer to learn"),
+    "disliked": ("yellow", "answers that people did not like"),
+    "broken": ("red", "could not be read"),
+}
+"""Colour and plain words for what became of a row."""
+
+VERDICTS: Mapping[Verdict, tuple[str, ExitCode, str]] = {
+    "better": ("green", ExitCode.DONE, "Better: the tuned model may replace its base."),
+    "not better": ("red", ExitCode.NOT_BETTER, "Not better: do not ship this model."),
+    "cannot tell": ("yellow", ExitCode.CANNOT_TELL, "Cannot tell: these examples are too few, or too much alike."),
+}
+
+
+def ledger_page(dataset: DatasetVersion) -> RenderableType:
+    """What became of every source row, with the sum."""
+    table = Table(title=f"Ledger of {dataset.id}", title_justify="left", title_style="bold", show_footer=True)
+    table.add_column("what became of the rows", footer="all rows")
+    table.add_column("rows", justify="right", footer=f"{dataset.rows:,}")
+    table.add_column("", footer=f"in {count(len(dataset.sources), 'file')}")
+    for fate, rows in dataset.totals.items():
+        colour, words = FATES.get(fate, ("", ""))
+        if rows:
+            table.add_row(Text(fate.replace("_", " "), style=colour), f"{rows:,}", Text(words, style="dim"))
+    return table
+
+
+def verdict_page(report: Report) -> RenderableType:
+    """The verdict, the figures behind it, and the reasons."""
+    colour, _, words = VERDICTS[report.verdict]
+    lines: list[RenderableType] = [Text(words, style=f"bold {colour}"), Text(), comparison_table(report)]
+    lines += [Text(), *(Text(f"• {reason}") for reason in report.reasons)]
+    lines += [Text(f"• {metric}: not available. {why}", style="dim") for metric, why in report.unavailable.items()]
+    return Panel(Group(*lines), title="Verdict", title_align="left", border_style=colour, padding=(1, 2))
+
+
+def comparison_table(report: Report) -> Table:
+    """Base and tuned model on the same test examples, metric by metric."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("metric")
+    for name in ("base", "tuned"):
+        table.add_column(name, justify="right")
+    table.add_column(f"gain, and where it lies with {report.confidence:.0%} confidence")
+    for one in report.comparisons:
+        name = one.metric.replace("_", " ") + ("" if one.higher_is_better else " (less is better)")
+        table.add_row(name, figure(one.base.value), figure(one.tuned.value), Text(gain(one.gain), style=shade(one)))
+    return table
+
+
+def shade(comparison: Comparison) -> str:
+    """Green and red where the interval leaves zero out."""
+    if comparison.gain.low > 0:
+        return "green"
+    return "red" if comparison.gain.high < 0 else "yellow"
+
+
+def gain(interval: Interval) -> str:
+    """A gain with its sign and its bounds."""
+    return f"{interval.value:+.4g}   [{interval.low:+.4g}, {interval.high:+.4g}]"
+
+
+def figure(value: float) -> str:
+    """Four digits that count."""
+    return f"{value:,.0f}" if 1000 <= abs(value) < 1e9 else f"{value:.4g}"
+
+
+def count(number: int, noun: str) -> str:
+    """A number of things."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def token_page(examples: Iterable[Sequence[tuple[str, bool]]]) -> list[RenderableType]:
+    """Examples as the model reads them; what it learns to write stands out, also without colours."""
+    page: list[RenderableType] = [
+        Text.assemble("Tokens that are ", ("learned", "bold green underline"), " stand out; the rest is only read.")
+    ]
+    for number, pieces in enumerate(examples, 1):
+        text = Text.assemble(*((token, "bold green underline" if learned else "dim") for token, learned in pieces))
+        learned = sum(is_learned for _, is_learned in pieces)
+        title = f"Example {number}: {count(learned, 'learned token')} of {len(pieces)}"
+        page.append(Panel(text, title=title, title_align="left", border_style="dim"))
+    return page
+
+
+def next_steps(steps: Mapping[str, str | Path]) -> RenderableType:
+    """What there is now, and what one can do with it."""
+    table = Table.grid(padding=(0, 2))
+    for what, how in steps.items():
+        table.add_row(
+            Text(what, style="dim"), Text(str(how), style="cyan" if isinstance(how, str) else "", overflow="fold")
+        )
+    return table

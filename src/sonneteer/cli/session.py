@@ -1,0 +1,143 @@
+"""One command from its words to its exit code: where it works, what it shows, and how it ends."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from enum import IntEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from rich.console import Console, RenderableType
+from rich.text import Text
+
+from sonneteer.cli.screen import Screen
+from sonneteer.progress import Progress, Silent
+
+if TYPE_CHECKING:  # these load pydantic and SQLAlchemy, which `--help` does without
+    from sonneteer.recipe import LoadedRecipe
+    from sonneteer.records import Record
+    from sonneteer.store import Store
+
+
+class ExitCode(IntEnum):
+    """How a command ended, for scripts."""
+
+    DONE = 0
+    BROKEN = 1
+    NOT_BETTER = 2
+    MUST_CHANGE = 3
+    CANNOT_TELL = 4
+    INTERRUPTED = 130
+
+
+STATUS = {
+    ExitCode.DONE: "done",
+    ExitCode.BROKEN: "broken",
+    ExitCode.NOT_BETTER: "not better",
+    ExitCode.MUST_CHANGE: "change something",
+    ExitCode.CANNOT_TELL: "cannot tell",
+    ExitCode.INTERRUPTED: "interrupted",
+}
+
+
+class Outcome(NamedTuple):
+    """What a command came to: a document for machines, a page for people, and an exit code."""
+
+    document: Mapping[str, Any]
+    page: Sequence[RenderableType] = ()
+    exit_code: ExitCode = ExitCode.DONE
+
+
+class Work(NamedTuple):
+    """What the commands that follow a recipe work with."""
+
+    loaded: LoadedRecipe
+    store: Store
+    progress: Progress
+
+
+class Session:
+    """A command under way. Results go to the standard output, progress and complaints beside it."""
+
+    def __init__(self) -> None:
+        self.is_json = False
+        self.workspace = Path("workspace")
+        self.command = ""
+        self.notes: list[str] = []
+        self.screen = Screen(Console(stderr=True))
+        self.out = Console()
+
+    def begin(self, command: str, workspace: Path, is_json: bool) -> None:
+        """What every command says first."""
+        self.command, self.workspace, self.is_json = command, workspace, is_json
+
+    def open(self, words: Sequence[str]) -> Work:
+        """Read the recipe that the command line names, and open the workspace."""
+        from sonneteer.recipe import read_recipe
+
+        path, overrides = split_words(words)
+        loaded = read_recipe(path, overrides)
+        self.notes = list(loaded.notes)
+        for note in self.notes:
+            self.progress.note(note)
+        from sonneteer.store import Store
+
+        return Work(loaded, Store(self.workspace), self.progress)
+
+    @property
+    def progress(self) -> Progress:
+        """Who watches: nobody where a machine reads the output and no terminal is there."""
+        return self.screen if not self.is_json or self.screen.console.is_terminal else Silent()
+
+    def show(self, *page: RenderableType) -> None:
+        """Show people something on the way. Machines get one document at the end."""
+        self.screen.rest()
+        if not self.is_json:
+            for part in page:
+                self.out.print(part)
+
+    def finish(self, outcome: Outcome) -> ExitCode:
+        """Show what the command came to."""
+        self.show(*outcome.page)
+        if self.is_json:
+            self._print_document(outcome.exit_code, outcome.document)
+        return outcome.exit_code
+
+    def fail(self, exit_code: ExitCode, problems: Sequence[str]) -> ExitCode:
+        """Say what stands in the way."""
+        self.screen.rest()
+        if self.is_json:
+            self._print_document(exit_code, {"problems": list(problems)})
+        else:
+            for problem in problems:
+                self.screen.console.print(Text(problem, style="yellow" if exit_code is ExitCode.INTERRUPTED else "red"))
+        return exit_code
+
+    def _print_document(self, exit_code: ExitCode, content: Mapping[str, Any]) -> None:
+        head = {"command": self.command, "status": STATUS[exit_code], "exit_code": int(exit_code)}
+        notes = {"notes": self.notes} if self.notes else {}
+        print(json.dumps({**head, **notes, **content}, ensure_ascii=False, indent=2, default=str, allow_nan=False))
+
+
+def split_words(words: Sequence[str]) -> tuple[Path, list[str]]:
+    """The recipe's path and the settings laid over it: `recipe.yaml --training.epochs 2`, in any order."""
+    from sonneteer.errors import RecipeError
+
+    paths, overrides, waiting = [], [], list(words)
+    while waiting:
+        word = waiting.pop(0)
+        if not word.startswith("--"):
+            paths.append(word)
+        elif "=" in word or not waiting:
+            overrides.append(word)
+        else:
+            overrides += [word, waiting.pop(0)]
+    if len(paths) > 1:
+        raise RecipeError(f"Name one recipe, and not {len(paths)}: {' '.join(paths)}. Settings begin with '--'.")
+    return Path(paths[0] if paths else "recipe.yaml"), overrides
+
+
+def as_json(record: Record) -> Any:
+    """A record as plain JSON, where a figure without a bound is null."""
+    return json.loads(record.model_dump_json())

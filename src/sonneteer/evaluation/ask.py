@@ -1,0 +1,96 @@
+"""Ask a model all questions of the test split; every answer is kept as it comes, so nothing is asked twice.
+
+The answers stand in a file of JSON lines, each under its arm, its example and a fingerprint of model and options. An
+evaluation that was interrupted goes on where it stopped; a line that a crash tore apart is ignored.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sonneteer.chat import Chat, Likelihood, LogProbs, Options
+from sonneteer.records import Example, fingerprint_of
+
+
+class Reply(NamedTuple):
+    """What one arm said to one example, and how likely it finds the reference answer."""
+
+    text: str
+    stop_reason: str
+    answer_tokens: int
+    likelihood: Likelihood | None
+
+
+class Arm(NamedTuple):
+    """One of the models that are compared."""
+
+    name: str
+    chat: Chat
+    version: str
+    """Names the model's content: answers of another version are not taken over."""
+
+
+Told = Callable[[int], None]
+"""Hears how many examples were answered just now."""
+
+
+def ask(
+    arm: Arm, examples: Sequence[Example], options: Options, journal: Path, batch_size: int, told: Told
+) -> list[Reply]:
+    """The arm's replies to all examples, in their order."""
+    key = fingerprint_of([arm.name, arm.version, options.model_dump(mode="json")])
+    known = _read(journal, key)
+    told(len([example for example in examples if example.id in known]))
+    missing = [example for example in examples if example.id not in known]
+    for start in range(0, len(missing), batch_size):
+        batch = missing[start : start + batch_size]
+        replies = _asked(arm.chat, batch, options)
+        _append(journal, key, arm.name, batch, replies)
+        known |= {example.id: reply for example, reply in zip(batch, replies, strict=True)}
+        told(len(batch))
+    return [known[example.id] for example in examples]
+
+
+def _asked(chat: Chat, examples: list[Example], options: Options) -> list[Reply]:
+    answers = chat.answer([example.prompt for example in examples], options)
+    likelihoods: Sequence[Likelihood | None] = [None] * len(examples)
+    if isinstance(chat, LogProbs):
+        likelihoods = chat.likelihoods(examples)
+    return [
+        Reply(answer.text, answer.stop_reason, answer.answer_tokens, likelihood)
+        for answer, likelihood in zip(answers, likelihoods, strict=True)
+    ]
+
+
+def _append(journal: Path, key: str, arm: str, examples: list[Example], replies: list[Reply]) -> None:
+    with journal.open("a", encoding="utf-8") as stream:
+        for example, reply in zip(examples, replies, strict=True):
+            line = {"key": key, "arm": arm, "example": example.id, **reply._asdict()}
+            stream.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+def _read(journal: Path, key: str) -> dict[str, Reply]:
+    return {line["example"]: _reply(line) for line in _lines(journal) if line.get("key") == key}
+
+
+def _lines(journal: Path) -> Iterator[dict[str, Any]]:
+    if not journal.exists():
+        return
+    for line in journal.read_text(encoding="utf-8").split("\n"):
+        try:
+            yield json.loads(line)
+        except ValueError:
+            continue
+
+
+def _reply(line: dict[str, Any]) -> Reply:
+    likelihood = line["likelihood"]
+    return Reply(
+        text=line["text"],
+        stop_reason=line["stop_reason"],
+        answer_tokens=line["answer_tokens"],
+        likelihood=None if likelihood is None else Likelihood(*likelihood),
+    )

@@ -1,0 +1,121 @@
+"""The dossier: one HTML file that a non-expert can read and decide by. Nothing on the page asks the network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from sonneteer.evaluation.charts import gains_svg, losses_svg, read_metrics
+from sonneteer.evaluation.scorers import SCORERS
+from sonneteer.records import Comparison, DatasetVersion, Fate, Interval, LedgerEntry, Report, Run
+from sonneteer.store import write_whole
+
+HEADLINES = {
+    "better": "Better than its base. It may be shipped.",
+    "not better": "Not better than its base. Do not ship it.",
+    "cannot tell": "This test cannot tell whether it is better. Do not ship it yet.",
+}
+FATES: dict[Fate, str] = {
+    "train": "learned from",
+    "validation": "watched the training, never learned from",
+    "test": "sealed until this comparison",
+    "duplicate": "says exactly what another row says",
+    "broken": "could not be read",
+    "too_long": "longer than the limit; nothing is ever cut",
+    "nothing_to_learn": "holds no answer to learn",
+    "disliked": "an answer that people rejected",
+}
+LISTED_ROWS = 200
+
+
+def write_dossier(
+    report: Report,
+    run: Run,
+    dataset: DatasetVersion,
+    ledger: Sequence[LedgerEntry],
+    metrics_path: Path,
+    target: Path,
+) -> Path:
+    """Write the dossier of a report; returns its path."""
+    environment = Environment(
+        loader=PackageLoader("sonneteer.evaluation", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"figure": _figure, "number": _number, "interval": _interval, "duration": _duration}
+    page = environment.get_template("dossier.html.jinja").render(
+        report=report,
+        run=run,
+        dataset=dataset,
+        headline=HEADLINES[report.verdict],
+        key=_key_comparison(report),
+        fates=[(fate, dataset.totals[fate], FATES[fate]) for fate in FATES if dataset.totals.get(fate)],
+        problem_rows=[entry for entry in ledger if entry.reason][:LISTED_ROWS],
+        hidden_rows=max(0, sum(bool(entry.reason) for entry in ledger) - LISTED_ROWS),
+        metrics={name: scorer.says for name, scorer in SCORERS.items()},
+        losses=Markup(losses_svg(read_metrics(metrics_path))),
+        gains=Markup(gains_svg(report.comparisons)),
+        settings=_settings(run),
+        limits=_limits(report, dataset),
+    )
+    write_whole(target, page.encode("utf-8"))
+    return target
+
+
+def _key_comparison(report: Report) -> Comparison | None:
+    return report.comparisons[0] if report.comparisons else None
+
+
+def _settings(run: Run) -> dict[str, Any]:
+    training = run.recipe["training"]
+    names = ["method", "learning_rate", "epochs", "batch_size", "schedule", "optimizer", "weight_decay"]
+    names += ["rank", "alpha", "dropout"] if training["method"] == "lora" else []
+    return {name: training[name] for name in names} | {"seed": run.recipe["seed"]}
+
+
+def _limits(report: Report, dataset: DatasetVersion) -> list[str]:
+    """What this dossier does not show, said plainly."""
+    examples = report.comparisons[0].examples if report.comparisons else 0
+    limits = [
+        f"The comparison rests on {examples} test examples from the same sources as the training data. Questions of "
+        "another kind may be answered better or worse.",
+        "One training with one random seed was measured. Another seed gives slightly other figures.",
+        "Likeness to the reference answers is measured, not truth: a fluent wrong answer can score well.",
+        "Fairness between groups, memorised personal data, and what the model forgot of other tasks were not tested.",
+    ]
+    if report.test_openings > 1:
+        limits.insert(
+            1,
+            f"The sealed test split has been opened {report.test_openings} times. Each look makes it easier to be fooled "
+            "by chance: the more often, the less the confidence stated here means.",
+        )
+    if dataset.totals.get("broken"):
+        limits.append(f"{dataset.totals['broken']} source rows could not be read and are missing from everything above.")
+    return limits
+
+
+def _figure(value: float) -> str:
+    """Three significant digits, and a true minus sign."""
+    return f"{value:.3g}".replace("-", "−") if abs(value) < 1000 else f"{value:,.0f}".replace("-", "−")
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}"
+
+
+def _interval(interval: Interval) -> str:
+    return f"{_figure(interval.low)} to {_figure(interval.high)}"
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{seconds:.0f} s"

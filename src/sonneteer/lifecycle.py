@@ -1,0 +1,168 @@
+"""The story on one page: prepare, train, evaluate, serve. Each stage goes on where an interrupted one stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from sonneteer import data, evaluation, serving
+from sonneteer.backends import Backend
+from sonneteer.backends.local import LocalBackend
+from sonneteer.chat import Chat
+from sonneteer.errors import MissingError, SonneteerError
+from sonneteer.profile import machine
+from sonneteer.progress import Progress
+from sonneteer.recipe import LoadedRecipe
+from sonneteer.records import DatasetVersion, ModelVersion, Report, Run, fingerprint_of
+from sonneteer.store import Store
+
+Which = Literal["base", "tuned"]
+
+
+def run(loaded: LoadedRecipe, store: Store, progress: Progress) -> Report:
+    """The whole recipe: from raw rows to a verdict and a dossier."""
+    report = evaluate(loaded, store, progress)
+    dossier(loaded, store, report)
+    return report
+
+
+def prepare(loaded: LoadedRecipe, store: Store, progress: Progress) -> DatasetVersion:
+    """Raw rows become a frozen, split data set with its ledger."""
+    progress.stage("preparing")
+    with store.writing(f"data-{loaded.recipe.name}"):
+        return data.prepare(loaded.recipe, loaded.folder, store, _backend(loaded, store), progress.note)
+
+
+def train(loaded: LoadedRecipe, store: Store, progress: Progress) -> ModelVersion:
+    """The data set becomes a model version. A finished run of the same recipe and data is not done again."""
+    dataset = prepare(loaded, store, progress)
+    progress.stage("training")
+    backend = _backend(loaded, store)
+    run = _new_run(loaded, dataset, backend)
+    with store.writing(f"run-{run.id}"):
+        known = store.find(ModelVersion, run_id=run.id)
+        if known:
+            progress.note(f"Run {run.id} did exactly this already: it made {known[0].id}.")
+            return known[0]
+        with _status_kept(store, run):
+            run = backend.fit(dataset, run, progress)
+        store.save(run)
+        evaluation.plot_losses(store.folder(run.id) / "metrics.jsonl", store.folder(run.id) / "loss.svg")
+        return _register(loaded, store, run, dataset)
+
+
+def evaluate(loaded: LoadedRecipe, store: Store, progress: Progress) -> Report:
+    """Base and tuned model answer the sealed test split; the report says which is better, and how surely."""
+    model = train(loaded, store, progress)
+    progress.stage("evaluating")
+    run, dataset = store.get(Run, model.run_id), store.get(DatasetVersion, model.dataset_id)
+    backend = _backend(loaded, store)
+    with store.writing(f"report-{run.id}"):
+        arms = evaluation.Arms(base=backend.open_base(run), tuned=backend.open(model))
+        examples = data.read_split(store, dataset, "test")
+        report = evaluation.evaluate(loaded.recipe, run, dataset, arms, store, examples, progress)
+        store.save(report)
+        store.save(model.model_copy(update={"report_id": report.id}))
+    return report
+
+
+def dossier(loaded: LoadedRecipe, store: Store, report: Report) -> Path:
+    """One HTML file that tells all of it to whoever decides."""
+    run, dataset = store.get(Run, report.run_id), store.get(DatasetVersion, report.dataset_id)
+    ledger = data.read_ledger(store, dataset)
+    target = store.root / f"{loaded.recipe.name}-dossier.html"
+    return evaluation.write_dossier(report, run, dataset, ledger, store.folder(run.id) / "metrics.jsonl", target)
+
+
+def open_chat(loaded: LoadedRecipe, store: Store, which: Which) -> Chat:
+    """The base model, or the newest model that this recipe's name has."""
+    backend = _backend(loaded, store)
+    model = newest_model(loaded, store) if which == "tuned" or loaded.recipe.base.from_scratch else None
+    if which == "tuned" and model is not None:
+        return backend.open(model)
+    return backend.open_base(store.get(Run, model.run_id) if model else None)
+
+
+def serve(loaded: LoadedRecipe, store: Store, progress: Progress) -> None:
+    """The newest model behind Anthropic's and OpenAI's API, until stopped."""
+    model = newest_model(loaded, store)
+    progress.stage("serving")
+    chat = _backend(loaded, store).open(model)
+    served = serving.ServedModel(name=model.name, chat=chat, created_at=model.created_at, context=None)
+    keys = serving.Keys.load(store.root / "keys.json")
+    serving.serve([served], loaded.recipe.serving, keys, progress.note)
+
+
+def show(loaded: LoadedRecipe, store: Store, count: int, progress: Progress) -> list[list[tuple[str, bool]]]:
+    """The first training examples as the model reads them: each token's text, and whether it is learned."""
+    dataset = prepare(loaded, store, progress)
+    examples = data.read_split(store, dataset, "train")
+    return _backend(loaded, store).show(examples[:count], examples)
+
+
+def newest_model(loaded: LoadedRecipe, store: Store) -> ModelVersion:
+    """The last model that was trained under the recipe's name."""
+    found = store.find(ModelVersion, name=loaded.recipe.name)
+    if not found:
+        raise MissingError(
+            f"There is no model '{loaded.recipe.name}' in {store.root} yet. Train it first: sonneteer run {loaded.path}"
+        )
+    return found[0]
+
+
+def _backend(loaded: LoadedRecipe, store: Store) -> LocalBackend:
+    return LocalBackend(loaded.recipe, loaded.folder, store)
+
+
+def _new_run(loaded: LoadedRecipe, dataset: DatasetVersion, backend: Backend) -> Run:
+    """The run is named by all that decides its result, so the same command finds its unfinished work again."""
+    recipe = loaded.recipe
+    settings = recipe.model_dump(mode="json", include={"seed", "base", "training"})
+    settings["data"] = {"max_tokens": recipe.data.max_tokens}
+    return Run(
+        id=f"{recipe.name}-{fingerprint_of([settings, dataset.id, backend.fingerprint])}",
+        name=recipe.name,
+        status="running",
+        recipe=settings,
+        dataset_id=dataset.id,
+        base=recipe.base.model,
+        base_fingerprint=backend.fingerprint,
+        machine=machine(),
+        started_at=datetime.now(UTC),
+    )
+
+
+@contextmanager
+def _status_kept(store: Store, run: Run) -> Iterator[None]:
+    """The catalogue knows that the run is under way, and why it ended if it did not reach its end."""
+    store.save(run)
+    try:
+        yield
+    except KeyboardInterrupt:
+        store.save(run.model_copy(update={"status": "interrupted"}))
+        raise
+    except SonneteerError as problem:
+        store.save(run.model_copy(update={"status": "failed", "problem": str(problem)}))
+        raise
+
+
+def _register(loaded: LoadedRecipe, store: Store, run: Run, dataset: DatasetVersion) -> ModelVersion:
+    numbers = [model.number for model in store.find(ModelVersion, name=run.name)]
+    number = max(numbers, default=0) + 1
+    model = ModelVersion(
+        id=f"{run.name}-{number}",
+        name=run.name,
+        number=number,
+        base=run.base,
+        base_fingerprint=run.base_fingerprint,
+        folder=str((store.folder(run.id) / "result").relative_to(store.root)),
+        is_adapter=loaded.recipe.training.method == "lora",
+        run_id=run.id,
+        dataset_id=dataset.id,
+        created_at=datetime.now(UTC),
+    )
+    store.save(model)
+    return model

@@ -1,0 +1,1 @@
+"""The bundled example: customer service of a made-up shop, and the generator that wrote it."""

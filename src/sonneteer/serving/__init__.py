@@ -1,0 +1,8 @@
+"""The serving room: models behind Anthropic's and OpenAI's API, so that a product changes one URL and nothing else."""
+
+from sonneteer.serving.app import create_app
+from sonneteer.serving.keys import Keys, create_key, remove_key
+from sonneteer.serving.lineup import ServedModel
+from sonneteer.serving.listen import serve
+
+__all__ = ["Keys", "ServedModel", "create_app", "create_key", "remove_key", "serve"]

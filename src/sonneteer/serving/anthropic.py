@@ -1,0 +1,229 @@
+"""Anthropic's Messages API: what its requests say, and its answers, events and errors.
+
+Sampling settings are taken in every version of the API, though the newest one refuses them. `thinking`, `metadata`,
+`cache_control`, `service_tier` and the effort of `output_config` are taken and have no effect.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from sonneteer.recipe.sections import ServingSettings
+from sonneteer.records import Message, Prompt, ToolCall
+from sonneteer.serving.asked import Asked, Sampling, merged, options_of, split_prefill
+from sonneteer.serving.refusals import Refusal
+from sonneteer.serving.wire import Wire
+
+MERGED_ROLES = {"system", "user", "assistant"}
+
+
+class Text(Wire):
+    """Words."""
+
+    type: Literal["text"]
+    text: str
+
+
+class ToolUse(Wire):
+    """The assistant called a tool."""
+
+    type: Literal["tool_use"]
+    id: str
+    name: str
+    input: dict[str, Any]
+
+
+class Thought(Wire):
+    """What the assistant thought before it answered. Left out: our models do not read it."""
+
+    type: Literal["thinking", "redacted_thinking"]
+
+
+class Unreadable(Wire):
+    """Content that only Anthropic's own models read."""
+
+    type: Literal[
+        "image",
+        "document",
+        "search_result",
+        "container_upload",
+        "server_tool_use",
+        "web_search_tool_result",
+        "web_fetch_tool_result",
+        "code_execution_tool_result",
+        "bash_code_execution_tool_result",
+        "text_editor_code_execution_tool_result",
+        "tool_search_tool_result",
+        "tool_reference",
+        "mcp_tool_use",
+        "mcp_tool_result",
+    ]
+
+    @model_validator(mode="after")
+    def _is_refused(self) -> Unreadable:
+        raise ValueError(
+            f"content of type '{self.type}' is not supported: this server's models read text and tool calls"
+        )
+
+
+def _as_blocks(content: Any) -> Any:
+    """Plain text is one block."""
+    return [{"type": "text", "text": content}] if isinstance(content, str) else content
+
+
+ResultBlock = Annotated[Text | Unreadable, Field(discriminator="type")]
+
+
+class ToolResult(Wire):
+    """What a tool said."""
+
+    type: Literal["tool_result"]
+    tool_use_id: str
+    content: Annotated[list[ResultBlock], BeforeValidator(_as_blocks)] | None = None
+    is_error: bool | None = None
+
+
+Block = Annotated[Text | ToolUse | ToolResult | Thought | Unreadable, Field(discriminator="type")]
+
+
+class Turn(Wire):
+    """One message."""
+
+    role: Literal["user", "assistant", "system"]
+    content: Annotated[list[Block], BeforeValidator(_as_blocks)]
+
+
+class Tool(Wire):
+    """A tool of the client's own."""
+
+    type: str | None = None
+    name: str = Field(min_length=1)
+    description: str = ""
+    input_schema: dict[str, Any] = Field(default_factory=dict, validate_default=True)
+
+    @field_validator("type")
+    @classmethod
+    def _is_custom(cls, value: str | None) -> str | None:
+        if value not in (None, "custom"):
+            raise ValueError(
+                f"'{value[:60]}' is a tool that Anthropic runs; this server only knows tools of your own ('custom')"
+            )
+        return value
+
+    def as_template_reads(self) -> dict[str, Any]:
+        """In the notation of chat templates, as the training data has it, too."""
+        function = {"name": self.name, "description": self.description, "parameters": self.input_schema}
+        return {"type": "function", "function": function}
+
+
+class ToolChoice(Wire):
+    """Whether tools may be called."""
+
+    type: Literal["auto", "any", "tool", "none"]
+    disable_parallel_tool_use: bool | None = None
+
+    @field_validator("type")
+    @classmethod
+    def _is_free(cls, value: str) -> str:
+        if value in ("any", "tool"):
+            raise ValueError(
+                f"'{value}' is not supported yet: a model cannot be forced to call a tool; use 'auto' or 'none'"
+            )
+        return value
+
+
+class OutputConfig(Wire):
+    """The form of the answer."""
+
+    format: dict[str, Any] | None = None
+
+    @field_validator("format")
+    @classmethod
+    def _is_text(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
+        if value is not None:
+            raise ValueError("answers that follow a JSON schema are not supported yet")
+        return value
+
+
+class CountRequest(Wire):
+    """The body of POST /v1/messages/count_tokens."""
+
+    model: str
+    messages: list[Turn] = Field(min_length=1, max_length=100_000)
+    system: Annotated[list[Text], BeforeValidator(_as_blocks)] | None = None
+    tools: list[Tool] | None = None
+    tool_choice: ToolChoice | None = None
+    output_config: OutputConfig | None = None
+
+
+class MessagesRequest(CountRequest):
+    """The body of POST /v1/messages."""
+
+    max_tokens: int = Field(ge=0)
+    stream: bool | None = None
+    stop_sequences: list[str] | None = Field(None, max_length=64)
+    temperature: float | None = Field(None, ge=0, le=1)
+    top_p: float | None = Field(None, ge=0, le=1)
+    top_k: int | None = Field(None, ge=0)
+
+
+def asked(request: CountRequest, settings: ServingSettings, seed: int) -> Asked:
+    """What the request asks. Raises Refusal where its parts do not fit together."""
+    system = _joined(request.system or ())
+    messages = [Message(role="system", text=system)] if system else []
+    for index, turn in enumerate(request.messages):
+        messages += _messages(turn, f"messages.{index}")
+    conversation, prefill = split_prefill(merged(messages, MERGED_ROLES))
+    choice = request.tool_choice or ToolChoice(type="auto")
+    tools = () if choice.type == "none" else tuple(tool.as_template_reads() for tool in request.tools or ())
+    return Asked(
+        prompt=Prompt(messages=conversation, tools=tools),
+        choices=(options_of(_sampling(request), prefill, settings, seed),),
+        has_one_call=bool(choice.disable_parallel_tool_use),
+    )
+
+
+def _sampling(request: CountRequest) -> Sampling:
+    if not isinstance(request, MessagesRequest):
+        return Sampling(None, None, None, None, ())
+    return Sampling(
+        max_tokens=request.max_tokens,
+        temperature=request.temperature,
+        top_p=request.top_p,
+        top_k=request.top_k,
+        stop=request.stop_sequences or (),
+    )
+
+
+def _messages(turn: Turn, path: str) -> list[Message]:
+    """A turn as our messages: tool results come before the user's own words, as the training data has it."""
+    _check_roles(turn, path)
+    results = [
+        Message(role="tool", text=_joined(block.content or []), tool_call_id=block.tool_use_id)
+        for block in turn.content
+        if isinstance(block, ToolResult)
+    ]
+    calls = tuple(
+        ToolCall(id=block.id, name=block.name, arguments=block.input)
+        for block in turn.content
+        if isinstance(block, ToolUse)
+    )
+    text = _joined(turn.content)
+    if text or calls or not results:
+        return [*results, Message(role=turn.role, text=text, tool_calls=calls)]
+    return results
+
+
+def _check_roles(turn: Turn, path: str) -> None:
+    for index, block in enumerate(turn.content):
+        place = f"{path}.content.{index}"
+        if isinstance(block, ToolUse) and turn.role != "assistant":
+            raise Refusal(400, f"{place}: `tool_use` blocks can only be in `assistant` messages", field=place)
+        if isinstance(block, ToolResult) and turn.role != "user":
+            raise Refusal(400, f"{place}: `tool_result` blocks can only be in `user` messages", field=place)
+
+
+def _joined(blocks: Any) -> str:
+    return "\n".join(block.text for block in blocks if isinstance(block, Text))

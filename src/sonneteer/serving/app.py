@@ -1,0 +1,139 @@
+"""The endpoints, and the application that holds them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, Request, Response
+from starlette.exceptions import HTTPException
+
+from sonneteer.errors import RecipeError
+from sonneteer.recipe.sections import ServingSettings
+from sonneteer.serving import anthropic, anthropic_answers, openai, openai_answers
+from sonneteer.serving.events import EventStream, unless_gone
+from sonneteer.serving.keys import Keys
+from sonneteer.serving.lineup import Lineup, PageRequest, ServedModel
+from sonneteer.serving.porter import HEALTH, Porter, dialect_of, is_loopback, speaks_anthropic
+from sonneteer.serving.refusals import Refusal
+from sonneteer.serving.turns import Turns
+from sonneteer.serving.wire import error_reply, read, read_query, reply
+
+MESSAGES = "/v1/messages"
+COUNT_TOKENS = "/v1/messages/count_tokens"
+COMPLETIONS = "/v1/chat/completions"
+MODELS = "/v1/models"
+PATHS = (COUNT_TOKENS, MESSAGES, COMPLETIONS, MODELS)
+
+
+def create_app(
+    models: Sequence[ServedModel], settings: ServingSettings, keys: Keys, chance: random.Random | None = None
+) -> FastAPI:
+    """The server as an ASGI application. Raises RecipeError for an address that others reach and no keys.
+
+    `chance` draws the seeds of requests that bring none.
+    """
+    if not keys.names and not is_loopback(settings.host):
+        raise RecipeError(
+            f"serving.host is '{settings.host}', which other machines can reach, so an API key is needed and there is "
+            "none yet. Create one with `sonneteer serve --new-key NAME`, or listen on 127.0.0.1."
+        )
+    turns = Turns(settings.max_queue)
+    endpoints = Endpoints(Lineup(models, settings.stand_in_for), turns, settings, chance or random.Random())
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        turns.close()
+
+    # No documentation pages: they would load their scripts from elsewhere.
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False, lifespan=lifespan)
+    app.add_api_route(MESSAGES, endpoints.create_message, methods=["POST"])
+    app.add_api_route(COUNT_TOKENS, endpoints.count_tokens, methods=["POST"])
+    app.add_api_route(COMPLETIONS, endpoints.create_completion, methods=["POST"])
+    app.add_api_route(MODELS, endpoints.list_models, methods=["GET"])
+    app.add_api_route(MODELS + "/{name:path}", endpoints.retrieve_model, methods=["GET"])
+    app.add_api_route(HEALTH, endpoints.health, methods=["GET"])
+    app.add_exception_handler(HTTPException, _no_such_route)
+    app.add_middleware(Porter, keys=keys)
+    return app
+
+
+class Endpoints:
+    """What is done for each path."""
+
+    def __init__(self, lineup: Lineup, turns: Turns, settings: ServingSettings, chance: random.Random) -> None:
+        self._lineup = lineup
+        self._turns = turns
+        self._settings = settings
+        self._chance = chance
+
+    async def create_message(self, request: Request) -> Response:
+        """Anthropic's answer."""
+        wanted = await read(request, anthropic.MessagesRequest)
+        served = self._lineup.find(wanted.model)
+        turn = await self._turns.begin(served, anthropic.asked(wanted, self._settings, self._seed()))
+        if wanted.stream:
+            dialect = anthropic_answers.DIALECT
+            return EventStream(anthropic_answers.events(turn), turn, dialect, request.state.request_id)
+        with turn:
+            (answer,) = await unless_gone(request.receive, turn.answers())
+            return reply(anthropic_answers.message(turn.name, answer))
+
+    async def count_tokens(self, request: Request) -> Response:
+        """How many tokens a request would have."""
+        wanted = await read(request, anthropic.CountRequest)
+        served = self._lineup.find(wanted.model)
+        conversation = anthropic.asked(wanted, self._settings, seed=0).conversation
+        return reply({"input_tokens": await self._turns.count(served, conversation)})
+
+    async def create_completion(self, request: Request) -> Response:
+        """OpenAI's answer."""
+        wanted = await read(request, openai.CompletionRequest)
+        served = self._lineup.find(wanted.model)
+        turn = await self._turns.begin(served, openai.asked(wanted, self._settings, self._seed()))
+        if wanted.stream:
+            has_usage = bool(wanted.stream_options and wanted.stream_options.include_usage)
+            events = openai_answers.events(turn, has_usage)
+            return EventStream(events, turn, openai_answers.DIALECT, request.state.request_id)
+        with turn:
+            answers = await unless_gone(request.receive, turn.answers())
+            return reply(openai_answers.completion(turn.name, answers))
+
+    async def list_models(self, request: Request) -> Response:
+        """What is served. Both APIs have this path, with different answers."""
+        if not speaks_anthropic(request.headers):
+            return reply(openai_answers.models_page(list(self._lineup.models.values())))
+        page = self._lineup.page(read_query(request, PageRequest))
+        return reply(anthropic_answers.models_page(page, self._settings.max_answer_tokens))
+
+    async def retrieve_model(self, request: Request) -> Response:
+        """One model."""
+        served = self._lineup.find(request.path_params["name"])
+        if speaks_anthropic(request.headers):
+            return reply(anthropic_answers.model_entry(served, self._settings.max_answer_tokens))
+        return reply(openai_answers.model_entry(served))
+
+    async def health(self) -> Response:
+        """Whether the server is ready, for whoever watches over it."""
+        return reply({"status": "ready", "models": list(self._lineup.models)})
+
+    def _seed(self) -> int:
+        return self._chance.getrandbits(63)
+
+
+async def _no_such_route(request: Request, problem: Exception) -> Response:
+    """Unknown paths and methods, with the path that was probably meant."""
+    assert isinstance(problem, HTTPException)
+    path = request.url.path
+    text = f"{request.method} {path[:200]}: {problem.detail}"
+    meant = [known for known in PATHS if path.endswith(known.removeprefix("/v1"))]
+    if problem.status_code == 404 and meant:
+        text += (
+            f". Did you mean {meant[0]}? The base URL ends in /v1 for OpenAI's clients, and before it for Anthropic's."
+        )
+    dialect = dialect_of(path, request.headers)
+    response = error_reply(Refusal(problem.status_code, text), dialect, request.state.request_id)
+    response.headers.update(problem.headers or {})
+    return response

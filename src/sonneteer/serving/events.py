@@ -1,0 +1,93 @@
+"""Streams of events, and the end of all work for a client that has gone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Coroutine
+from contextlib import aclosing
+from typing import Any, TypeVar
+
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from sonneteer.serving.refusals import refusal_of
+from sonneteer.serving.turns import Turn
+from sonneteer.serving.wire import Dialect
+
+T = TypeVar("T")
+PING_SECONDS = 10.0
+
+
+class EventStream(Response):
+    """Server-sent events. The model goes on at its own pace, however slowly the client reads, unless it has gone."""
+
+    media_type = "text/event-stream"
+
+    def __init__(self, events: AsyncGenerator[bytes, None], turn: Turn, dialect: Dialect, request_id: str) -> None:
+        super().__init__(headers={"cache-control": "no-cache", "x-accel-buffering": "no"})
+        del self.headers["content-length"]
+        self._events = events
+        self._turn = turn
+        self._dialect = dialect
+        self._request_id = request_id
+        self._ready: asyncio.Queue[bytes | None] = asyncio.Queue()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the events until they end or the client goes."""
+        tasks = [asyncio.create_task(work) for work in (self._send(send), until_gone(receive), self._produce())]
+        try:
+            done, _ = await asyncio.wait(tasks[:2], return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            await _stopped(tasks)
+            self._turn.leave()
+
+    async def _produce(self) -> None:
+        try:
+            async with aclosing(self._events) as events:
+                async for event in events:
+                    self._ready.put_nowait(event)
+        except Exception as problem:  # the answer has begun, so the status can no longer tell
+            refusal = refusal_of(problem, self._request_id)
+            self._ready.put_nowait(self._dialect.frame(self._dialect.error(refusal, self._request_id)))
+        finally:
+            self._turn.leave()
+            self._ready.put_nowait(None)
+
+    async def _send(self, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        while (event := await self._next()) is not None:
+            await send({"type": "http.response.body", "body": event, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def _next(self) -> bytes | None:
+        try:
+            return await asyncio.wait_for(self._ready.get(), PING_SECONDS)
+        except TimeoutError:
+            return self._dialect.ping
+
+
+async def unless_gone(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
+    """The work's result. Raises ClientDisconnect, and stops the work, as soon as the client has gone."""
+    working, going = asyncio.create_task(work), asyncio.create_task(until_gone(receive))
+    try:
+        await asyncio.wait((working, going), return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise ClientDisconnect
+        return working.result()
+    finally:
+        await _stopped([working, going])
+
+
+async def until_gone(receive: Receive) -> None:
+    """Returns when the client closes the connection. The request's body must have been read."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _stopped(tasks: list[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

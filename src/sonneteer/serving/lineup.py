@@ -1,0 +1,70 @@
+"""Which models are served, and which of them answers to a name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from pydantic import Field
+
+from sonneteer.chat import Chat
+from sonneteer.serving.refusals import Refusal
+from sonneteer.serving.wire import Wire
+
+
+class ServedModel(NamedTuple):
+    """A model with what clients may know of it."""
+
+    name: str
+    chat: Chat
+    created_at: datetime
+    context: int | None
+    """Longest prompt and answer together, in tokens; None where nobody knows."""
+
+
+class PageRequest(Wire):
+    """The part of the list that a client wants to see."""
+
+    limit: int = Field(20, ge=1, le=1000)
+    after_id: str | None = None
+    before_id: str | None = None
+
+
+class Page(NamedTuple):
+    """A part of the list."""
+
+    models: list[ServedModel]
+    has_more: bool
+
+
+class Lineup:
+    """The models by name. The first one stands in for the products' former models."""
+
+    def __init__(self, models: Sequence[ServedModel], stand_in_for: tuple[str, ...]) -> None:
+        assert models, "a server needs a model"
+        self.models = {model.name: model for model in models}
+        assert len(self.models) == len(models), "two models of one name"
+        self._stand_in_for = stand_in_for
+
+    def find(self, name: str) -> ServedModel:
+        """The model that answers to this name. Raises Refusal with status 404 if none does."""
+        if name in self.models:
+            return self.models[name]
+        if name.startswith(self._stand_in_for):
+            return next(iter(self.models.values()))
+        raise Refusal(404, f"model: {name[:200]}", code="model_not_found", field="model")
+
+    def page(self, wanted: PageRequest) -> Page:
+        """A part of the list, in the order in which the models are served."""
+        models = list(self.models.values())
+        if wanted.before_id is not None:
+            before = models[: self._place(wanted.before_id)]
+            return Page(before[-wanted.limit :], len(before) > wanted.limit)
+        after = models if wanted.after_id is None else models[self._place(wanted.after_id) + 1 :]
+        return Page(after[: wanted.limit], len(after) > wanted.limit)
+
+    def _place(self, name: str) -> int:
+        if name not in self.models:
+            raise Refusal(404, f"model: {name[:200]}", code="model_not_found")
+        return list(self.models).index(name)

@@ -1,0 +1,120 @@
+"""Serving until stopped: the port, the first words to the user, and the end."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Callable, Sequence
+
+import uvicorn
+
+from sonneteer.errors import MachineError, RecipeError
+from sonneteer.recipe.sections import ServingSettings
+from sonneteer.serving.app import create_app
+from sonneteer.serving.keys import Keys
+from sonneteer.serving.lineup import ServedModel
+
+EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
+"""Addresses that mean every one of this machine's, and one of them to try."""
+FAREWELL_SECONDS = 3  # for answers under way when the server is stopped
+
+
+def serve(models: Sequence[ServedModel], settings: ServingSettings, keys: Keys, note: Callable[[str], None]) -> None:
+    """Answer requests until Ctrl-C. Raises MachineError if the port cannot be had, RecipeError for a wrong address."""
+    app = create_app(models, settings, keys)
+    with _listener(settings.host, settings.port) as listener:
+        port = int(listener.getsockname()[1])
+        note(welcome(models, settings.host, port, has_keys=bool(keys.names)))
+        try:
+            server(app).run(sockets=[listener])
+        except KeyboardInterrupt:
+            note("Stopped.")
+
+
+def server(app: object) -> uvicorn.Server:
+    """The web server, without logs of its own and without telling its name."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,  # type: ignore[arg-type]
+            access_log=False,
+            log_config=None,
+            log_level="critical",  # our own log tells of failures, without quoting what people wrote
+            server_header=False,
+            ws="none",
+            timeout_graceful_shutdown=FAREWELL_SECONDS,
+        )
+    )
+
+
+def welcome(models: Sequence[ServedModel], host: str, port: int, has_keys: bool) -> str:
+    """What to do with the server, ready to be pasted."""
+    address = EVERYWHERE.get(host, host)
+    url = f"http://[{address}]:{port}" if ":" in address else f"http://{address}:{port}"
+    key = "sk-sonneteer-..." if has_keys else "any"
+    lines = [f"{', '.join(served.name for served in models)} at {url} (Ctrl-C stops it)"]
+    if host in EVERYWHERE:
+        lines.append(f"From other machines: put this machine's name in place of {address}.")
+    lines.append(f"Key: {'one of those that you created' if has_keys else 'any will do on this machine'}.")
+    return "\n".join(lines) + SNIPPETS.format(url=url, key=key, name=models[0].name)
+
+
+SNIPPETS = """
+
+# Anthropic's client: only the URL changes
+import anthropic
+client = anthropic.Anthropic(base_url="{url}", api_key="{key}")
+message = client.messages.create(
+    model="{name}", max_tokens=200, messages=[{{"role": "user", "content": "Hello!"}}]
+)
+print(message.content[0].text)
+
+# OpenAI's client: only the URL changes
+import openai
+client = openai.OpenAI(base_url="{url}/v1", api_key="{key}")
+completion = client.chat.completions.create(
+    model="{name}", messages=[{{"role": "user", "content": "Hello!"}}]
+)
+print(completion.choices[0].message.content)
+
+# Or without touching the code
+export ANTHROPIC_BASE_URL={url} OPENAI_BASE_URL={url}/v1
+"""
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    """A socket that already listens, so that nobody can take the port meanwhile."""
+    family, address = _address(host, port)
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(socket.SOMAXCONN)
+    except OSError as problem:
+        listener.close()
+        raise _in_words(problem, host, port) from problem
+    return listener
+
+
+def _address(host: str, port: int) -> tuple[socket.AddressFamily, tuple[object, ...]]:
+    try:
+        found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except OSError as problem:
+        raise RecipeError(f"serving.host is '{host}', which is no address of this machine: {problem}.") from problem
+    family, _, _, _, address = min(found, key=lambda each: each[0] != socket.AF_INET)
+    return family, tuple(address)
+
+
+def _in_words(problem: OSError, host: str, port: int) -> MachineError | RecipeError:
+    if problem.errno == errno.EADDRNOTAVAIL:
+        return RecipeError(f"serving.host is '{host}', which is no address of this machine. Try 127.0.0.1.")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        other = free.getsockname()[1]
+    if problem.errno == errno.EADDRINUSE:
+        return MachineError(
+            f"Port {port} of {host} is in use by another program. Stop it, or choose another port: {other} is free "
+            f"(serving.port: {other})."
+        )
+    if problem.errno == errno.EACCES:
+        return MachineError(f"Port {port} needs an administrator's rights. Choose one above 1023: {other} is free.")
+    return MachineError(f"Port {port} of {host} cannot be opened: {problem}.")

@@ -1,0 +1,236 @@
+"""OpenAI's Chat Completions API: what its requests say.
+
+`frequency_penalty`, `presence_penalty`, `reasoning_effort`, `verbosity`, `metadata`, `store`, `user`, `service_tier`
+and `prediction` are taken and have no effect. A last message of the assistant is the beginning of the answer.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic_core import from_json
+
+from sonneteer.recipe.sections import ServingSettings
+from sonneteer.records import Message, Prompt, Role, ToolCall
+from sonneteer.serving.asked import Asked, Sampling, merged, options_of, split_prefill
+from sonneteer.serving.refusals import Refusal
+from sonneteer.serving.wire import Wire
+
+ROLES: dict[str, Role] = {
+    "developer": "system",
+    "system": "system",
+    "user": "user",
+    "assistant": "assistant",
+    "tool": "tool",
+}
+
+
+class Text(Wire):
+    """Words."""
+
+    type: Literal["text"]
+    text: str
+
+
+class RefusalText(Wire):
+    """Words with which the assistant declined."""
+
+    type: Literal["refusal"]
+    refusal: str
+
+    @property
+    def text(self) -> str:
+        """The words."""
+        return self.refusal
+
+
+class Unreadable(Wire):
+    """Content that our models do not read."""
+
+    type: Literal["image_url", "input_audio", "file", "video_url"]
+
+    @model_validator(mode="after")
+    def _is_refused(self) -> Unreadable:
+        raise ValueError(
+            f"content of type '{self.type}' is not supported: this server's models read text and tool calls"
+        )
+
+
+Part = Annotated[Text | RefusalText | Unreadable, Field(discriminator="type")]
+
+
+def _as_parts(content: Any) -> Any:
+    """Plain text is one part."""
+    return [{"type": "text", "text": content}] if isinstance(content, str) else content
+
+
+def _as_list(stop: Any) -> Any:
+    """One text is a list of one."""
+    return [stop] if isinstance(stop, str) else stop
+
+
+class Called(Wire):
+    """A tool's name and its arguments as JSON."""
+
+    name: str
+    arguments: str
+
+
+class Call(Wire):
+    """The assistant called a tool."""
+
+    id: str
+    type: Literal["function"] = "function"
+    function: Called
+
+
+class Turn(Wire):
+    """One message."""
+
+    role: Literal["developer", "system", "user", "assistant", "tool"]
+    content: Annotated[list[Part], BeforeValidator(_as_parts)] | None = None
+    tool_calls: list[Call] | None = None
+    tool_call_id: str | None = None
+
+
+class Function(Wire):
+    """What a tool can do."""
+
+    name: str = Field(min_length=1)
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+
+
+class Tool(Wire):
+    """A tool of the client's own."""
+
+    type: Literal["function"]
+    function: Function
+
+
+class StreamOptions(Wire):
+    """What a stream brings besides the answer."""
+
+    include_usage: bool | None = None
+
+
+class ResponseFormat(Wire):
+    """The form of the answer."""
+
+    type: str
+
+    @field_validator("type")
+    @classmethod
+    def _is_text(cls, value: str) -> str:
+        if value != "text":
+            raise ValueError(f"'{value[:60]}' is not supported yet; use 'text'")
+        return value
+
+
+class CompletionRequest(Wire):
+    """The body of POST /v1/chat/completions."""
+
+    model: str
+    messages: list[Turn] = Field(min_length=1, max_length=100_000)
+    max_completion_tokens: int | None = Field(None, ge=1)
+    max_tokens: int | None = Field(None, ge=1)
+    temperature: float | None = Field(None, ge=0, le=2)
+    top_p: float | None = Field(None, ge=0, le=1)
+    n: int | None = Field(None, ge=1, le=128)
+    stop: Annotated[list[str], BeforeValidator(_as_list), Field(max_length=4)] | None = None
+    seed: int | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    tools: list[Tool] | None = None
+    tool_choice: Any = None
+    parallel_tool_calls: bool | None = None
+    response_format: ResponseFormat | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
+    logit_bias: dict[str, float] | None = None
+    modalities: list[str] | None = None
+    functions: Any = None
+    function_call: Any = None
+
+    @field_validator("tool_choice")
+    @classmethod
+    def _is_free(cls, value: Any) -> Any:
+        if value not in (None, "none", "auto"):
+            raise ValueError("only 'auto' and 'none' are supported yet: a model cannot be forced to call a tool")
+        return value
+
+    @field_validator("logprobs", "top_logprobs", "logit_bias")
+    @classmethod
+    def _is_off(cls, value: Any) -> Any:
+        if value:
+            raise ValueError("not supported yet; leave it out")
+        return value
+
+    @field_validator("functions", "function_call")
+    @classmethod
+    def _is_absent(cls, value: Any) -> Any:
+        if value:
+            raise ValueError("no longer part of the API; use 'tools' and 'tool_choice'")
+        return value
+
+    @field_validator("modalities")
+    @classmethod
+    def _is_text(cls, value: list[str] | None) -> list[str] | None:
+        if value and value != ["text"]:
+            raise ValueError("only ['text'] is supported")
+        return value
+
+
+def asked(request: CompletionRequest, settings: ServingSettings, seed: int) -> Asked:
+    """What the request asks. Raises Refusal where its parts do not fit together."""
+    messages = [_message(turn, f"messages.{index}") for index, turn in enumerate(request.messages)]
+    # Templates know one system message; a user's or an assistant's stand as they came, as in the training data.
+    conversation, prefill = split_prefill(merged(messages, {"system"}))
+    tools = () if request.tool_choice == "none" else tuple(_template_tool(tool) for tool in request.tools or ())
+    wanted = request.max_completion_tokens if request.max_completion_tokens is not None else request.max_tokens
+    sampling = Sampling(
+        max_tokens=wanted,
+        temperature=request.temperature,
+        top_p=request.top_p,
+        top_k=None,
+        stop=request.stop or (),
+    )
+    first = (seed if request.seed is None else request.seed) % 2**63
+    options = options_of(sampling, prefill, settings, first)
+    return Asked(
+        prompt=Prompt(messages=conversation, tools=tools),
+        choices=tuple(options.model_copy(update={"seed": (first + i) % 2**63}) for i in range(request.n or 1)),
+        has_one_call=request.parallel_tool_calls is False,
+    )
+
+
+def _message(turn: Turn, path: str) -> Message:
+    if turn.role == "tool" and turn.tool_call_id is None:
+        raise Refusal(400, f"{path}.tool_call_id: Field required", field=f"{path}.tool_call_id")
+    if turn.role != "assistant" and turn.content is None:
+        raise Refusal(400, f"{path}.content: Field required", field=f"{path}.content")
+    if turn.role != "assistant" and turn.tool_calls:
+        raise Refusal(400, f"{path}.tool_calls: only the assistant calls tools", field=f"{path}.tool_calls")
+    calls = [_call(call, f"{path}.tool_calls.{index}") for index, call in enumerate(turn.tool_calls or ())]
+    return Message(
+        role=ROLES[turn.role],
+        text="\n".join(part.text for part in turn.content or () if not isinstance(part, Unreadable)),
+        tool_calls=tuple(calls),
+        tool_call_id=turn.tool_call_id if turn.role == "tool" else None,
+    )
+
+
+def _call(call: Call, path: str) -> ToolCall:
+    path = f"{path}.function.arguments"
+    try:
+        arguments = from_json(call.function.arguments or "{}", allow_inf_nan=False)
+    except ValueError as problem:
+        raise Refusal(400, f"{path}: Invalid JSON: {problem}", field=path) from None
+    if not isinstance(arguments, dict):
+        raise Refusal(400, f"{path}: Input should be a JSON object", field=path)
+    return ToolCall(id=call.id, name=call.function.name, arguments=arguments)
+
+
+def _template_tool(tool: Tool) -> dict[str, Any]:
+    return {"type": "function", "function": tool.function.model_dump(exclude_none=True)}

@@ -1,0 +1,122 @@
+"""The door that every request passes: it gets an id and shows a key, and failures are told in the caller's dialect."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from sonneteer.serving import anthropic_answers, openai_answers
+from sonneteer.serving.keys import Keys
+from sonneteer.serving.refusals import Refusal, refusal_of
+from sonneteer.serving.wire import Dialect, error_reply, new_id
+
+HEALTH = "/health"
+
+
+class Porter:
+    """ASGI middleware around all routes."""
+
+    def __init__(self, app: ASGIApp, keys: Keys) -> None:
+        self._app = app
+        self._keys = keys
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request through, or say why not."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        answer = _Answer(new_id("req_"), send)
+        scope.setdefault("state", {})["request_id"] = answer.request_id
+        headers = Headers(scope=scope)
+        try:
+            self._check(scope["path"], headers)
+            await self._app(scope, receive, answer.send)
+        except ClientDisconnect:
+            return
+        except Exception as problem:
+            refusal = refusal_of(problem, answer.request_id)
+            if answer.is_begun:
+                raise
+            reply = error_reply(refusal, dialect_of(scope["path"], headers), answer.request_id)
+            await reply(scope, receive, answer.send)
+
+    def _check(self, path: str, headers: Headers) -> None:
+        """Raises Refusal for a request that may not come in."""
+        if path == HEALTH:
+            return
+        if not self._keys.names:
+            _check_neighbour(headers)
+            return
+        secret = _secret(headers)
+        if not secret:
+            raise Refusal(401, "An API key is needed, as `x-api-key: KEY` or as `Authorization: Bearer KEY`.")
+        if self._keys.name_of(secret) is None:
+            raise Refusal(401, "This API key is not known here.")
+
+
+class _Answer:
+    """Puts the request's id on whatever is sent."""
+
+    def __init__(self, request_id: str, send: Send) -> None:
+        self.request_id = request_id
+        self.is_begun = False
+        self._send = send
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.is_begun = True
+            headers = MutableHeaders(scope=message)
+            headers["request-id"] = headers["x-request-id"] = self.request_id
+        await self._send(message)
+
+
+def dialect_of(path: str, headers: Mapping[str, str]) -> Dialect:
+    """Whose API the caller speaks: the path tells, or else the headers that only Anthropic's clients send."""
+    if path.startswith("/v1/chat/"):
+        return openai_answers.DIALECT
+    if path.startswith("/v1/messages") or speaks_anthropic(headers):
+        return anthropic_answers.DIALECT
+    return openai_answers.DIALECT
+
+
+def speaks_anthropic(headers: Mapping[str, str]) -> bool:
+    """Whether the headers are those of Anthropic's clients."""
+    return "anthropic-version" in headers or "x-api-key" in headers
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches this host name or address."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower().rstrip(".") in ("localhost", "ip6-localhost")
+
+
+def _check_neighbour(headers: Headers) -> None:
+    """Without keys, only programs of this machine may ask: no web page that leads its visitor's browser here."""
+    for header in ("host", "origin"):
+        value = headers.get(header)
+        if value and not is_loopback(_host_of(value, header)):
+            raise Refusal(
+                403,
+                f"This server has no API keys, so it only answers this machine; the request's {header} is "
+                f"{value[:100]!r}. Create a key to open it.",
+            )
+
+
+def _host_of(value: str, header: str) -> str:
+    try:
+        return urlsplit(f"//{value}" if header == "host" else value).hostname or ""
+    except ValueError:
+        return ""
+
+
+def _secret(headers: Mapping[str, str]) -> str:
+    """The key that the caller shows; x-api-key comes first, as in Anthropic's API."""
+    scheme, _, bearer = headers.get("authorization", "").partition(" ")
+    return str(headers.get("x-api-key") or (bearer.strip() if scheme.lower() == "bearer" else ""))

@@ -1,0 +1,42 @@
+"""Why a request is not answered: what any failure means to the one who asked."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+
+from sonneteer.errors import DataError, RequestError, SonneteerError
+
+LOG = logging.getLogger(__name__)
+OVERLOADED = 529  # Anthropic's own status; OpenAI's dialect says 503
+
+
+class Refusal(SonneteerError):
+    """A request that gets an error instead of an answer, in the words of the dialect in which it came."""
+
+    def __init__(self, status: int, message: str, code: str | None = None, field: str | None = None) -> None:
+        self.status = status
+        self.message = message
+        self.code = code
+        self.field = field
+        """Which part of the request is wrong, as in `messages.0.content`."""
+        super().__init__(message)
+
+
+def refusal_of(problem: Exception, request_id: str) -> Refusal:
+    """What to tell about a failure. What is no fault of the request goes to the log, and only its id to the caller."""
+    if isinstance(problem, Refusal):
+        return problem
+    if isinstance(problem, RequestError | DataError):
+        return Refusal(400, str(problem))
+    LOG.error("%s failed: %s", request_id, _place_of(problem))
+    return Refusal(500, f"The model failed. The server's log says more about {request_id}.")
+
+
+def _place_of(problem: Exception) -> str:
+    """What failed and where. An unknown failure's text may quote a prompt, so it stays out of the log."""
+    kind = type(problem).__name__
+    if isinstance(problem, SonneteerError):
+        return f"{kind}: {problem}"
+    frames = traceback.extract_tb(problem.__traceback__)[-3:]
+    return f"{kind} at " + " < ".join(f"{frame.filename}:{frame.lineno}" for frame in reversed(frames))

@@ -1,0 +1,154 @@
+"""Who is answered when: one request at a time in a thread of its own, a bounded queue, and no work for who has left."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
+from types import TracebackType
+from typing import Any, TypeVar
+
+from sonneteer.chat import Answer, Chat, Options, Piece
+from sonneteer.records import Prompt
+from sonneteer.serving.asked import Asked
+from sonneteer.serving.lineup import ServedModel
+from sonneteer.serving.refusals import OVERLOADED, Refusal
+
+T = TypeVar("T")
+
+
+class Turns:
+    """The queue before the models. All work with models happens in one thread, step by step."""
+
+    def __init__(self, max_waiting: int) -> None:
+        self._max_waiting = max_waiting
+        self._inside = 0
+        self._floor = asyncio.Lock()
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
+
+    async def begin(self, served: ServedModel, asked: Asked) -> Turn:
+        """A place in the queue. Raises Refusal if there is none left, or if the prompt is too long for the model."""
+        self.enter()
+        try:
+            prompt_tokens = await self._run(served.chat.count_tokens, asked.prompt)
+            if served.context is not None and prompt_tokens >= served.context:
+                raise Refusal(
+                    400,
+                    f"prompt is too long: {prompt_tokens} tokens > {served.context - 1} maximum",
+                    code="context_length_exceeded",
+                    field="messages",
+                )
+        except BaseException:
+            self.leave()
+            raise
+        return Turn(self, served, asked, prompt_tokens)
+
+    async def count(self, served: ServedModel, prompt: Prompt) -> int:
+        """The prompt's tokens, counted between two steps of whatever is being answered."""
+        self.enter()
+        try:
+            return await self._run(served.chat.count_tokens, prompt)
+        finally:
+            self.leave()
+
+    async def pieces(self, chat: Chat, prompt: Prompt, options: Options) -> AsyncGenerator[Piece, None]:
+        """The answer as it comes, when its turn has come. Closing this stops the work."""
+        async with self._floor:
+            steps = _steps(chat, prompt, options)
+            try:
+                while (piece := await self._run(next, steps, None)) is not None:
+                    yield piece
+            finally:
+                # Not awaited: whoever closes may be cancelled himself. The next request's steps come after it anyway.
+                self._thread.submit(steps.close)
+
+    def close(self) -> None:
+        """No further work."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def enter(self) -> None:
+        """Take a place in the queue. Raises Refusal if there is none left."""
+        if self._inside > self._max_waiting:  # one is answered, the others wait
+            raise Refusal(OVERLOADED, "Overloaded: too many requests are waiting. Try again later.", code="overloaded")
+        self._inside += 1
+
+    def leave(self) -> None:
+        """Give a place in the queue back."""
+        self._inside -= 1
+
+    async def _run(self, work: Callable[..., T], *arguments: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
+
+
+class Turn:
+    """One request's time with a model. It holds its place in the queue until it is left."""
+
+    def __init__(self, turns: Turns, served: ServedModel, asked: Asked, prompt_tokens: int) -> None:
+        self.name = served.name
+        self.asked = asked
+        self.prompt_tokens = prompt_tokens
+        self._turns = turns
+        self._chat = served.chat
+        self._is_over = False
+
+    async def pieces(self, options: Options) -> AsyncGenerator[Piece, None]:
+        """One answer piece by piece; the last piece brings the whole of it."""
+        if options.max_tokens == 0:
+            yield Piece("", Answer(text="", stop_reason="length", prompt_tokens=self.prompt_tokens, answer_tokens=0))
+            return
+        # With tools only the end tells what was said to the user and what was a call, so nothing is told before.
+        is_held = bool(self.asked.prompt.tools)
+        async with aclosing(self._turns.pieces(self._chat, self.asked.prompt, options)) as pieces:
+            async for piece in pieces:
+                if piece.answer is not None:
+                    answer = self._with_allowed_calls(piece.answer)
+                    if is_held and answer.text:
+                        yield Piece(answer.text)
+                    yield Piece("", answer)
+                    return
+                if not is_held:
+                    yield piece
+        raise RuntimeError("the model's answer has no end")
+
+    async def answer(self, options: Options) -> Answer:
+        """One whole answer."""
+        async with aclosing(self.pieces(options)) as pieces:
+            async for piece in pieces:
+                if piece.answer is not None:
+                    return piece.answer
+        raise RuntimeError("the model's answer has no end")
+
+    async def answers(self) -> list[Answer]:
+        """All answers that were asked for."""
+        return [await self.answer(options) for options in self.asked.choices]
+
+    def leave(self) -> None:
+        """Give the place in the queue to somebody else."""
+        if not self._is_over:
+            self._is_over = True
+            self._turns.leave()
+
+    def __enter__(self) -> Turn:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.leave()
+
+    def _with_allowed_calls(self, answer: Answer) -> Answer:
+        if not self.asked.has_one_call:
+            return answer
+        return answer.model_copy(update={"tool_calls": answer.tool_calls[:1]})
+
+
+def _steps(chat: Chat, prompt: Prompt, options: Options) -> Generator[Piece, None, None]:
+    """The answer's steps; nothing happens before the first is asked for, and closing it closes the model's iterator."""
+    pieces = chat.stream(prompt, options)
+    try:
+        yield from pieces
+    finally:
+        close = getattr(pieces, "close", None)
+        if close is not None:
+            close()

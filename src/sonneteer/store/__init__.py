@@ -1,0 +1,6 @@
+"""The workspace: a catalogue of all records, files named by their content, and one writer at a time."""
+
+from sonneteer.store.disk import write_whole
+from sonneteer.store.workspace import Store
+
+__all__ = ["Store", "write_whole"]

@@ -1,0 +1,160 @@
+"""The catalogue: every record as a row of a relational database, with the columns that are searched.
+
+SQLite in the workspace by default, or any database that SQLAlchemy reaches by URL. The whole record stands in the
+column `body` as JSON; a record that gains a field needs no new column.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, TypeVar
+
+import sqlalchemy as sql
+from sqlalchemy.pool import NullPool
+
+from sonneteer.errors import BusyError, ExtraError, MachineError, MissingError, RecipeError
+from sonneteer.migrations import upgrade
+from sonneteer.records import DatasetVersion, ModelVersion, Report, Run
+from sonneteer.store import disk
+
+Kept = DatasetVersion | Run | Report | ModelVersion
+R = TypeVar("R", DatasetVersion, Run, Report, ModelVersion)
+
+TABLES: dict[type[Kept], str] = {DatasetVersion: "datasets", Run: "runs", Report: "reports", ModelVersion: "models"}
+SEARCHED: dict[type[Kept], tuple[str, ...]] = {
+    DatasetVersion: ("prepared_from",),
+    Run: ("status", "dataset_id"),
+    Report: ("run_id", "dataset_id", "verdict"),
+    ModelVersion: ("number", "run_id", "dataset_id", "stage"),
+}
+"""Columns besides id, name and created_at, which every table has."""
+OPENINGS = sql.table("test_openings", sql.column("dataset_id"), sql.column("opened_at"))
+
+
+class Catalogue:
+    """The records of one workspace. `place` is what error messages call it."""
+
+    def __init__(self, url: str, place: Path) -> None:
+        self._place = place
+        self._engine = _engine(url)
+
+    def migrate(self) -> None:
+        """Bring the tables to the newest form."""
+        with self._connection() as connection:
+            upgrade(connection)
+
+    def save(self, record: Kept) -> None:
+        """Insert a record, or replace the one with its id."""
+        kind = type(record)
+        table = _table(kind)
+        body = record.model_dump(mode="json")
+        row = {column: body[column] for column in SEARCHED[kind]}
+        row |= {"id": record.id, "created_at": _moment(record), "body": json.dumps(body)}
+        with self._connection() as connection:
+            connection.execute(sql.delete(table).where(table.c.id == record.id))
+            row["name"] = _run_name(connection, record) if isinstance(record, Report) else record.name
+            connection.execute(sql.insert(table).values(row))
+
+    def get(self, kind: type[R], id: str) -> R:
+        """The record of this id. Raises MissingError, which names what comes near."""
+        found = self.find(kind, id=id)
+        if found:
+            return found[0]
+        known = [record.id for record in self.find(kind)]
+        near = get_close_matches(id, known) or known[:5]
+        what = f"It has: {', '.join(near)}." if near else "It has none yet."
+        raise MissingError(f"There is no '{id}' among the {TABLES[kind]} of {self._place}. {what}")
+
+    def find(self, kind: type[R], **columns: str | int) -> list[R]:
+        """Records whose columns have these values, newest first."""
+        table = _table(kind)
+        unknown = [name for name in columns if name not in table.c]
+        assert not unknown, f"{TABLES[kind]} cannot be searched by {unknown}"
+        query = sql.select(table.c.body).where(*(table.c[name] == value for name, value in columns.items()))
+        with self._connection() as connection:
+            bodies = connection.execute(query.order_by(table.c.created_at.desc(), table.c.id.desc())).scalars()
+            return [kind.model_validate(json.loads(body)) for body in bodies]
+
+    def count_opening(self, dataset_id: str) -> int:
+        """Count that the sealed test split was opened; returns how often it has been by now."""
+        datasets = _table(DatasetVersion)
+        with self._connection() as connection:
+            now = datetime.now(UTC).isoformat()
+            connection.execute(sql.insert(OPENINGS).values(dataset_id=dataset_id, opened_at=now))
+            # The second of two who open at once waits for this row, and then counts the first one's opening, too.
+            connection.execute(sql.select(datasets.c.id).where(datasets.c.id == dataset_id).with_for_update())
+            count = sql.select(sql.func.count()).select_from(OPENINGS).where(OPENINGS.c.dataset_id == dataset_id)
+            return int(connection.execute(count).scalar_one())
+
+    @contextmanager
+    def _connection(self) -> Iterator[sql.Connection]:
+        """One transaction. What the database refuses is said in words."""
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except sql.exc.DBAPIError as problem:
+            raise _refusal(problem, self._place) from problem
+
+
+def _engine(url: str) -> sql.Engine:
+    try:
+        parsed = sql.make_url(url)
+        if parsed.get_backend_name() != "sqlite":
+            return sql.create_engine(parsed)
+        engine = sql.create_engine(parsed, poolclass=NullPool)  # no open file stays behind
+    except (sql.exc.ArgumentError, sql.exc.NoSuchModuleError) as problem:
+        raise RecipeError(
+            "The catalogue's URL is none. It looks like postgresql+psycopg://user:password@host/name."
+        ) from problem
+    except ModuleNotFoundError as problem:
+        raise ExtraError(
+            f"The catalogue's database needs the package '{problem.name}'. Install it with pip."
+        ) from problem
+    sql.event.listen(engine, "connect", _prepare_sqlite)
+    sql.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _: Any) -> None:
+    # Python's sqlite3 would begin transactions late and never around a change of tables: we begin them ourselves.
+    connection.isolation_level = None
+    connection.execute("PRAGMA busy_timeout=30000")
+    connection.execute("PRAGMA journal_mode=WAL")
+
+
+def _refusal(problem: sql.exc.DBAPIError, place: Path) -> MachineError | BusyError:
+    said = str(problem.orig)
+    if "disk is full" in said:
+        return MachineError(disk.full(place))
+    if "is locked" in said:
+        return BusyError(f"Another process holds the catalogue of {place} for half a minute now. Try again later.")
+    if "not a database" in said or "malformed" in said:
+        return MachineError(
+            f"The catalogue of {place} is damaged ({said}). Restore it from a backup, or choose another workspace."
+        )
+    return MachineError(
+        f"The catalogue of {place} cannot be used: {said}. Check that its disk or server can be reached."
+    )
+
+
+def _table(kind: type[Kept]) -> sql.TableClause:
+    names = ("id", "name", "created_at", *SEARCHED[kind], "body")
+    return sql.table(TABLES[kind], *(sql.column(name) for name in names))
+
+
+def _moment(record: Kept) -> str:
+    """When it came to be, written so that the order of the texts is the order in time."""
+    moment = record.started_at if isinstance(record, Run) else record.created_at
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def _run_name(connection: sql.Connection, report: Report) -> str:
+    """A report goes by the name of its run."""
+    runs = _table(Run)
+    name = connection.execute(sql.select(runs.c.name).where(runs.c.id == report.run_id)).scalar()
+    return str(name or "")

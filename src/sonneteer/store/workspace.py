@@ -1,0 +1,90 @@
+"""The workspace folder: the catalogue, files named by their content, the runs' folders, and the locks."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from sonneteer.errors import MissingError
+from sonneteer.store.catalogue import Catalogue, Kept, R
+from sonneteer.store.disk import refusals, write_whole
+from sonneteer.store.locks import one_writer
+
+
+class Store:
+    """A workspace folder. Created, and brought to the newest form, when it is opened."""
+
+    def __init__(self, root: Path, catalogue_url: str | None = None) -> None:
+        self.root = root.absolute()
+        with refusals(self.root):
+            self.root.mkdir(parents=True, exist_ok=True)
+        self._catalogue = Catalogue(catalogue_url or f"sqlite:///{self.root / 'catalogue.sqlite'}", self.root)
+        with self.writing("catalogue", wait_seconds=60):
+            self._catalogue.migrate()
+
+    # Files named by their content ---------------------------------------------------------------
+
+    def put(self, content: bytes, suffix: str) -> str:
+        """Keep bytes; returns the file's name, its SHA-256 and the suffix. The same content twice is one file."""
+        name = f"{hashlib.sha256(content).hexdigest()}.{suffix}"
+        if not self._place(name).exists():
+            write_whole(self._place(name), content)
+        return name
+
+    def put_file(self, path: Path) -> str:
+        """Keep a file that was written elsewhere in the workspace: it is moved. Returns its name."""
+        with refusals(path), open(path, "rb+") as stream:
+            name = f"{hashlib.file_digest(stream, 'sha256').hexdigest()}{path.suffix}"
+            os.fsync(stream.fileno())
+        target = self._place(name)
+        with refusals(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(path, target)
+        return name
+
+    def path(self, name: str) -> Path:
+        """Where a kept file lies. Raises MissingError."""
+        path = self._place(name)
+        if not path.is_file():
+            raise MissingError(f"{path} is missing. Prepare the data again, or restore the workspace from a backup.")
+        return path
+
+    def folder(self, run_id: str) -> Path:
+        """The folder of a run's own files."""
+        folder = self.root / "runs" / run_id
+        with refusals(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def _place(self, name: str) -> Path:
+        return self.root / "files" / name[:2] / name
+
+    # Records ------------------------------------------------------------------------------------
+
+    def save(self, record: Kept) -> None:
+        """Insert a record, or replace the one with its id."""
+        self._catalogue.save(record)
+
+    def get(self, kind: type[R], id: str) -> R:
+        """The record of this id. Raises MissingError, which names what comes near."""
+        return self._catalogue.get(kind, id)
+
+    def find(self, kind: type[R], **columns: str | int) -> list[R]:
+        """Records whose columns (`name` and those of `catalogue.SEARCHED`) have these values, newest first."""
+        return self._catalogue.find(kind, **columns)
+
+    def latest(self, kind: type[R], name: str) -> R | None:
+        """The newest record of this name."""
+        return next(iter(self.find(kind, name=name)), None)
+
+    def open_test_split(self, dataset_id: str) -> int:
+        """Count that the sealed test split was opened; returns how often it has been by now."""
+        return self._catalogue.count_opening(dataset_id)
+
+    # One writer at a time -----------------------------------------------------------------------
+
+    def writing(self, what: str, wait_seconds: float = 0) -> AbstractContextManager[None]:
+        """Nobody else writes `what` meanwhile. Raises BusyError, which says who does and since when."""
+        return one_writer(self.root / "locks", what, wait_seconds)
