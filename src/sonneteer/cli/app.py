@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 ENDING = """
 Begin with: [cyan]sonneteer init support example[/cyan], and then [cyan]sonneteer run example[/cyan]
 
-Exit codes: 0 done, 2 not better (do not ship), 3 you have to change something, 4 cannot tell with so few examples,
+Exit codes: 0 done, 2 not better (do not ship), 3 you have to change something, 4 cannot tell with so few examples, \
 130 interrupted (the same command goes on), 1 a mistake of ours.
 """
 
@@ -83,10 +83,12 @@ def init(
     from sonneteer.cli.start import write_start
 
     _session(context, WORKSPACE, json)
-    written = write_start(kind, folder)
-    steps: dict[str, str | Path] = {"the recipe:": written[0], "its examples:": written[1]}
-    steps["build and prove it:"] = _command("run", [str(written[0])])
-    return Outcome({"written": [str(path) for path in written]}, [pages.next_steps(steps)])
+    start = write_start(kind, folder)
+    steps: dict[str, str | Path] = {"the recipe:": start.recipe, "its examples:": start.examples}
+    steps["build and prove it:"] = _command("run", [str(start.recipe)])
+    already = [] if start.is_new else [Text("Both stand here already, just so; nothing was written.", style="yellow")]
+    document = {"recipe": str(start.recipe), "examples": str(start.examples), "is_new": start.is_new}
+    return Outcome(document, [*already, *pages.next_steps(steps)])
 
 
 @app.command(**FOLLOWS_A_RECIPE, rich_help_panel="Step by step")
@@ -124,7 +126,7 @@ def train(context: Context, words: Words = None, workspace: Workspace = WORKSPAC
 
     model = lifecycle.train(*work)
     steps = {"trained:": f"{model.id}", "is it better?": _command("evaluate", words, workspace)}
-    return Outcome({"model": as_json(model)}, [pages.next_steps(steps)])
+    return Outcome({"model": as_json(model)}, pages.next_steps(steps))
 
 
 @app.command(**FOLLOWS_A_RECIPE, rich_help_panel="Step by step")
@@ -230,7 +232,7 @@ def _judged(work: Work, report: Report, words: Sequence[str] | None, workspace: 
     steps: dict[str, str | Path] = {"all of it, to read and to hand on:": dossier}
     steps |= {"talk with it:": _command("chat", words, workspace), "serve it:": _command("serve", words, workspace)}
     document = {"verdict": report.verdict, "report": as_json(report), "dossier": str(dossier)}
-    page = [pages.verdict_page(report), pages.next_steps(steps)]
+    page = [pages.verdict_page(report), *pages.next_steps(steps)]
     return Outcome(document, page, pages.VERDICTS[report.verdict][1])
 
 

@@ -46,7 +46,9 @@ def _run(words: list[str], session: Session) -> ExitCode:
     except SonneteerError as problem:
         return session.fail(ExitCode.MUST_CHANGE, str(problem).splitlines())
     except TyperException as problem:
-        return session.fail(ExitCode.MUST_CHANGE, [f"{problem.format_message()} See: sonneteer --help"])
+        return session.fail(
+            ExitCode.MUST_CHANGE, [f"{problem.format_message().rstrip('.')}. What there is: sonneteer --help"]
+        )
     except (BrokenPipeError, KeyboardInterrupt):
         raise
     except Exception as problem:

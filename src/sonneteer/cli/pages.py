@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich.box import ROUNDED
 from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
@@ -37,7 +38,9 @@ VERDICTS: Mapping[Verdict, tuple[str, ExitCode, str]] = {
 
 def ledger_page(dataset: DatasetVersion) -> RenderableType:
     """What became of every source row, with the sum."""
-    table = Table(title=f"Ledger of {dataset.id}", title_justify="left", title_style="bold", show_footer=True)
+    table = Table(
+        title=f"Ledger of {dataset.id}", title_justify="left", title_style="bold", show_footer=True, box=ROUNDED
+    )
     table.add_column("what became of the rows", footer="all rows")
     table.add_column("rows", justify="right", footer=f"{dataset.rows:,}")
     table.add_column("", footer=f"in {count(len(dataset.sources), 'file')}")
@@ -72,6 +75,8 @@ def comparison_table(report: Report) -> Table:
 
 def shade(comparison: Comparison) -> str:
     """Green and red where the interval leaves zero out."""
+    if comparison.gain.low == comparison.gain.high == 0:
+        return "dim"
     if comparison.gain.low > 0:
         return "green"
     return "red" if comparison.gain.high < 0 else "yellow"
@@ -105,11 +110,10 @@ def token_page(examples: Iterable[Sequence[tuple[str, bool]]]) -> list[Renderabl
     return page
 
 
-def next_steps(steps: Mapping[str, str | Path]) -> RenderableType:
-    """What there is now, and what one can do with it."""
-    table = Table.grid(padding=(0, 2))
-    for what, how in steps.items():
-        table.add_row(
-            Text(what, style="dim"), Text(str(how), style="cyan" if isinstance(how, str) else "", overflow="fold")
-        )
-    return table
+def next_steps(steps: Mapping[str, str | Path]) -> list[RenderableType]:
+    """What there is now, and what one can do with it. Commands stand on one line, to be copied."""
+    width = max(map(len, steps)) + 2
+    return [
+        Text.assemble((what.ljust(width), "dim"), (str(how), "cyan" if isinstance(how, str) else "bold"))
+        for what, how in steps.items()
+    ]

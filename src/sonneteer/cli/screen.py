@@ -27,7 +27,7 @@ class Screen:
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
         self.console = console
         self._clock = clock
-        self._stage = ""
+        self._stage = self._noted = ""
         self._bar: Progress | None = None
         self._began = self._said = clock()
 
@@ -49,8 +49,11 @@ class Screen:
         self.console.print(Rule(Text(name.capitalize(), style="bold"), align="left", style="cyan"))
 
     def note(self, text: str) -> None:
-        """A line worth reading, above the bar."""
-        self.console.print(Text(text, style="dim"))
+        """A line worth reading, above the bar. What was just said is not said again."""
+        if text == self._noted:
+            return
+        self._noted = text
+        self.console.print(Text(text, style="dim"), soft_wrap=True)
 
     def update(self, done: float, total: float, figures: Mapping[str, float | str] = {}) -> None:
         """The present stage has come this far."""
@@ -82,9 +85,11 @@ class Screen:
 
     def _print_line(self, done: float, total: float, figures: str) -> None:
         passed = self._said - self._began
-        left = f", {duration(passed / done * (total - done))} left" if 0 < done <= total else ""
+        left = f", {duration(passed / done * (total - done))} left" if 0 < done < total else ""
         share = f" ({done / total:.0%})" if total else ""
-        self.console.print(Text(f"{self._stage}: {done:g} of {total:g}{share}{left}  {figures}".rstrip()))
+        self.console.print(
+            Text(f"{self._stage}: {done:g} of {total:g}{share}{left}  {figures}".rstrip()), soft_wrap=True
+        )
 
 
 def in_words(figures: Mapping[str, float | str]) -> str:

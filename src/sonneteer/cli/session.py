@@ -41,6 +41,9 @@ STATUS = {
 }
 
 
+FILE_WIDTH = 120  # characters a line where the output is no terminal, so that paths stay whole
+
+
 class Outcome(NamedTuple):
     """What a command came to: a document for machines, a page for people, and an exit code."""
 
@@ -67,6 +70,8 @@ class Session:
         self.notes: list[str] = []
         self.screen = Screen(Console(stderr=True))
         self.out = Console()
+        if not self.out.is_terminal:
+            self.out.width = max(self.out.width, FILE_WIDTH)
 
     def begin(self, command: str, workspace: Path, is_json: bool) -> None:
         """What every command says first."""
@@ -95,7 +100,7 @@ class Session:
         self.screen.rest()
         if not self.is_json:
             for part in page:
-                self.out.print(part)
+                self.out.print(part, soft_wrap=isinstance(part, Text))
 
     def finish(self, outcome: Outcome) -> ExitCode:
         """Show what the command came to."""
@@ -111,7 +116,8 @@ class Session:
             self._print_document(exit_code, {"problems": list(problems)})
         else:
             for problem in problems:
-                self.screen.console.print(Text(problem, style="yellow" if exit_code is ExitCode.INTERRUPTED else "red"))
+                colour = "yellow" if exit_code is ExitCode.INTERRUPTED else "red"
+                self.screen.console.print(Text(problem, style=colour), soft_wrap=True)
         return exit_code
 
     def _print_document(self, exit_code: ExitCode, content: Mapping[str, Any]) -> None:

@@ -4,20 +4,31 @@ from __future__ import annotations
 
 from importlib import resources
 from pathlib import Path
+from typing import NamedTuple
 
 from sonneteer.errors import MachineError, TakenError
 from sonneteer.recipe import KINDS, write_recipe
 
 
-def write_start(kind: str, folder: Path) -> list[Path]:
-    """Write `recipe.yaml` and the file of examples that it names; returns both paths.
+class Start(NamedTuple):
+    """The two files to begin with."""
+
+    recipe: Path
+    examples: Path
+    is_new: bool
+    """False where both stood there already, just as they would be written."""
+
+
+def write_start(kind: str, folder: Path) -> Start:
+    """Write `recipe.yaml` and the file of examples that it names.
 
     Raises MissingError where there is no such recipe, and TakenError, with nothing written, where a file of one of the
     two names says something else.
     """
-    recipe = write_recipe(kind).encode()
+    text = write_recipe(kind).encode()
     source = resources.files("sonneteer.recipes") / kind / KINDS[kind].file
-    wanted = {folder / "recipe.yaml": recipe, folder / KINDS[kind].file: source.read_bytes()}
+    start = Start(folder / "recipe.yaml", folder / KINDS[kind].file, not (folder / "recipe.yaml").exists())
+    wanted = {start.recipe: text, start.examples: source.read_bytes()}
     taken = [path for path, content in wanted.items() if path.exists() and path.read_bytes() != content]
     if taken:
         names = " and ".join(str(path) for path in taken)
@@ -26,7 +37,7 @@ def write_start(kind: str, folder: Path) -> list[Path]:
         )
     for path, content in wanted.items():
         _write_new(path, content)
-    return list(wanted)
+    return start
 
 
 def _write_new(path: Path, content: bytes) -> None:

@@ -1,5 +1,6 @@
 """The data room: from raw rows to frozen splits, with an account of every row."""
 
-from sonneteer.data.prepare import prepare, read_ledger, read_split
+from sonneteer.data.freeze import read_ledger, read_split
+from sonneteer.data.prepare import prepare
 
 __all__ = ["prepare", "read_ledger", "read_split"]

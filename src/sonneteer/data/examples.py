@@ -173,9 +173,7 @@ def _pair(prompt: list[Message], chosen: list[Message], rejected: list[Message],
         raise DataError("the chosen and the rejected side must differ in nothing but the last answer")
     if chosen[-1] == rejected[-1]:
         raise DataError("the chosen and the rejected answer are the same")
-    better, worse = (
-        _example([*prompt, *side], row, tools=_tools(row.get("tools"))) for side in (chosen, rejected)
-    )
+    better, worse = (_example([*prompt, *side], row, tools=_tools(row.get("tools"))) for side in (chosen, rejected))
     return better.model_copy(update={"rejected": worse.answer})
 
 
@@ -237,7 +235,8 @@ def _tool(tool: Fields) -> dict[str, Any]:
     if "function" in tool:
         return dict(tool)
     said = as_fields(tool.get("toolSpec", tool), "'toolSpec'")
-    schema = as_fields(said.get("input_schema") or said.get("inputSchema") or said.get("parameters") or {}, "a tool's schema")
+    key = first(said, ("input_schema", "inputSchema", "parameters"))
+    schema = as_fields((said.get(key) if key else None) or {}, "a tool's schema")
     function = {
         "name": as_text(said.get("name"), "a tool's name"),
         "description": text_of(said.get("description")),
@@ -258,5 +257,3 @@ def _reference(row: Fields) -> dict[str, Any]:
 def first(row: Fields, names: Sequence[str]) -> str | None:
     """The first of these names that the row has."""
     return next((name for name in names if name in row), None)
-
-

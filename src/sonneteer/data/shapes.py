@@ -37,8 +37,8 @@ def recognise(rows: Sequence[Fields]) -> Finding:
     best = max(counts, key=lambda name: counts[name])
     if not counts[best]:
         raise DataError(
-            f"the rows have no shape that is known. Their fields: {_listed(rows)}. Name them under `fields` of the source, "
-            "as in `fields: {prompt: question_text, completion: reply}`, or bring them into one of these shapes: "
+            f"the rows have no shape that is known. Their fields: {_listed(rows)}. Say under `fields` of the source which "
+            "is which, as in `fields: {prompt: asked, completion: replied}`, or bring them into one of these shapes: "
             + "; ".join(f"{name} ({', '.join(shape.fields[:3])})" for name, shape in SHAPES.items())
         )
     if counts[best] == len(rows):
@@ -113,6 +113,12 @@ def _is_prompted(row: Fields) -> bool:
     return "instruction" not in row and ("prompt" in row or "question" in row or _is_answered(row))
 
 
+def _is_text(row: Fields) -> bool:
+    """Has text, and nothing that a more telling shape could read."""
+    told = ("schemaVersion", "preferred_output", "messages", "instruction", "prompt", "question", "chosen", *TURNS)
+    return isinstance(row.get("text", row.get("input")), str) and first(row, told) is None and not _is_answered(row)
+
+
 def _is_chat(row: Fields) -> bool:
     return "messages" in row and not (_block_kinds(row) & ANTHROPIC_BLOCKS)
 
@@ -156,7 +162,19 @@ SHAPES: dict[str, Shape] = {
     "unpaired": Shape(
         _is_judged,
         examples.unpaired,
-        ("prompt", "completion", *LABELS, *PROMPTS, *ANSWERS, "instruction", *MORE, "history", "messages", *TURNS, *ASIDE),
+        (
+            "prompt",
+            "completion",
+            *LABELS,
+            *PROMPTS,
+            *ANSWERS,
+            "instruction",
+            *MORE,
+            "history",
+            "messages",
+            *TURNS,
+            *ASIDE,
+        ),
     ),
     "sharegpt": Shape(lambda row: _is_plain(row) and _has_turns(row), examples.sharegpt, (*TURNS, *ASIDE)),
     "chat": Shape(lambda row: _is_plain(row) and _is_chat(row), examples.chat, ("messages", *ASIDE)),
@@ -171,6 +189,6 @@ SHAPES: dict[str, Shape] = {
         examples.prompt_completion,
         ("prompt", "completion", *PROMPTS, *ANSWERS, *ASIDE),
     ),
-    "text": Shape(lambda row: isinstance(row.get("text", row.get("input")), str), examples.text, ("text", "input")),
+    "text": Shape(_is_text, examples.text, ("text", "input")),
 }
 """In the order in which they are tried: where two fit equally often, the first is meant."""

@@ -10,32 +10,41 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Sequence
+from typing import NamedTuple
 
 from sonneteer.errors import DataError
 from sonneteer.recipe.sections import DataSettings
 from sonneteer.records import Example, SplitName, fingerprint_of
 
 
+class Group(NamedTuple):
+    """Examples, by their indices, that must not be parted."""
+
+    lot: str
+    indices: list[int]
+
+
 def split(examples: Sequence[Example], settings: DataSettings, seed: int) -> list[SplitName]:
     """The side of each example. Raises DataError where there are too few groups for the sides that are wanted."""
-    members: dict[int, list[int]] = defaultdict(list)
-    for index, group in enumerate(groups(examples, settings.keep_together)):
-        members[group].append(index)
-    wanted: dict[SplitName, float] = {"test": settings.test_share, "validation": settings.validation_share}
-    wanted = {side: share for side, share in wanted.items() if share > 0}
-    if len(members) <= len(wanted):
+    shares: dict[SplitName, float] = {"test": settings.test_share, "validation": settings.validation_share}
+    shares = {side: share for side, share in shares.items() if share > 0}
+    waiting = sorted(_drawn(examples, settings.keep_together, seed))
+    if len(waiting) <= len(shares):
+        settings_named = " or ".join(f"data.{side}_share" for side in shares)
         raise DataError(
-            f"data: {len(examples)} examples form {len(members)} groups that must stay together, too few for "
-            f"{len(wanted) + 1} sides. Bring more data, or set data.validation_share or data.test_share to 0."
+            f"{len(examples)} examples are too few: what must stay together makes {len(waiting)} groups of them, and "
+            f"{', '.join(shares)} and train need at least one each. Bring more data, set {settings_named} to 0, or "
+            "keep less together (data.keep_together)."
         )
-    sides: dict[int, SplitName] = {}
-    waiting = sorted(members, key=lambda group: _lot(seed, [examples[i] for i in members[group]]))
-    for side, share in wanted.items():
-        for group in _dealt(waiting, members, round(share * len(examples)), len(wanted)):
-            sides[group] = side
-        waiting = [group for group in waiting if group not in sides]
-    side_of = {index: sides.get(group, "train") for group, indices in members.items() for index in indices}
-    return [side_of[index] for index in range(len(examples))]
+    sides: list[SplitName] = ["train"] * len(examples)
+    for rank, (side, share) in enumerate(shares.items()):
+        dealt = _dealt(waiting, share * len(examples), needed_elsewhere=len(shares) - rank)
+        for group in dealt:
+            for index in group.indices:
+                sides[index] = side
+        gone = {group.lot for group in dealt}
+        waiting = [group for group in waiting if group.lot not in gone]
+    return sides
 
 
 def groups(examples: Sequence[Example], keep_together: Iterable[str]) -> list[int]:
@@ -50,32 +59,44 @@ def groups(examples: Sequence[Example], keep_together: Iterable[str]) -> list[in
 
     first: dict[Hashable, int] = {}
     for index, example in enumerate(examples):
-        for key in _bonds(example, keep_together):
-            parent[root(index)] = root(first.setdefault(key, index))
+        for bond in _bonds(example, keep_together):
+            parent[root(index)] = root(first.setdefault(bond, index))
     return [root(index) for index in range(len(examples))]
 
 
 def _bonds(example: Example, keep_together: Iterable[str]) -> Iterable[Hashable]:
+    """What an example shares with others of its group."""
     yield from ((tag, example.tags[tag]) for tag in keep_together if example.tags.get(tag))
-    if not example.is_text:
-        yield "prompt", fingerprint_of([m.model_dump(mode="json") for m in example.prompt.messages])
+    asked = example.messages if example.is_text else example.prompt.messages
+    yield fingerprint_of([message.model_dump(mode="json") for message in asked])
 
 
-def _lot(seed: int, group: list[Example]) -> str:
-    content = min(example.id for example in group)
-    return hashlib.sha256(f"{seed}-{content}".encode()).hexdigest()
+def _drawn(examples: Sequence[Example], keep_together: Iterable[str], seed: int) -> list[Group]:
+    """The groups, each with the lot that it draws: a hash of the seed and of its smallest fingerprint."""
+    members: dict[int, list[int]] = defaultdict(list)
+    for index, group in enumerate(groups(examples, keep_together)):
+        members[group].append(index)
+    smallest = {group: min(examples[index].id for index in indices) for group, indices in members.items()}
+    return [
+        Group(hashlib.sha256(f"{seed}-{smallest[group]}".encode()).hexdigest(), indices)
+        for group, indices in members.items()
+    ]
 
 
-def _dealt(waiting: list[int], members: dict[int, list[int]], wanted: int, others: int) -> list[int]:
-    """Groups in the order of their lots until the share is met; one that would overshoot is passed over."""
-    dealt: list[int] = []
+def _dealt(waiting: list[Group], wanted: float, needed_elsewhere: int) -> list[Group]:
+    """Groups in the order of their lots that come as near as may be to so many examples: at least one."""
+    dealt: list[Group] = []
+    rest: list[Group] = []
     count = 0
-    for group in waiting[: len(waiting) - others + 1] if others else waiting:
-        size = len(members[group])
-        if count and count + size > wanted:
-            continue
-        dealt.append(group)
-        count += size
-        if count >= wanted:
-            break
+    for group in waiting:
+        is_group_left = len(waiting) - len(dealt) > needed_elsewhere
+        if is_group_left and count + len(group.indices) <= wanted:
+            dealt.append(group)
+            count += len(group.indices)
+        else:
+            rest.append(group)
+    smallest = min(rest, key=lambda group: len(group.indices))
+    comes_nearer = abs(count + len(smallest.indices) - wanted) < wanted - count
+    if not dealt or (comes_nearer and len(rest) > needed_elsewhere):
+        dealt.append(smallest)
     return dealt

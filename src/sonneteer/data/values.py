@@ -1,15 +1,23 @@
-"""Values of a source row, taken for what they must be, or refused by kind and never by content."""
+"""A source row and its values: taken for what they must be, or refused by kind and never by content."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from sonneteer.errors import DataError
 
 Fields = Mapping[str, Any]
 DEEPEST = 50
+
+
+class RawRow(NamedTuple):
+    """One source row: its number, and its fields or the reason why it cannot be read."""
+
+    number: int
+    fields: Fields | None
+    problem: str = ""
 
 
 def kind_of(value: Any) -> str:
@@ -88,7 +96,8 @@ def as_json(text: str, what: str) -> Any:
 def json_problem(problem: ValueError) -> str:
     """What the JSON reader says, without the text that it stumbled over."""
     if isinstance(problem, json.JSONDecodeError):
-        return f"{problem.msg} (column {problem.colno})"
+        line = f"line {problem.lineno}, " if problem.lineno > 1 else ""
+        return f"{problem.msg} ({line}column {problem.colno})"
     return str(problem)
 
 

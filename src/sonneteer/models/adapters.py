@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
@@ -28,7 +31,8 @@ def add_adapter(network: PreTrainedModel, settings: TrainingSettings, seed: int)
     )
     torch.manual_seed(seed)
     try:
-        return cast(PeftModel, get_peft_model(network, config))
+        with _newer_transformers():
+            return cast(PeftModel, get_peft_model(network, config))
     except ValueError as problem:
         names = sorted({n.rsplit(".", 1)[-1] for n, m in network.named_modules() if isinstance(m, torch.nn.Linear)})
         raise RecipeError(
@@ -39,9 +43,18 @@ def add_adapter(network: PreTrainedModel, settings: TrainingSettings, seed: int)
 def put_on(network: PreTrainedModel, folder: Path) -> PeftModel:
     """Load a trained adapter onto its base network."""
     try:
-        return cast(PeftModel, PeftModel.from_pretrained(network, str(folder), local_files_only=True))
+        with _newer_transformers():
+            return cast(PeftModel, PeftModel.from_pretrained(network, str(folder), local_files_only=True))
     except (OSError, ValueError, RuntimeError) as problem:
         raise ModelError(f"The adapter in {folder} does not fit the base model: {problem}") from problem
+
+
+@contextmanager
+def _newer_transformers() -> Iterator[None]:
+    """PEFT 0.21 asks transformers 5.23 for a property under its old name, and users would read the warning."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
+        yield
 
 
 def merged(model: PeftModel) -> PreTrainedModel:

@@ -88,7 +88,7 @@ class ToolResult(Wire):
 Block = Annotated[Text | ToolUse | ToolResult | Thought | Unreadable, Field(discriminator="type")]
 
 
-class Turn(Wire):
+class WireMessage(Wire):
     """One message."""
 
     role: Literal["user", "assistant", "system"]
@@ -151,7 +151,7 @@ class CountRequest(Wire):
     """The body of POST /v1/messages/count_tokens."""
 
     model: str
-    messages: list[Turn] = Field(min_length=1, max_length=100_000)
+    messages: list[WireMessage] = Field(min_length=1, max_length=100_000)
     system: Annotated[list[Text], BeforeValidator(_as_blocks)] | None = None
     tools: list[Tool] | None = None
     tool_choice: ToolChoice | None = None
@@ -173,8 +173,8 @@ def asked(request: CountRequest, settings: ServingSettings, seed: int) -> Asked:
     """What the request asks. Raises Refusal where its parts do not fit together."""
     system = _joined(request.system or ())
     messages = [Message(role="system", text=system)] if system else []
-    for index, turn in enumerate(request.messages):
-        messages += _messages(turn, f"messages.{index}")
+    for index, said in enumerate(request.messages):
+        messages += _messages(said, f"messages.{index}")
     conversation, prefill = split_prefill(merged(messages, MERGED_ROLES))
     choice = request.tool_choice or ToolChoice(type="auto")
     tools = () if choice.type == "none" else tuple(tool.as_template_reads() for tool in request.tools or ())
@@ -197,31 +197,31 @@ def _sampling(request: CountRequest) -> Sampling:
     )
 
 
-def _messages(turn: Turn, path: str) -> list[Message]:
-    """A turn as our messages: tool results come before the user's own words, as the training data has it."""
-    _check_roles(turn, path)
+def _messages(said: WireMessage, path: str) -> list[Message]:
+    """A message as our messages: tool results come before the user's own words, as the training data has it."""
+    _check_roles(said, path)
     results = [
         Message(role="tool", text=_joined(block.content or []), tool_call_id=block.tool_use_id)
-        for block in turn.content
+        for block in said.content
         if isinstance(block, ToolResult)
     ]
     calls = tuple(
         ToolCall(id=block.id, name=block.name, arguments=block.input)
-        for block in turn.content
+        for block in said.content
         if isinstance(block, ToolUse)
     )
-    text = _joined(turn.content)
+    text = _joined(said.content)
     if text or calls or not results:
-        return [*results, Message(role=turn.role, text=text, tool_calls=calls)]
+        return [*results, Message(role=said.role, text=text, tool_calls=calls)]
     return results
 
 
-def _check_roles(turn: Turn, path: str) -> None:
-    for index, block in enumerate(turn.content):
+def _check_roles(said: WireMessage, path: str) -> None:
+    for index, block in enumerate(said.content):
         place = f"{path}.content.{index}"
-        if isinstance(block, ToolUse) and turn.role != "assistant":
+        if isinstance(block, ToolUse) and said.role != "assistant":
             raise Refusal(400, f"{place}: `tool_use` blocks can only be in `assistant` messages", field=place)
-        if isinstance(block, ToolResult) and turn.role != "user":
+        if isinstance(block, ToolResult) and said.role != "user":
             raise Refusal(400, f"{place}: `tool_result` blocks can only be in `user` messages", field=place)
 
 

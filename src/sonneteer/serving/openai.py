@@ -85,7 +85,7 @@ class Call(Wire):
     function: Called
 
 
-class Turn(Wire):
+class WireMessage(Wire):
     """One message."""
 
     role: Literal["developer", "system", "user", "assistant", "tool"]
@@ -132,7 +132,7 @@ class CompletionRequest(Wire):
     """The body of POST /v1/chat/completions."""
 
     model: str
-    messages: list[Turn] = Field(min_length=1, max_length=100_000)
+    messages: list[WireMessage] = Field(min_length=1, max_length=100_000)
     max_completion_tokens: int | None = Field(None, ge=1)
     max_tokens: int | None = Field(None, ge=1)
     temperature: float | None = Field(None, ge=0, le=2)
@@ -184,7 +184,7 @@ class CompletionRequest(Wire):
 
 def asked(request: CompletionRequest, settings: ServingSettings, seed: int) -> Asked:
     """What the request asks. Raises Refusal where its parts do not fit together."""
-    messages = [_message(turn, f"messages.{index}") for index, turn in enumerate(request.messages)]
+    messages = [_message(said, f"messages.{index}") for index, said in enumerate(request.messages)]
     # Templates know one system message; a user's or an assistant's stand as they came, as in the training data.
     conversation, prefill = split_prefill(merged(messages, {"system"}))
     tools = () if request.tool_choice == "none" else tuple(_template_tool(tool) for tool in request.tools or ())
@@ -205,19 +205,19 @@ def asked(request: CompletionRequest, settings: ServingSettings, seed: int) -> A
     )
 
 
-def _message(turn: Turn, path: str) -> Message:
-    if turn.role == "tool" and turn.tool_call_id is None:
+def _message(said: WireMessage, path: str) -> Message:
+    if said.role == "tool" and said.tool_call_id is None:
         raise Refusal(400, f"{path}.tool_call_id: Field required", field=f"{path}.tool_call_id")
-    if turn.role != "assistant" and turn.content is None:
+    if said.role != "assistant" and said.content is None:
         raise Refusal(400, f"{path}.content: Field required", field=f"{path}.content")
-    if turn.role != "assistant" and turn.tool_calls:
+    if said.role != "assistant" and said.tool_calls:
         raise Refusal(400, f"{path}.tool_calls: only the assistant calls tools", field=f"{path}.tool_calls")
-    calls = [_call(call, f"{path}.tool_calls.{index}") for index, call in enumerate(turn.tool_calls or ())]
+    calls = [_call(call, f"{path}.tool_calls.{index}") for index, call in enumerate(said.tool_calls or ())]
     return Message(
-        role=ROLES[turn.role],
-        text="\n".join(part.text for part in turn.content or () if not isinstance(part, Unreadable)),
+        role=ROLES[said.role],
+        text="\n".join(part.text for part in said.content or () if not isinstance(part, Unreadable)),
         tool_calls=tuple(calls),
-        tool_call_id=turn.tool_call_id if turn.role == "tool" else None,
+        tool_call_id=said.tool_call_id if said.role == "tool" else None,
     )
 
 

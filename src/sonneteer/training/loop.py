@@ -67,7 +67,7 @@ class Learner:
         for _, forest in forests(sequences, self.settings.micro_batch_tokens, self.network.device):
             part = self.objective.loss(self.network, forest) / max(total, 1.0)
             part.backward()  # type: ignore[no-untyped-call]
-            loss += float(part)
+            loss += float(part.detach())
             naive, unique = naive + forest.naive_tokens, unique + forest.unique_tokens
         parameters = [parameter for _, parameter in self.trained]
         norm = float(torch.nn.utils.clip_grad_norm_(parameters, self.settings.max_gradient_norm))

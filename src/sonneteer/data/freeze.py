@@ -1,0 +1,92 @@
+"""Frozen splits: Parquet files named by their content, read back exactly, and the record that names them."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+import pyarrow as arrow
+import pyarrow.parquet as parquet
+
+from sonneteer.data import ledger as book
+from sonneteer.data.clean import Counted
+from sonneteer.records import DatasetVersion, Example, LedgerEntry, Source, Split, SplitName, fingerprint_of
+from sonneteer.store import Store
+
+MOST_VALUES = 50
+
+
+class Draft(NamedTuple):
+    """All that a data set is made of, before it has a name."""
+
+    name: str
+    prepared_from: str
+    sources: list[Source]
+    sides: dict[SplitName, list[Counted]]
+    entries: list[LedgerEntry]
+
+
+def freeze(draft: Draft, store: Store) -> DatasetVersion:
+    """Keep the splits and the ledger, and name the data set by their content. What is known already stays as it was."""
+    splits = {side: _kept(store, counted) for side, counted in draft.sides.items()}
+    ledger_file = store.put(book.to_bytes(draft.entries), "jsonl")
+    id = fingerprint_of([draft.name, {side: split.fingerprint for side, split in splits.items()}, ledger_file])
+    known = store.find(DatasetVersion, id=id)
+    dataset = DatasetVersion(
+        id=id,
+        name=draft.name,
+        created_at=known[0].created_at if known else datetime.now(UTC),
+        prepared_from=draft.prepared_from,
+        splits=splits,
+        sources=tuple(draft.sources),
+        totals=book.totals(draft.entries),
+        ledger_file=ledger_file,
+        tag_counts=_tag_counts(one.candidate.example for counted in draft.sides.values() for one in counted),
+        token_counts={side: sum(one.tokens for one in counted) for side, counted in draft.sides.items()},
+        learned_token_counts={
+            side: sum(one.learned_tokens for one in counted) for side, counted in draft.sides.items()
+        },
+    )
+    store.save(dataset)
+    return dataset
+
+
+def read_split(store: Store, dataset: DatasetVersion, split: SplitName) -> list[Example]:
+    """The examples of one side of the split."""
+    table = parquet.read_table(store.path(dataset.splits[split].file), columns=["example"])
+    return [Example.model_validate_json(line) for line in table.column("example").to_pylist()]
+
+
+def read_ledger(store: Store, dataset: DatasetVersion) -> list[LedgerEntry]:
+    """What became of every source row."""
+    return book.from_bytes(store.path(dataset.ledger_file).read_bytes())
+
+
+def _kept(store: Store, counted: list[Counted]) -> Split:
+    examples = [one.candidate.example for one in counted]
+    lines = [
+        json.dumps(example.model_dump(mode="json", exclude_defaults=True), ensure_ascii=False) for example in examples
+    ]
+    columns = {
+        "id": arrow.array([example.id for example in examples], arrow.string()),
+        "example": arrow.array(lines, arrow.large_string()),
+    }
+    buffer = io.BytesIO()
+    parquet.write_table(arrow.table(columns), buffer, compression="zstd")
+    return Split(
+        file=store.put(buffer.getvalue(), "parquet"),
+        examples=len(examples),
+        fingerprint=fingerprint_of(sorted(fingerprint_of(line) for line in lines)),
+    )
+
+
+def _tag_counts(examples: Iterable[Example]) -> dict[str, dict[str, int]]:
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for example in examples:
+        for tag, value in example.tags.items():
+            counts[tag][value] += 1
+    return {tag: dict(values.most_common()) for tag, values in counts.items() if len(values) <= MOST_VALUES}

@@ -1,0 +1,156 @@
+"""Sources become candidates: read, recognised, renamed, tagged; what cannot be read goes to the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import NamedTuple
+
+from sonneteer.data.ledger import Ledger
+from sonneteer.data.read import SourceFile, rows_of
+from sonneteer.data.shapes import SHAPES, Finding, recognise, unused_fields
+from sonneteer.data.values import Fields, RawRow
+from sonneteer.errors import DataError, RecipeError
+from sonneteer.recipe.sections import DataSettings, SourceSettings
+from sonneteer.records import Example, Fate, LedgerEntry, Source, fingerprint_of
+
+TAGS = ("person", "conversation", "document", "topic", "group", "source", "time")
+LOOKED_AT = 100
+LONGEST_TAG = 100
+
+Note = Callable[[str], None]
+
+
+class Candidate(NamedTuple):
+    """An example on its way through the preparation, and the row that it came from."""
+
+    source: str
+    row: int
+    example: Example
+
+    def entry(self, fate: Fate, reason: str = "") -> LedgerEntry:
+        """The ledger's line for its row."""
+        return LedgerEntry(source=self.source, row=self.row, fate=fate, reason=reason, example_id=self.example.id)
+
+
+class Gathered(NamedTuple):
+    """All sources as they were found, and the candidates from their readable rows."""
+
+    sources: list[Source]
+    candidates: list[Candidate]
+
+
+def gather(data: DataSettings, files: Sequence[SourceFile], ledger: Ledger, note: Note) -> Gathered:
+    """Read all sources. Raises DataError where more rows are broken than the settings allow."""
+    gathered = Gathered([], [])
+    for settings, file in zip(data.sources, files, strict=True):
+        rows = _renamed(rows_of(file), settings, file.path)
+        finding = _finding(settings, file.path, rows)
+        ledger.open(settings.path, len(rows))
+        gathered.candidates.extend(_candidates(rows, finding.shape, settings, ledger))
+        gathered.sources.append(Source(path=settings.path, sha256=file.sha256, format=finding.shape, rows=len(rows)))
+        unread = _unread(finding, rows, settings)
+        note(f"{settings.path}: {len(rows)} rows, read as '{finding.shape}': {finding.why}.{unread}")
+    _refuse_many_broken(data, ledger)
+    return gathered
+
+
+def refuse_repeated(sources: Sequence[SourceSettings]) -> None:
+    """The ledger knows a row by its file's name and its number, so a file is named once."""
+    paths = [settings.path for settings in sources]
+    repeated = sorted({path for path in paths if paths.count(path) > 1})
+    if repeated:
+        raise RecipeError([f"data.sources: {path} is listed more than once. Remove it there." for path in repeated])
+
+
+def _renamed(rows: list[RawRow], settings: SourceSettings, path: Path) -> list[RawRow]:
+    """The same rows with their fields under the names that the shapes use."""
+    if not settings.fields:
+        return rows
+    columns = {key for row in rows if row.fields for key in row.fields}
+    for name, theirs in settings.fields.items():
+        if theirs not in columns:
+            near = get_close_matches(theirs, columns, n=1)
+            hint = f"Did you mean '{near[0]}'?" if near else f"It has: {', '.join(sorted(columns)[:20])}."
+            raise RecipeError(f"data.sources: fields.{name}: {path} has no field '{theirs}'. {hint}")
+    return [row._replace(fields=_under_our_names(row.fields, settings)) if row.fields else row for row in rows]
+
+
+def _under_our_names(fields: Fields, settings: SourceSettings) -> Fields:
+    theirs = set(settings.fields.values())
+    kept = {key: value for key, value in fields.items() if key not in theirs}
+    return kept | {ours: fields[their] for ours, their in settings.fields.items() if their in fields}
+
+
+def _finding(settings: SourceSettings, path: Path, rows: list[RawRow]) -> Finding:
+    if settings.format in SHAPES:
+        return Finding(settings.format, "the recipe says so")
+    if settings.format != "auto":
+        near = get_close_matches(settings.format, SHAPES, n=1)
+        hint = f"Did you mean '{near[0]}'? " if near else ""
+        known = f"Known are auto, {', '.join(SHAPES)}."
+        raise RecipeError(f"data.sources: {path.name}: '{settings.format}' is no known format. {hint}{known}")
+    readable = _first_readable(rows)
+    if not readable:
+        listed = "\n".join(f"  {path.name}:{row.number}: {row.problem}" for row in rows[:10])
+        raise DataError(f"{path}: not one of its {len(rows)} rows can be read:\n{listed}")
+    try:
+        return recognise(readable)
+    except DataError as problem:
+        raise DataError(f"{path}: {problem}") from problem
+
+
+def _first_readable(rows: list[RawRow]) -> list[Fields]:
+    return [row.fields for row in rows if row.fields is not None][:LOOKED_AT]
+
+
+def _unread(finding: Finding, rows: list[RawRow], settings: SourceSettings) -> str:
+    unused = unused_fields(finding.shape, _first_readable(rows), (*TAGS, "tags", *settings.fields))
+    named = ", ".join(name[:30] for name in unused[:8])
+    return f" Not used: {named}{', ...' if unused[8:] else ''}." if unused else ""
+
+
+def _candidates(rows: list[RawRow], shape: str, settings: SourceSettings, ledger: Ledger) -> list[Candidate]:
+    candidates = []
+    for row in rows:
+        try:
+            example = _example(row, shape, settings)
+        except DataError as problem:
+            ledger.enter(LedgerEntry(source=settings.path, row=row.number, fate="broken", reason=str(problem)))
+        else:
+            candidates.append(Candidate(settings.path, row.number, example))
+    return candidates
+
+
+def _example(row: RawRow, shape: str, settings: SourceSettings) -> Example:
+    if row.fields is None:
+        raise DataError(row.problem)
+    example = SHAPES[shape].read(row.fields)
+    return example.model_copy(update={"tags": _tags(row.fields, settings)})
+
+
+def _tags(fields: Fields, settings: SourceSettings) -> dict[str, str]:
+    """Tags of the file, of the row, and those that the recipe gives: the later ones win."""
+    own = fields.get("tags")
+    given = {key: fields.get(key) for key in TAGS} | (dict(own) if isinstance(own, dict) else {})
+    tags = {str(key): _tag(value) for key, value in given.items() if isinstance(value, str | int | float)}
+    return {"source": Path(settings.path).name} | {key: tag for key, tag in tags.items() if tag} | settings.tags
+
+
+def _tag(value: str | int | float) -> str:
+    """Tags are counted and shown, so a whole document in a tag's place is named by its fingerprint."""
+    text = str(value).strip()
+    return text if len(text) <= LONGEST_TAG else fingerprint_of(text)
+
+
+def _refuse_many_broken(data: DataSettings, ledger: Ledger) -> None:
+    broken = ledger.of_fate("broken")
+    if len(broken) <= data.bad_rows_share * ledger.rows:
+        return
+    listed = "\n".join(f"  {entry.source}:{entry.row}: {entry.reason}" for entry in broken[:10])
+    more = f"\n  and {len(broken) - 10} more" if len(broken) > 10 else ""
+    raise DataError(
+        f"{len(broken)} of {ledger.rows} rows cannot be read, more than data.bad_rows_share allows "
+        f"({data.bad_rows_share:.0%}):\n{listed}{more}\nRepair or remove them, or allow a greater share."
+    )

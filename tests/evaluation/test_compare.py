@@ -1,0 +1,89 @@
+"""Intervals cover as they claim, agree with SciPy's, and say nothing where nothing can be said."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import bootstrap as scipy_bootstrap
+
+from sonneteer.evaluation.compare import Bootstrap, clusters_of, compare, interval
+from sonneteer.evaluation.scorers import SCORERS, Scores
+from sonneteer.records import Example, Message
+
+HOW = Bootstrap(confidence=0.95, resamples=4000, seed=0)
+
+
+def scores(values: np.ndarray, weights: np.ndarray | None = None) -> Scores:
+    return Scores(values, np.ones_like(values) if weights is None else weights)
+
+
+def test_the_interval_of_a_mean_is_scipy_s_bca_interval() -> None:
+    values = np.random.default_rng(1).gamma(2.0, size=60)
+    ours = interval(lambda draws: draws @ values / draws.sum(1), len(values), HOW)
+    theirs = scipy_bootstrap((values,), np.mean, n_resamples=4000, method="BCa", rng=np.random.default_rng(2))
+    assert ours.low == pytest.approx(theirs.confidence_interval.low, abs=0.03)
+    assert ours.high == pytest.approx(theirs.confidence_interval.high, abs=0.03)
+
+
+def test_perplexity_is_the_exponential_of_the_mean_over_tokens_not_over_examples() -> None:
+    base = scores(np.array([1.0, 3.0]), np.array([100.0, 1.0]))
+    told = compare("perplexity", SCORERS["perplexity"], base, base, np.arange(2), HOW)
+    assert told.base.value == pytest.approx(np.exp(103 / 101))
+
+
+def test_the_gain_is_turned_so_that_more_is_better() -> None:
+    base, tuned = scores(np.array([2.0, 2.1, 1.9])), scores(np.array([1.0, 1.2, 0.9]))
+    assert compare("perplexity", SCORERS["perplexity"], base, tuned, np.arange(3), HOW).gain.value > 0
+    assert compare("rouge_l", SCORERS["rouge_l"], base, tuned, np.arange(3), HOW).gain.value < 0
+
+
+def test_pairing_makes_the_gain_s_interval_narrower_than_the_models_own() -> None:
+    rng = np.random.default_rng(0)
+    difficulty = rng.normal(size=80)
+    told = compare("rouge_l", SCORERS["rouge_l"], scores(difficulty), scores(difficulty + 0.1), np.arange(80), HOW)
+    assert told.gain.high - told.gain.low < 0.01 < told.base.high - told.base.low
+
+
+def test_examples_that_belong_together_widen_the_interval() -> None:
+    rng = np.random.default_rng(0)
+    values = np.repeat(rng.normal(size=20), 10)
+    alone = compare("rouge_l", SCORERS["rouge_l"], scores(values * 0), scores(values), np.arange(200), HOW)
+    together = compare("rouge_l", SCORERS["rouge_l"], scores(values * 0), scores(values), np.arange(200) // 10, HOW)
+    assert together.gain.high - together.gain.low > 2 * (alone.gain.high - alone.gain.low)
+
+
+def test_one_example_says_nothing_and_equal_examples_say_their_value() -> None:
+    one = interval(lambda draws: draws @ np.array([0.3]), 1, HOW)
+    assert (one.low, one.high) == (-np.inf, np.inf)
+    equal = interval(lambda draws: draws @ np.full(5, 0.3) / 5, 5, HOW)
+    assert (equal.low, equal.high) == (0.3, 0.3)
+
+
+def test_clusters_join_examples_that_share_a_tag() -> None:
+    def example(**tags: str) -> Example:
+        return Example(messages=(Message(role="user", text="q"), Message(role="assistant", text="a")), tags=tags)
+
+    examples = [example(person="a"), example(person="b", document="x"), example(document="x"), example(), example(person="a")]
+    numbers = clusters_of(examples, ("person", "document"))
+    assert numbers[0] == numbers[4]
+    assert numbers[1] == numbers[2]
+    assert len(set(numbers.tolist())) == 3
+
+
+@pytest.mark.slow
+def test_intervals_cover_the_truth_as_often_as_they_claim() -> None:
+    rng = np.random.default_rng(0)
+    covered = 0
+    trials = 600
+    for trial in range(trials):
+        difference = rng.exponential(size=60) - 1.0  # skewed, with mean 0
+        told = compare(
+            "rouge_l",
+            SCORERS["rouge_l"],
+            scores(np.zeros(60)),
+            scores(difference),
+            np.arange(60),
+            Bootstrap(confidence=0.9, resamples=1000, seed=trial),
+        )
+        covered += told.gain.low <= 0 <= told.gain.high
+    assert 0.86 <= covered / trials <= 0.94

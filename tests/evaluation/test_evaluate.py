@@ -1,0 +1,172 @@
+"""A report holds what both models said, what it means, and how often the sealed split was opened."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from sonneteer.chat import Likelihood
+from sonneteer.errors import DataError
+from sonneteer.evaluation.dossier import write_dossier
+from sonneteer.evaluation.evaluate import Arms, evaluate
+from sonneteer.progress import Silent
+from sonneteer.recipe.sections import DataSettings, PromotionSettings, Recipe, SourceSettings
+from sonneteer.records import DatasetVersion, Example, LedgerEntry, Machine, Message, Report, Run, Source, Split
+from sonneteer.store import Store
+from sonneteer.testing import ScriptedChat
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+HOSTILE = "</style><script>alert(1)</script>\u202eright to left " + "x" * 20_000
+
+
+def recipe(*better_on: str) -> Recipe:
+    rules = PromotionSettings(better_on=better_on or ("rouge_l",))
+    return Recipe(name="demo", data=DataSettings(sources=(SourceSettings(path="a"),)), promotion=rules)
+
+
+def examples(count: int = 12, text: str = "the right answer") -> list[Example]:
+    return [
+        Example(
+            messages=(
+                Message(role="system", text="be brief"),
+                Message(role="user", text=f"question {i}"),
+                Message(role="assistant", text=f"{text} {i}"),
+            ),
+            tags={"topic": ("refunds", "returns")[i % 2]},
+        )
+        for i in range(count)
+    ]
+
+
+def dataset() -> DatasetVersion:
+    split = Split(file="f", examples=12, fingerprint="f")
+    return DatasetVersion(
+        id="data-1",
+        name="demo",
+        created_at=NOW,
+        prepared_from="p",
+        splits={"train": split, "validation": split, "test": split},
+        sources=(Source(path="a", sha256="0" * 64, format="chat", rows=40),),
+        totals={"train": 30, "test": 9, "broken": 1},
+        ledger_file="l",
+        token_counts={"train": 100},
+        learned_token_counts={"train": 40},
+    )
+
+
+def run() -> Run:
+    machine = Machine(processor="a processor", cores=2, memory_gb=8.0, software={"torch": "2.13.0"})
+    settings = {"seed": 0, "training": recipe().training.model_dump(mode="json")}
+    return Run(
+        id="demo-1",
+        name="demo",
+        status="done",
+        recipe=settings,
+        dataset_id="data-1",
+        base="couplet",
+        base_fingerprint="b",
+        machine=machine,
+        started_at=NOW,
+        steps=10,
+        best_step=8,
+        first_validation_loss=3.0,
+        best_validation_loss=2.0,
+        tokens=1000,
+        unique_tokens=400,
+        parameters=6_000_000,
+        trained_parameters=100_000,
+    )
+
+
+def report(store: Store, *better_on: str, tuned: str = "the right answer", count: int = 12) -> Report:
+    arms = Arms(base=ScriptedChat(["something else"]), tuned=ScriptedChat([tuned]))
+    return evaluate(recipe(*better_on), run(), dataset(), arms, store, examples(count), Silent())
+
+
+def test_better_answers_are_found_better(tmp_path: Path) -> None:
+    made = report(Store(tmp_path))
+    assert made.verdict == "better"
+    assert {c.metric for c in made.comparisons} == {"rouge_l", "chrf", "normalized_match", "exact_match"}
+
+
+def test_the_same_answers_are_not_better(tmp_path: Path) -> None:
+    assert report(Store(tmp_path), tuned="something else").verdict == "not better"
+
+
+def test_a_model_without_likelihoods_has_no_perplexity_and_says_so(tmp_path: Path) -> None:
+    made = report(Store(tmp_path), "perplexity")
+    assert made.verdict == "cannot tell"
+    assert "perplexity" in made.unavailable
+
+
+def test_likelihoods_give_a_perplexity(tmp_path: Path) -> None:
+    likely = [Likelihood(-1.0 - i / 10, 10, 5, 20) for i in range(12)]
+    unlikely = [Likelihood(-20.0 - i, 10, 1, 20) for i in range(12)]
+    arms = Arms(base=ScriptedChat(["a"], unlikely), tuned=ScriptedChat(["a"], likely))
+    made = evaluate(recipe("perplexity"), run(), dataset(), arms, Store(tmp_path), examples(), Silent())
+    assert made.verdict == "better"
+
+
+def test_each_opening_of_the_sealed_split_is_counted(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    assert report(store).test_openings == 1
+    assert report(store, "chrf").test_openings == 2
+
+
+def test_the_same_comparison_is_not_made_twice(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    made = report(store)
+    store.save(made)
+    assert report(store) == made
+    assert store.open_test_split("data-1") == 2
+
+
+def test_side_by_side_shows_the_worst_and_the_best_and_topics_are_compared(tmp_path: Path) -> None:
+    made = report(Store(tmp_path))
+    gains = [pair.score_gain for pair in made.side_by_side]
+    assert gains == sorted(gains)
+    assert len(gains) == 10
+    assert set(made.slices) == {"topic: refunds", "topic: returns"}
+
+
+def test_a_test_split_without_conversations_is_refused(tmp_path: Path) -> None:
+    arms = Arms(base=ScriptedChat(["a"]), tuned=ScriptedChat(["a"]))
+    with pytest.raises(DataError, match="no conversation"):
+        evaluate(recipe(), run(), dataset(), arms, Store(tmp_path), [], Silent())
+
+
+def dossier(tmp_path: Path, made: Report, reason: str = "no JSON") -> str:
+    metrics = tmp_path / "metrics.jsonl"
+    metrics.write_text('{"step": 0, "validation_loss": 3.0}\n{"step": 1, "loss": 2.5}\n{"step": 8, "validation_loss": 2.0}\n')
+    ledger = [LedgerEntry(source="a", row=7, fate="broken", reason=reason)]
+    return write_dossier(made, run(), dataset(), ledger, metrics, tmp_path / "dossier.html").read_text()
+
+
+def test_the_dossier_tells_verdict_ledger_figures_and_limits(tmp_path: Path) -> None:
+    page = dossier(tmp_path, report(Store(tmp_path / "w")))
+    for words in ("Better than its base", "a, row 7", "could not be read", "rouge l", "1 source rows could not", "side by side"):
+        assert words in page
+    assert "saved\n60 %" in page
+
+
+def test_nothing_on_the_page_asks_the_network_or_runs(tmp_path: Path) -> None:
+    page = dossier(tmp_path, report(Store(tmp_path / "w")))
+    assert "default-src 'none'" in page
+    assert "<script" not in page
+    for asking in ("src=", "href=\"http", "@import", "url(http"):
+        assert asking not in page
+
+
+def test_hostile_texts_stay_texts(tmp_path: Path) -> None:
+    made = report(Store(tmp_path / "w"), tuned=HOSTILE)
+    page = dossier(tmp_path, made, reason=HOSTILE)
+    assert "<script" not in page
+    assert page.count("</style>") == page.count("<style")
+
+
+def test_a_verdict_on_one_example_says_that_it_cannot_tell(tmp_path: Path) -> None:
+    made = report(Store(tmp_path / "w"), count=1)
+    assert made.verdict == "cannot tell"
+    assert "−inf to inf" in dossier(tmp_path, made)

@@ -1,0 +1,62 @@
+"""The verdict follows from the intervals and the promotion rules, and says why."""
+
+from __future__ import annotations
+
+import pytest
+
+from sonneteer.errors import RecipeError
+from sonneteer.evaluation.verdict import check_metrics, judge
+from sonneteer.recipe.sections import PromotionSettings
+from sonneteer.records import Comparison, Interval
+
+
+def gain(metric: str, low: float, value: float, high: float) -> Comparison:
+    figure = Interval(value=1.0, low=0.9, high=1.1)
+    interval = Interval(value=value, low=low, high=high)
+    return Comparison(metric=metric, higher_is_better=True, base=figure, tuned=figure, gain=interval, examples=50)
+
+
+BETTER = PromotionSettings(better_on=("rouge_l",))
+
+
+@pytest.mark.parametrize(
+    ("low", "value", "high", "verdict"),
+    [(0.1, 0.2, 0.3, "better"), (-0.1, 0.1, 0.3, "cannot tell"), (-0.3, -0.2, -0.1, "not better"), (0, 0, 0, "not better")],
+)
+def test_the_whole_interval_decides(low: float, value: float, high: float, verdict: str) -> None:
+    assert judge([gain("rouge_l", low, value, high)], {}, BETTER).verdict == verdict
+
+
+def test_one_broken_rule_outweighs_all_that_are_met() -> None:
+    rules = PromotionSettings(better_on=("rouge_l",), not_worse_on={"chrf": 0.05})
+    comparisons = [gain("rouge_l", 0.1, 0.2, 0.3), gain("chrf", -0.3, -0.2, -0.1)]
+    assert judge(comparisons, {}, rules).verdict == "not better"
+
+
+def test_a_loss_within_the_margin_is_allowed() -> None:
+    rules = PromotionSettings(better_on=("rouge_l",), not_worse_on={"chrf": 0.05})
+    comparisons = [gain("rouge_l", 0.1, 0.2, 0.3), gain("chrf", -0.04, -0.02, 0.01)]
+    assert judge(comparisons, {}, rules).verdict == "better"
+
+
+def test_when_it_cannot_tell_it_says_how_many_examples_would() -> None:
+    (reason,) = judge([gain("rouge_l", -0.1, 0.1, 0.3)], {}, BETTER).reasons
+    assert "About 221 test examples instead of 50" in reason
+
+
+def test_a_metric_that_could_not_be_measured_decides_nothing() -> None:
+    judgement = judge([], {"rouge_l": "the model is silent"}, BETTER)
+    assert judgement.verdict == "cannot tell"
+    assert "the model is silent" in judgement.reasons[0]
+
+
+def test_unknown_metrics_are_refused_all_at_once_with_the_nearest_names() -> None:
+    with pytest.raises(RecipeError) as problem:
+        check_metrics(PromotionSettings(better_on=("perplexty",), not_worse_on={"rouge": 0.1}))
+    assert "Did you mean 'perplexity'" in str(problem.value)
+    assert "promotion.not_worse_on" in str(problem.value)
+
+
+def test_no_rule_at_all_is_refused() -> None:
+    with pytest.raises(RecipeError, match="at least one metric"):
+        check_metrics(PromotionSettings(better_on=()))

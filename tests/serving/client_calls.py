@@ -1,0 +1,313 @@
+"""Calls of the real clients, run as a program: `client_calls.py URL BUSY_URL KEY` prints what each check found.
+
+A program of its own, because the same calls are made by the newest clients and by older ones from another folder.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import anthropic
+import openai
+
+URL, BUSY_URL, KEY = sys.argv[1:]
+HELLO: Any = [{"role": "user", "content": "say Hello there, poet"}]
+CALL: Any = [{"role": "user", "content": "call weather"}]
+SCHEMA: Any = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+claude = anthropic.Anthropic(base_url=URL, api_key=KEY, max_retries=0)
+gpt = openai.OpenAI(base_url=f"{URL}/v1", api_key=KEY, max_retries=0)
+
+
+def raised(kind: type[Exception], call: Callable[[], Any]) -> Any:
+    try:
+        call()
+    except kind as problem:
+        assert type(problem) is kind, type(problem)
+        return problem
+    raise AssertionError(f"no {kind.__name__}")
+
+
+# Anthropic's -------------------------------------------------------------------------------------
+
+
+def anthropic_create() -> None:
+    message = claude.messages.create(model="poet", max_tokens=100, messages=HELLO, system="Be brief.")
+    assert (message.role, message.type, message.model) == ("assistant", "message", "poet")
+    assert [(block.type, block.text) for block in message.content] == [("text", "Hello there, poet")]
+    assert (message.stop_reason, message.stop_sequence) == ("end_turn", None)
+    assert (message.usage.input_tokens, message.usage.output_tokens) == (6, 3)
+    assert message._request_id and message._request_id.startswith("req_")
+
+
+def anthropic_bearer() -> None:
+    bearer = anthropic.Anthropic(base_url=URL, auth_token=KEY, api_key=None, max_retries=0)
+    assert bearer.messages.create(model="poet", max_tokens=100, messages=HELLO).content[0].text == "Hello there, poet"
+
+
+def anthropic_stand_in() -> None:
+    message = claude.messages.create(model="claude-sonnet-4-5", max_tokens=100, messages=HELLO)
+    assert message.model == "poet"
+
+
+def anthropic_sampling_of_older_products() -> None:
+    sampling = {"temperature": 0.5, "top_p": 0.9, "top_k": 5}
+    claude.messages.create(model="poet", max_tokens=100, messages=HELLO, extra_body=sampling)
+
+
+def anthropic_prefill() -> None:
+    begun = [*HELLO, {"role": "assistant", "content": "Hello"}]
+    message = claude.messages.create(model="poet", max_tokens=100, messages=begun)
+    assert message.content[0].text == " there, poet"
+
+
+def anthropic_stop_sequence() -> None:
+    message = claude.messages.create(model="poet", max_tokens=100, messages=HELLO, stop_sequences=["zzz", ", p"])
+    assert message.content[0].text == "Hello there"
+    assert (message.stop_reason, message.stop_sequence) == ("stop_sequence", ", p")
+
+
+def anthropic_max_tokens() -> None:
+    message = claude.messages.create(model="poet", max_tokens=2, messages=HELLO)
+    assert (message.content[0].text, message.stop_reason) == ("Hello there,", "max_tokens")
+
+
+def anthropic_stream_helper() -> None:
+    with claude.messages.stream(model="poet", max_tokens=100, messages=HELLO) as stream:
+        assert "".join(stream.text_stream) == "Hello there, poet"
+        message = stream.get_final_message()
+    assert (message.stop_reason, message.model) == ("end_turn", "poet")
+    assert (message.usage.input_tokens, message.usage.output_tokens) == (6 - 2, 3)
+
+
+def anthropic_raw_stream() -> None:
+    stream = claude.messages.create(model="poet", max_tokens=100, messages=HELLO, stream=True)
+    kinds = [event.type for event in stream]
+    assert kinds[:2] == ["message_start", "content_block_start"], kinds
+    assert kinds[-3:] == ["content_block_stop", "message_delta", "message_stop"], kinds
+    assert set(kinds[2:-3]) == {"content_block_delta"}, kinds
+
+
+def anthropic_async_stream() -> None:
+    async def talk() -> str:
+        client = anthropic.AsyncAnthropic(base_url=URL, api_key=KEY, max_retries=0)
+        async with client, client.messages.stream(model="poet", max_tokens=100, messages=HELLO) as stream:
+            return "".join([text async for text in stream.text_stream])
+
+    assert asyncio.run(talk()) == "Hello there, poet"
+
+
+def anthropic_unicode() -> None:
+    words = "Grüße, 🧑‍🚀! \u2028 naïve\u0085 日本\n\nline"
+    said: Any = [{"role": "user", "content": f"say {words}"}]
+    assert claude.messages.create(model="poet", max_tokens=100, messages=said).content[0].text == words
+    with claude.messages.stream(model="poet", max_tokens=100, messages=said) as stream:
+        assert stream.get_final_text() == words
+    chunks = gpt.chat.completions.create(model="poet", messages=said, stream=True)
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == words
+
+
+def anthropic_tools() -> None:
+    tools: Any = [{"name": "weather", "description": "Tells the weather.", "input_schema": SCHEMA}]
+    message = claude.messages.create(model="poet", max_tokens=100, messages=CALL, tools=tools)
+    text, use = message.content
+    assert (text.type, text.text, message.stop_reason) == ("text", "Let me see.", "tool_use")
+    assert (use.type, use.name, use.input) == ("tool_use", "weather", {"city": "Ulm", "days": [1, 2]})
+    with claude.messages.stream(model="poet", max_tokens=100, messages=CALL, tools=tools) as stream:
+        streamed = stream.get_final_message()
+    assert [block.type for block in streamed.content] == ["text", "tool_use"]
+    assert streamed.content[1].input == use.input
+    assert streamed.content[1].id != use.id
+    answered: Any = [
+        *CALL,
+        {"role": "assistant", "content": [block.model_dump(include={"type", "id", "name", "input"}) for block in [use]]},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": use.id, "content": "say Sunny"}]},
+    ]
+    last = claude.messages.create(model="poet", max_tokens=100, messages=answered, tools=tools)
+    assert last.content[0].text == "Sunny"
+
+
+def anthropic_count_tokens() -> None:
+    assert claude.messages.count_tokens(model="poet", messages=HELLO).input_tokens == 4
+    assert claude.messages.count_tokens(model="poet", messages=HELLO, system="Be brief.").input_tokens == 6
+
+
+def anthropic_models() -> None:
+    assert [model.id for model in claude.models.list()] == ["poet", "org/critic"]
+    assert [model.id for model in claude.models.list(limit=1)] == ["poet", "org/critic"]
+    model = claude.models.retrieve("org/critic")
+    assert (model.type, model.id, model.created_at.year) == ("model", "org/critic", 2026)
+
+
+def anthropic_errors() -> None:
+    def ask(**more: Any) -> Any:
+        return claude.messages.create(**({"model": "poet", "max_tokens": 9, "messages": HELLO} | more))
+
+    wrong = anthropic.Anthropic(base_url=URL, api_key="sk-wrong", max_retries=0)
+    problem = raised(anthropic.AuthenticationError, lambda: wrong.models.list())
+    assert problem.body["error"]["type"] == "authentication_error"
+    assert problem.request_id.startswith("req_")
+    problem = raised(anthropic.NotFoundError, lambda: ask(model="nobody"))
+    assert problem.body["error"] == {"type": "not_found_error", "message": "model: nobody"}
+    problem = raised(anthropic.BadRequestError, lambda: ask(messages=[{"role": "user", "content": 7}]))
+    assert problem.body["error"]["message"].startswith("messages.0.content: "), problem.body
+    problem = raised(anthropic.BadRequestError, lambda: ask(messages=[{"role": "user", "content": "word " * 200}]))
+    assert problem.body["error"]["message"] == "prompt is too long: 200 tokens > 99 maximum"
+    problem = raised(anthropic.InternalServerError, lambda: ask(messages=[{"role": "user", "content": "fail"}]))
+    assert problem.status_code == 500
+    huge = [{"role": "user", "content": "x" * (33 * 1024 * 1024)}]
+    problem = raised(anthropic._exceptions.RequestTooLargeError, lambda: ask(messages=huge))
+    assert (problem.status_code, problem.body["error"]["type"]) == (413, "request_too_large")
+
+
+def anthropic_error_in_the_middle_of_a_stream() -> None:
+    said: Any = [{"role": "user", "content": "start and fail"}]
+    stream = claude.messages.create(model="poet", max_tokens=9, messages=said, stream=True)
+    problem = raised(anthropic.APIStatusError, lambda: list(stream))
+    assert problem.body["error"]["type"] == "api_error"
+    assert problem.body["request_id"] == problem.request_id
+
+
+def anthropic_overloaded() -> None:
+    busy = anthropic.Anthropic(base_url=BUSY_URL, api_key="any", max_retries=0)
+    problem = raised(
+        anthropic._exceptions.OverloadedError,
+        lambda: busy.messages.create(model="poet", max_tokens=9, messages=HELLO),
+    )
+    assert (problem.status_code, problem.body["error"]["type"]) == (529, "overloaded_error")
+
+
+# OpenAI's ----------------------------------------------------------------------------------------
+
+
+def openai_create() -> None:
+    said: Any = [{"role": "developer", "content": "Be brief."}, *HELLO]
+    completion = gpt.chat.completions.create(model="poet", messages=said, max_completion_tokens=100)
+    (choice,) = completion.choices
+    assert (choice.message.role, choice.message.content) == ("assistant", "Hello there, poet")
+    assert (choice.finish_reason, completion.model, completion.object) == ("stop", "poet", "chat.completion")
+    usage = completion.usage
+    assert usage and (usage.prompt_tokens, usage.completion_tokens, usage.total_tokens) == (6, 3, 9)
+    assert completion._request_id and completion._request_id.startswith("req_")
+
+
+def openai_stand_in() -> None:
+    assert gpt.chat.completions.create(model="gpt-4o-mini", messages=HELLO).model == "poet"
+
+
+def openai_stream() -> None:
+    chunks = list(gpt.chat.completions.create(model="poet", messages=HELLO, stream=True))
+    assert chunks[0].choices[0].delta.role == "assistant"
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == "Hello there, poet"
+    assert chunks[-1].choices[0].finish_reason == "stop"
+    assert all(chunk.usage is None for chunk in chunks)
+
+
+def openai_stream_with_usage() -> None:
+    options: Any = {"include_usage": True}
+    chunks = list(gpt.chat.completions.create(model="poet", messages=HELLO, stream=True, stream_options=options))
+    assert chunks[-1].choices == []
+    assert chunks[-1].usage and chunks[-1].usage.completion_tokens == 3
+
+
+def openai_stream_helper() -> None:
+    with gpt.chat.completions.stream(model="poet", messages=HELLO) as stream:
+        for _ in stream:
+            pass
+        final = stream.get_final_completion()
+    assert final.choices[0].message.content == "Hello there, poet"
+
+
+def openai_several_choices() -> None:
+    said: Any = [{"role": "user", "content": "seed"}]
+    completion = gpt.chat.completions.create(model="poet", messages=said, n=3, seed=5, temperature=1)
+    assert [choice.message.content for choice in completion.choices] == ["5", "6", "7"]
+    chunks = gpt.chat.completions.create(model="poet", messages=said, n=2, seed=5, temperature=1, stream=True)
+    told = {(c.index, c.delta.content) for chunk in chunks for c in chunk.choices if c.delta.content}
+    assert told == {(0, "5"), (1, "6")}
+
+
+def openai_stop_and_length() -> None:
+    completion = gpt.chat.completions.create(model="poet", messages=HELLO, stop=", p", max_tokens=9)
+    assert (completion.choices[0].message.content, completion.choices[0].finish_reason) == ("Hello there", "stop")
+    completion = gpt.chat.completions.create(model="poet", messages=HELLO, max_tokens=1)
+    assert (completion.choices[0].message.content, completion.choices[0].finish_reason) == ("Hello", "length")
+
+
+def openai_tools() -> None:
+    tools: Any = [{"type": "function", "function": {"name": "weather", "parameters": SCHEMA}}]
+    completion = gpt.chat.completions.create(model="poet", messages=CALL, tools=tools)
+    choice = completion.choices[0]
+    assert choice.finish_reason == "tool_calls"
+    (call,) = choice.message.tool_calls or ()
+    assert (call.type, call.function.name) == ("function", "weather")
+    assert json.loads(call.function.arguments) == {"city": "Ulm", "days": [1, 2]}
+    with gpt.chat.completions.stream(model="poet", messages=CALL, tools=tools) as stream:
+        for _ in stream:
+            pass
+        (streamed,) = stream.get_final_completion().choices[0].message.tool_calls or ()
+    assert streamed.function.arguments == call.function.arguments
+    said = choice.message.model_dump(include={"role", "content", "tool_calls"})
+    answered: Any = [*CALL, said, {"role": "tool", "tool_call_id": call.id, "content": "say Sunny"}]
+    last = gpt.chat.completions.create(model="poet", messages=answered, tools=tools)
+    assert last.choices[0].message.content == "Sunny"
+
+
+def openai_models() -> None:
+    assert [(model.id, model.object) for model in gpt.models.list()] == [("poet", "model"), ("org/critic", "model")]
+    assert gpt.models.retrieve("org/critic").owned_by == "sonneteer"
+
+
+def openai_errors() -> None:
+    def ask(**more: Any) -> Any:
+        return gpt.chat.completions.create(**({"model": "poet", "messages": HELLO} | more))
+
+    wrong = openai.OpenAI(base_url=f"{URL}/v1", api_key="sk-wrong", max_retries=0)
+    problem = raised(openai.AuthenticationError, lambda: wrong.models.list())
+    assert (problem.code, problem.request_id[:4]) == ("invalid_api_key", "req_")
+    problem = raised(openai.NotFoundError, lambda: ask(model="nobody"))
+    assert (problem.code, problem.param) == ("model_not_found", "model")
+    problem = raised(openai.BadRequestError, lambda: ask(temperature="warm"))
+    assert (problem.param, problem.type) == ("temperature", "invalid_request_error")
+    problem = raised(openai.BadRequestError, lambda: ask(messages=[{"role": "user", "content": "word " * 200}]))
+    assert problem.code == "context_length_exceeded"
+    for unsupported in ({"response_format": {"type": "json_object"}}, {"logprobs": True}, {"tool_choice": "required"}):
+        problem = raised(openai.BadRequestError, lambda more=unsupported: ask(**more))
+        assert "supported" in problem.message
+    problem = raised(openai.InternalServerError, lambda: ask(messages=[{"role": "user", "content": "fail"}]))
+    assert problem.status_code == 500
+
+
+def openai_error_in_the_middle_of_a_stream() -> None:
+    said: Any = [{"role": "user", "content": "start and fail"}]
+    stream = gpt.chat.completions.create(model="poet", messages=said, stream=True)
+    problem = raised(openai.APIError, lambda: list(stream))
+    assert "failed" in problem.message
+
+
+def openai_overloaded() -> None:
+    busy = openai.OpenAI(base_url=f"{BUSY_URL}/v1", api_key="any", max_retries=0)
+    problem = raised(
+        openai.InternalServerError, lambda: busy.chat.completions.create(model="poet", messages=HELLO)
+    )
+    assert (problem.status_code, problem.code) == (503, "overloaded")
+
+
+def main() -> None:
+    found = {}
+    for name, check in list(globals().items()):
+        if name.startswith(("anthropic_", "openai_")) and callable(check):
+            try:
+                check()
+                found[name] = "ok"
+            except Exception:
+                found[name] = traceback.format_exc(limit=-4)
+    print(json.dumps({"anthropic": anthropic.__version__, "openai": openai.__version__, "found": found}))
+
+
+if __name__ == "__main__":
+    main()

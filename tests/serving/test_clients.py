@@ -1,0 +1,135 @@
+"""The real clients, newest and one major version older, against a real server."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from sonneteer.chat import Answer, Options, Piece, StopReason
+from sonneteer.recipe.sections import ServingSettings
+from sonneteer.records import Prompt, ToolCall
+from sonneteer.serving import Keys, create_key
+
+CALLS = Path(__file__).parent / "client_calls.py"
+OLD_CLIENTS = "SONNETEER_OLD_CLIENTS"
+
+
+class ObedientChat:
+    """Does what the last message tells it: `say WORDS`, `seed`, `call TOOL`, `fail`, `start and fail`. Words are tokens."""
+
+    def answer(self, prompts: Sequence[Prompt], options: Options) -> list[Answer]:
+        return [[piece.answer for piece in self.stream(prompt, options)][-1] for prompt in prompts]  # type: ignore[misc]
+
+    def count_tokens(self, prompt: Prompt) -> int:
+        return sum(len(message.text.split()) for message in prompt.messages)
+
+    def stream(self, prompt: Prompt, options: Options) -> Iterator[Piece]:
+        order, _, words = prompt.messages[-1].text.partition(" ")
+        if order == "fail":
+            raise OSError("the secret words of the prompt")
+        if order == "start":
+            yield Piece("Well,")
+            raise OSError("the secret words of the prompt")
+        if order == "call":
+            call = ToolCall(id="call_0", name=words, arguments={"city": "Ulm", "days": [1, 2]})
+            yield Piece("<tool_call>")
+            yield Piece("", self._answer(prompt, "Let me see.", "tool_use", calls=(call,)))
+            return
+        text = str(options.seed) if order == "seed" else words.removeprefix(options.prefill)
+        cuts = [(text.find(stop), stop) for stop in options.stop if stop in text]
+        if cuts:
+            cut, stop = min(cuts)
+            yield Piece(text[:cut])
+            yield Piece("", self._answer(prompt, text[:cut], "stop_sequence", stop=stop))
+            return
+        kept = " ".join(text.split(" ")[: options.max_tokens])
+        yield from (Piece(character) for character in kept)
+        yield Piece("", self._answer(prompt, kept, "end" if kept == text else "length"))
+
+    def _answer(
+        self, prompt: Prompt, text: str, reason: StopReason, stop: str | None = None, calls: tuple[ToolCall, ...] = ()
+    ) -> Answer:
+        return Answer(
+            text=text,
+            stop_reason=reason,
+            stop_sequence=stop,
+            tool_calls=calls,
+            prompt_tokens=self.count_tokens(prompt),
+            answer_tokens=len(text.split()),
+        )
+
+
+class DeafChat(ObedientChat):
+    """Answers nobody until it is released."""
+
+    def __init__(self) -> None:
+        self.released = threading.Event()
+
+    def stream(self, prompt: Prompt, options: Options) -> Iterator[Piece]:
+        self.released.wait(60)
+        yield Piece("", self._answer(prompt, "", "end"))
+
+
+class Servers(NamedTuple):
+    """What the clients talk to."""
+
+    url: str
+    busy_url: str
+    key: str
+
+
+@pytest.fixture(scope="module")
+def servers(start: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    path = tmp_path_factory.mktemp("keys") / "keys.json"
+    key = create_key(path, "tests")
+    free = start(keys=Keys.load(path), context=100, poet=ObedientChat(), **{"org/critic": ObedientChat()})
+    deaf = DeafChat()
+    busy = start(deaf, ServingSettings(max_queue=1))
+    body = {"model": "poet", "max_tokens": 9, "messages": [{"role": "user", "content": "say nothing"}], "stream": True}
+    waiting = [busy.open("POST", "/v1/messages", body) for _ in range(2)]
+    for connection in waiting:
+        connection.getresponse().readline()  # it has its place in the queue
+    yield Servers(free.url, busy.url, key)
+    deaf.released.set()
+    for connection in waiting:
+        connection.close()
+
+
+def calls(servers: Servers, folder: str | None) -> dict[str, Any]:
+    settings = {name: value for name, value in os.environ.items() if not name.startswith(("ANTHROPIC_", "OPENAI_"))}
+    if folder:
+        settings["PYTHONPATH"] = folder
+    done = subprocess.run(
+        [sys.executable, str(CALLS), *servers], env=settings, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def test_the_newest_clients_find_everything_as_they_expect_it(servers: Servers) -> None:
+    told = calls(servers, None)
+    assert {name: text for name, text in told["found"].items() if text != "ok"} == {}
+    assert len(told["found"]) > 20
+
+
+def test_the_clients_of_one_major_version_before_find_everything_as_they_expect_it(servers: Servers) -> None:
+    folder = os.environ.get(OLD_CLIENTS, "")
+    if not Path(folder, "anthropic").is_dir():
+        pytest.skip(f"{OLD_CLIENTS} names no folder with older clients")
+    told = calls(servers, folder)
+    assert {name: text for name, text in told["found"].items() if text != "ok"} == {}
+    for client in ("anthropic", "openai"):
+        assert major(told[client]) < major(version(client))
+
+
+def major(number: str) -> int:
+    return int(number.split(".")[0])
