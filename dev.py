@@ -24,12 +24,17 @@ DEMO = ROOT / "demo"
 
 def main() -> int:
     """Run the task that the command line names."""
-    tasks = {"demo": demo, "test": test, "slow": slow, "check": check, "bench": bench, "serve": serve, "setup": set_up_all}
+    tasks = {
+        "demo": demo,
+        "test": test,
+        "slow": slow,
+        "check": check,
+        "bench": bench,
+        "serve": serve,
+        "setup": set_up_all,
+    }
     if len(sys.argv) != 2 or sys.argv[1] not in tasks:
         print(f"usage: python dev.py {'|'.join(tasks)}")
-        return 3
-    if sys.version_info < (3, 11):
-        print(f"Sonneteer needs Python 3.11 or newer; this is {sys.version.split()[0]}. Try: make PYTHON=python3.11 demo")
         return 3
     try:
         return tasks[sys.argv[1]]()

@@ -91,7 +91,7 @@ def serve(loaded: LoadedRecipe, store: Store, progress: Progress) -> None:
     model = newest_model(loaded, store)
     progress.stage("serving")
     chat = _backend(loaded, store).open(model)
-    served = serving.ServedModel(name=model.name, chat=chat, created_at=model.created_at, context=None)
+    served = serving.ServedModel(name=model.name, chat=chat, created_at=model.created_at, context=chat.context)
     keys = serving.Keys.load(store.root / "keys.json")
     serving.serve([served], loaded.recipe.serving, keys, progress.note)
 

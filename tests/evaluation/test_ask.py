@@ -13,7 +13,8 @@ from sonneteer.records import Example, Message, Prompt
 from sonneteer.testing import ScriptedChat
 
 EXAMPLES = [
-    Example(messages=(Message(role="user", text=f"question {i}"), Message(role="assistant", text="yes"))) for i in range(7)
+    Example(messages=(Message(role="user", text=f"question {i}"), Message(role="assistant", text="yes")))
+    for i in range(7)
 ]
 OPTIONS = Options(max_tokens=50)
 

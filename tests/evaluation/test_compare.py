@@ -63,7 +63,13 @@ def test_clusters_join_examples_that_share_a_tag() -> None:
     def example(**tags: str) -> Example:
         return Example(messages=(Message(role="user", text="q"), Message(role="assistant", text="a")), tags=tags)
 
-    examples = [example(person="a"), example(person="b", document="x"), example(document="x"), example(), example(person="a")]
+    examples = [
+        example(person="a"),
+        example(person="b", document="x"),
+        example(document="x"),
+        example(),
+        example(person="a"),
+    ]
     numbers = clusters_of(examples, ("person", "document"))
     assert numbers[0] == numbers[4]
     assert numbers[1] == numbers[2]

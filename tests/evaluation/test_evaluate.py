@@ -139,14 +139,23 @@ def test_a_test_split_without_conversations_is_refused(tmp_path: Path) -> None:
 
 def dossier(tmp_path: Path, made: Report, reason: str = "no JSON") -> str:
     metrics = tmp_path / "metrics.jsonl"
-    metrics.write_text('{"step": 0, "validation_loss": 3.0}\n{"step": 1, "loss": 2.5}\n{"step": 8, "validation_loss": 2.0}\n')
+    metrics.write_text(
+        '{"step": 0, "validation_loss": 3.0}\n{"step": 1, "loss": 2.5}\n{"step": 8, "validation_loss": 2.0}\n'
+    )
     ledger = [LedgerEntry(source="a", row=7, fate="broken", reason=reason)]
     return write_dossier(made, run(), dataset(), ledger, metrics, tmp_path / "dossier.html").read_text()
 
 
 def test_the_dossier_tells_verdict_ledger_figures_and_limits(tmp_path: Path) -> None:
     page = dossier(tmp_path, report(Store(tmp_path / "w")))
-    for words in ("Better than its base", "a, row 7", "could not be read", "rouge l", "1 source rows could not", "side by side"):
+    for words in (
+        "Better than its base",
+        "a, row 7",
+        "could not be read",
+        "rouge l",
+        "1 source rows could not",
+        "side by side",
+    ):
         assert words in page
     assert "saved\n60 %" in page
 
@@ -155,7 +164,7 @@ def test_nothing_on_the_page_asks_the_network_or_runs(tmp_path: Path) -> None:
     page = dossier(tmp_path, report(Store(tmp_path / "w")))
     assert "default-src 'none'" in page
     assert "<script" not in page
-    for asking in ("src=", "href=\"http", "@import", "url(http"):
+    for asking in ("src=", 'href="http', "@import", "url(http"):
         assert asking not in page
 
 

@@ -21,7 +21,12 @@ BETTER = PromotionSettings(better_on=("rouge_l",))
 
 @pytest.mark.parametrize(
     ("low", "value", "high", "verdict"),
-    [(0.1, 0.2, 0.3, "better"), (-0.1, 0.1, 0.3, "cannot tell"), (-0.3, -0.2, -0.1, "not better"), (0, 0, 0, "not better")],
+    [
+        (0.1, 0.2, 0.3, "better"),
+        (-0.1, 0.1, 0.3, "cannot tell"),
+        (-0.3, -0.2, -0.1, "not better"),
+        (0, 0, 0, "not better"),
+    ],
 )
 def test_the_whole_interval_decides(low: float, value: float, high: float, verdict: str) -> None:
     assert judge([gain("rouge_l", low, value, high)], {}, BETTER).verdict == verdict

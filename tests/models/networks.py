@@ -48,7 +48,11 @@ FAMILIES = {
     "gemma3": (Gemma3ForCausalLM, Gemma3TextConfig, {"head_dim": 16, "sliding_window": 16}),
     "smollm3": (SmolLM3ForCausalLM, SmolLM3Config, {}),
 }
-TEXTS = ["Where is my order? It is on its way to you.", "Hello, how can I help you today?", "The cat sat on the mat."] * 5
+TEXTS = [
+    "Where is my order? It is on its way to you.",
+    "Hello, how can I help you today?",
+    "The cat sat on the mat.",
+] * 5
 
 
 def network(family: str, seed: int = 0) -> PreTrainedModel:

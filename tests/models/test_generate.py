@@ -16,7 +16,9 @@ from sonneteer.records import Example, Message, Prompt
 from .networks import FAMILIES, saved
 
 GREEDY = Options(max_tokens=12)
-PROMPTS = [Prompt(messages=(Message(role="user", text=text),)) for text in ("Hello?", "Where is my order, please?", "a")]
+PROMPTS = [
+    Prompt(messages=(Message(role="user", text=text),)) for text in ("Hello?", "Where is my order, please?", "a")
+]
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +70,9 @@ def test_an_answer_ends_before_a_stop_sequence_in_streams_too(chat: LocalChat) -
 
 def test_sampling_follows_its_seed(chat: LocalChat) -> None:
     def drawn(seed: int) -> str:
-        return chat.answer(PROMPTS[:1], Options(max_tokens=12, temperature=2.0, top_k=50, top_p=0.95, seed=seed))[0].text
+        return chat.answer(PROMPTS[:1], Options(max_tokens=12, temperature=2.0, top_k=50, top_p=0.95, seed=seed))[
+            0
+        ].text
 
     assert drawn(1) == drawn(1)
     assert len({drawn(seed) for seed in range(6)}) > 1

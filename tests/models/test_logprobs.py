@@ -32,7 +32,7 @@ def batch(seed: int) -> list[Rendered]:
     """Two trees with forks inside, sequences that are prefixes of others, duplicates, and weights of any sign."""
     rng = random.Random(seed)
     lists = deep(rng, [5, 6, 7], 2) + deep(rng, [5, 8], 1)
-    lists += lists[:2] + [[5, 6, 7, 9] * 40]
+    lists += [*lists[:2], [5, 6, 7, 9] * 40]
     return [Rendered(ids, [rng.choice([0.0, 1.0, 0.5, -1.0]) for _ in ids]) for ids in lists]
 
 

@@ -67,13 +67,16 @@ def test_learning_prompts_learns_everything_but_the_first_token() -> None:
 def test_a_template_that_writes_the_last_answer_differently_gives_each_answer_its_own_sequence() -> None:
     thinking = tokenizer()
     thinking.chat_template = (
-        "{% for m in messages %}{% if m.role == 'assistant' %}<|im_start|>{{ '<think></think>' if loop.last }}{{ m.content }}"
-        "<|im_end|>{% else %}[{{ m.content }}]{% endif %}{% endfor %}"
+        "{% for m in messages %}{% if m.role == 'assistant' %}<|im_start|>{{ '<think></think>' if loop.last }}"
+        "{{ m.content }}<|im_end|>{% else %}[{{ m.content }}]{% endif %}{% endfor %}"
         "{% if add_generation_prompt %}<|im_start|><think></think>{% endif %}"
     )
     renderer = TemplateRenderer(thinking, 512)
     sequences = renderer.render(LONG)
-    assert [learned(renderer, sequence) for sequence in sequences] == ["Good day.<|im_end|>", "Well, thank you.<|im_end|>"]
+    assert [learned(renderer, sequence) for sequence in sequences] == [
+        "Good day.<|im_end|>",
+        "Well, thank you.<|im_end|>",
+    ]
 
 
 def test_a_template_without_a_system_role_gets_its_text_with_the_first_question() -> None:
@@ -99,7 +102,9 @@ def test_a_model_without_a_template_is_refused_in_words() -> None:
 
 def test_a_template_whose_question_does_not_open_its_answers_is_refused() -> None:
     odd = tokenizer()
-    odd.chat_template = "{% for m in messages %}{{ m.content }}<|im_end|>{% endfor %}{% if add_generation_prompt %}A:{% endif %}"
+    odd.chat_template = (
+        "{% for m in messages %}{{ m.content }}<|im_end|>{% endfor %}{% if add_generation_prompt %}A:{% endif %}"
+    )
     with pytest.raises(ModelError, match="generation prompt"):
         TemplateRenderer(odd, 512).render(SHORT)
 

@@ -29,8 +29,6 @@ def test_the_same_texts_and_seed_give_the_same_model() -> None:
 
 def test_the_template_marks_the_assistant_s_own_tokens_for_other_trainers() -> None:
     messages = [{"role": "user", "content": "Hello?"}, {"role": "assistant", "content": "Good day."}]
-    told = TOKENIZER.apply_chat_template(
-        messages, tokenize=True, return_dict=True, return_assistant_tokens_mask=True
-    )
+    told = TOKENIZER.apply_chat_template(messages, tokenize=True, return_dict=True, return_assistant_tokens_mask=True)
     marked = [i for i, is_own in zip(told["input_ids"], told["assistant_masks"], strict=True) if is_own]
     assert TOKENIZER.decode(marked) == "Good day.<|im_end|>"

@@ -41,7 +41,8 @@ def anthropic_create() -> None:
     assert [(block.type, block.text) for block in message.content] == [("text", "Hello there, poet")]
     assert (message.stop_reason, message.stop_sequence) == ("end_turn", None)
     assert (message.usage.input_tokens, message.usage.output_tokens) == (6, 3)
-    assert message._request_id and message._request_id.startswith("req_")
+    assert message._request_id
+    assert message._request_id.startswith("req_")
 
 
 def anthropic_bearer() -> None:
@@ -124,7 +125,10 @@ def anthropic_tools() -> None:
     assert streamed.content[1].id != use.id
     answered: Any = [
         *CALL,
-        {"role": "assistant", "content": [block.model_dump(include={"type", "id", "name", "input"}) for block in [use]]},
+        {
+            "role": "assistant",
+            "content": [block.model_dump(include={"type", "id", "name", "input"}) for block in [use]],
+        },
         {"role": "user", "content": [{"type": "tool_result", "tool_use_id": use.id, "content": "say Sunny"}]},
     ]
     last = claude.messages.create(model="poet", max_tokens=100, messages=answered, tools=tools)
@@ -191,8 +195,10 @@ def openai_create() -> None:
     assert (choice.message.role, choice.message.content) == ("assistant", "Hello there, poet")
     assert (choice.finish_reason, completion.model, completion.object) == ("stop", "poet", "chat.completion")
     usage = completion.usage
-    assert usage and (usage.prompt_tokens, usage.completion_tokens, usage.total_tokens) == (6, 3, 9)
-    assert completion._request_id and completion._request_id.startswith("req_")
+    assert usage
+    assert (usage.prompt_tokens, usage.completion_tokens, usage.total_tokens) == (6, 3, 9)
+    assert completion._request_id
+    assert completion._request_id.startswith("req_")
 
 
 def openai_stand_in() -> None:
@@ -211,7 +217,8 @@ def openai_stream_with_usage() -> None:
     options: Any = {"include_usage": True}
     chunks = list(gpt.chat.completions.create(model="poet", messages=HELLO, stream=True, stream_options=options))
     assert chunks[-1].choices == []
-    assert chunks[-1].usage and chunks[-1].usage.completion_tokens == 3
+    assert chunks[-1].usage
+    assert chunks[-1].usage.completion_tokens == 3
 
 
 def openai_stream_helper() -> None:
@@ -291,9 +298,7 @@ def openai_error_in_the_middle_of_a_stream() -> None:
 
 def openai_overloaded() -> None:
     busy = openai.OpenAI(base_url=f"{BUSY_URL}/v1", api_key="any", max_retries=0)
-    problem = raised(
-        openai.InternalServerError, lambda: busy.chat.completions.create(model="poet", messages=HELLO)
-    )
+    problem = raised(openai.InternalServerError, lambda: busy.chat.completions.create(model="poet", messages=HELLO))
     assert (problem.status_code, problem.code) == (503, "overloaded")
 
 

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from random import Random
 from typing import Any, NamedTuple
 
@@ -41,6 +42,7 @@ class Server(NamedTuple):
     """A running server."""
 
     port: int
+    stop: Callable[[], None]
 
     @property
     def url(self) -> str:
@@ -95,7 +97,7 @@ def start() -> Iterator[Start]:
         thread = threading.Thread(target=web.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         running.append((web, thread))
-        return Server(listener.getsockname()[1])
+        return Server(listener.getsockname()[1], partial(setattr, web, "should_exit", True))
 
     yield begin
     for web, _ in running:

@@ -222,7 +222,12 @@ def test_what_is_no_http_at_all_leaves_the_server_standing(server: Any) -> None:
 def test_with_keys_only_health_is_open(guarded: tuple[Any, str]) -> None:
     server, _ = guarded
     assert server.ask("GET", "/health").status == 200
-    for method, path in (("GET", "/v1/models"), ("POST", "/v1/messages"), ("POST", "/v1/chat/completions"), ("GET", "/x")):
+    for method, path in (
+        ("GET", "/v1/models"),
+        ("POST", "/v1/messages"),
+        ("POST", "/v1/chat/completions"),
+        ("GET", "/x"),
+    ):
         assert server.ask(method, path).status == 401
 
 
@@ -256,7 +261,9 @@ def test_without_keys_web_pages_of_others_are_turned_away(server: Any, header: d
     assert server.ask("GET", "/v1/models", **header).status == 403
 
 
-@pytest.mark.parametrize("header", [{"host": "localhost:8080"}, {"host": "[::1]:80"}, {"origin": "http://127.0.0.1:3000"}])
+@pytest.mark.parametrize(
+    "header", [{"host": "localhost:8080"}, {"host": "[::1]:80"}, {"origin": "http://127.0.0.1:3000"}]
+)
 def test_without_keys_pages_of_this_machine_are_let_in(server: Any, header: dict[str, str]) -> None:
     assert server.ask("GET", "/v1/models", **header).status == 200
 

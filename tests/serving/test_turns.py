@@ -10,7 +10,7 @@ import pytest
 from sonneteer.chat import Answer, Options, Piece
 from sonneteer.recipe.sections import ServingSettings
 from sonneteer.records import Prompt
-from sonneteer.serving import events
+from sonneteer.serving import events, listen
 
 Eventually = Callable[[Callable[[], bool]], bool]
 
@@ -151,6 +151,25 @@ def test_an_answer_of_no_tokens_leaves_the_model_alone(start: Any) -> None:
     assert (whole.json["content"], whole.json["stop_reason"]) == ([], "max_tokens")
     assert [event["type"] for event in streamed.events][-2:] == ["message_delta", "message_stop"]
     assert chat.begun == []
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_who_still_waits_when_the_server_stops_is_told_so(
+    start: Any, eventually: Eventually, monkeypatch: pytest.MonkeyPatch, stream: bool
+) -> None:
+    monkeypatch.setattr(listen, "FAREWELL_SECONDS", 0.1)
+    chat = SlowChat()
+    server = start(chat)
+    first = server.open("POST", "/v1/messages", body("first"))
+    assert eventually(lambda: chat.begun == ["first"])
+    waiting = server.open("POST", "/v1/messages", body("waiting", stream=stream))
+    time.sleep(0.1)  # its request is on its way
+    server.stop()
+    told = b"".join(opened.getresponse().read() for opened in (first, waiting))
+    assert told.count(b"the server is stopping") == 2 - stream
+    for opened in (first, waiting):
+        opened.close()
+    assert chat.begun == ["first"]
 
 
 def test_an_answer_without_an_end_is_a_failure_and_the_next_one_is_served(start: Any) -> None:

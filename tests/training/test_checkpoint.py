@@ -57,7 +57,7 @@ def test_a_full_disk_is_said_in_words_and_the_checkpoint_before_stays(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(checkpoint, "save_file", full)
-    with pytest.raises(MachineError, match="No space left.*same command"):
+    with pytest.raises(MachineError, match=r"No space left.*same command"):
         write_checkpoint(tmp_path, Counters(step=2), {"a": torch.zeros(1)})
     assert [path.name for path in tmp_path.iterdir()] == ["step-00000001"]
 

@@ -123,7 +123,7 @@ def test_training_stops_when_validation_no_longer_improves(tmp_path: Path) -> No
 
 def test_an_exploding_loss_stops_with_the_step_and_the_examples(tmp_path: Path) -> None:
     run = training(tmp_path)
-    name, parameter = run.learner.trained[0]
+    _name, parameter = run.learner.trained[0]
     with torch.no_grad():
         parameter.fill_(float("nan"))
     with pytest.raises(RecipeError, match=r"at step 1 the loss became nan.*row \d+"):

@@ -13,8 +13,10 @@ from sonneteer.records import DatasetVersion, Example, ModelVersion, Renderer, R
 class Backend(Protocol):
     """Where a recipe's model is trained and opened."""
 
-    fingerprint: str
-    """Of the base model: another base is another data set and another run."""
+    @property
+    def fingerprint(self) -> str:
+        """Of the base model: another base is another data set and another run."""
+        ...
 
     def renderer(self, examples: Sequence[Example]) -> Renderer:
         """How the base model reads. A model from scratch makes its tokenizer from the examples."""

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
-from sonneteer.chat import Chat
 from sonneteer.data import read_split
 from sonneteer.models.adapters import merged, put_on
 from sonneteer.models.generate import LocalChat
@@ -17,7 +16,7 @@ from sonneteer.models.scratch import new_model, new_tokenizer
 from sonneteer.profile import peak_memory_gb
 from sonneteer.progress import Progress
 from sonneteer.recipe.sections import Architecture, Recipe
-from sonneteer.records import DatasetVersion, Example, ModelVersion, Renderer, Run, fingerprint_of
+from sonneteer.records import DatasetVersion, Example, ModelVersion, Run, fingerprint_of
 from sonneteer.store import Store
 from sonneteer.training.fit import fit, material_of
 
@@ -40,7 +39,7 @@ class LocalBackend:
             base = fingerprint_of_folder(locate(self._recipe.base.model, self._folder))
         return fingerprint_of([base, self._recipe.training.learn_prompts])
 
-    def renderer(self, examples: Sequence[Example]) -> Renderer:
+    def renderer(self, examples: Sequence[Example]) -> TemplateRenderer:
         """The base model's own template, as training uses it."""
         architecture = self._recipe.base.from_scratch
         if architecture is None:
@@ -75,7 +74,12 @@ class LocalBackend:
             }
         )
 
-    def open(self, model: ModelVersion) -> Chat:
+    def show(self, examples: Sequence[Example], among: Sequence[Example]) -> list[list[tuple[str, bool]]]:
+        """For each example its tokens as text, and whether each is learned. `among` are all training examples."""
+        renderer = self.renderer(among)
+        return [renderer.pieces(example) for example in examples]
+
+    def open(self, model: ModelVersion) -> LocalChat:
         """The trained model; an adapter is merged into its base first, which answers faster."""
         result = self._store.root / model.folder
         if not model.is_adapter:
@@ -84,7 +88,7 @@ class LocalBackend:
         network = merged(put_on(base.network, result))
         return self._chat(LanguageModel(model.name, network, base.tokenizer, base.fingerprint))
 
-    def open_base(self, run: Run | None) -> Chat:
+    def open_base(self, run: Run | None) -> LocalChat:
         """The base model. One from scratch lies with the run that began it."""
         if self._recipe.base.from_scratch is None:
             return self._chat(self._base)

@@ -33,8 +33,8 @@ app = typer.Typer(
 )
 FOLLOWS_A_RECIPE: Any = {  # settings of the recipe look like options that no command knows
     "context_settings": {"ignore_unknown_options": True},
-    "epilog": "RECIPE is the recipe's file, or its folder: ./recipe.yaml if you name none. Any setting can be laid over it: "
-    "[cyan]--training.epochs 2[/cyan]",
+    "epilog": "RECIPE is the recipe's file, or its folder: ./recipe.yaml if you name none. Any setting can be laid "
+    "over it: [cyan]--training.epochs 2[/cyan]",
 }
 
 Words = Annotated[list[str] | None, typer.Argument(metavar="RECIPE [--SETTING VALUE]", hidden=True)]

@@ -55,7 +55,8 @@ def verdict_page(report: Report) -> RenderableType:
     """The verdict, the figures behind it, and the reasons."""
     colour, _, words = VERDICTS[report.verdict]
     lines: list[RenderableType] = [Text(words, style=f"bold {colour}"), Text(), comparison_table(report)]
-    lines += [Text(), *(Text(f"• {reason}") for reason in report.reasons)]
+    lines += [Text("↓ less is better. A gain above zero is always an improvement.", style="dim"), Text()]
+    lines += [*(Text(f"• {reason}") for reason in report.reasons)]
     lines += [Text(f"• {metric}: not available. {why}", style="dim") for metric, why in report.unavailable.items()]
     return Panel(Group(*lines), title="Verdict", title_align="left", border_style=colour, padding=(1, 2))
 
@@ -66,9 +67,9 @@ def comparison_table(report: Report) -> Table:
     table.add_column("metric")
     for name in ("base", "tuned"):
         table.add_column(name, justify="right")
-    table.add_column(f"gain, and where it lies with {report.confidence:.0%} confidence")
+    table.add_column(f"gain  [{report.confidence:.0%} interval]")
     for one in report.comparisons:
-        name = one.metric.replace("_", " ") + ("" if one.higher_is_better else " (less is better)")
+        name = one.metric.replace("_", " ") + ("" if one.higher_is_better else " ↓")
         table.add_row(name, figure(one.base.value), figure(one.tuned.value), Text(gain(one.gain), style=shade(one)))
     return table
 
@@ -84,7 +85,7 @@ def shade(comparison: Comparison) -> str:
 
 def gain(interval: Interval) -> str:
     """A gain with its sign and its bounds."""
-    return f"{interval.value:+.4g}   [{interval.low:+.4g}, {interval.high:+.4g}]"
+    return f"{interval.value:+.4g}  [{interval.low:+.4g}, {interval.high:+.4g}]"
 
 
 def figure(value: float) -> str:

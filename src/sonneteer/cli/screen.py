@@ -16,7 +16,6 @@ FIGURES = {
     "loss": "loss {:.3f}",
     "validation_loss": "validation {:.3f}",
     "tokens_per_second": "{:,.0f} tokens/s",
-    "memory_gb": "{:.2f} GB",
 }
 """The figures that are shown, in this order, and how; the others are in the run's metrics file."""
 
@@ -73,7 +72,7 @@ class Screen:
         if self._bar is None:
             self._bar = Progress(
                 TextColumn("  {task.completed:g}/{task.total:g}"),
-                BarColumn(bar_width=30),
+                BarColumn(bar_width=16),
                 TaskProgressColumn(),
                 TextColumn("{task.fields[figures]}", style="dim"),
                 TimeRemainingColumn(compact=True),

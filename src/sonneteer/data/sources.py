@@ -108,7 +108,10 @@ def _first_readable(rows: list[RawRow]) -> list[Fields]:
 def _unread(finding: Finding, rows: list[RawRow], settings: SourceSettings) -> str:
     unused = unused_fields(finding.shape, _first_readable(rows), (*TAGS, "tags", *settings.fields))
     named = ", ".join(name[:30] for name in unused[:8])
-    return f" Not used: {named}{', ...' if unused[8:] else ''}." if unused else ""
+    if not unused:
+        return ""
+    hint = " To learn one as the answer: `fields: {prompt: text, completion: ...}`." if finding.shape == "text" else ""
+    return f" Not used: {named}{', ...' if unused[8:] else ''}.{hint}"
 
 
 def _candidates(rows: list[RawRow], shape: str, settings: SourceSettings, ledger: Ledger) -> list[Candidate]:

@@ -88,9 +88,9 @@ def as_json(text: str, what: str) -> Any:
     try:
         return json.loads(text, parse_constant=_refuse_constant)
     except ValueError as problem:
-        raise DataError(f"{what} is no JSON: {json_problem(problem)}") from problem
+        raise DataError(f"{what} cannot be read as JSON: {json_problem(problem)}") from problem
     except RecursionError as problem:
-        raise DataError(f"{what} is nested too deeply") from problem
+        raise DataError(f"{what} cannot be read as JSON: it is nested too deeply") from problem
 
 
 def json_problem(problem: ValueError) -> str:

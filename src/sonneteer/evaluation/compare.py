@@ -99,7 +99,7 @@ def _bca_shares(value: float, resampled: Values, left_out: Values, confidence: f
 
 def _sums(base: Scores, tuned: Scores, clusters: Clusters) -> Sums:
     def per_cluster(amounts: Values) -> Values:
-        return np.bincount(clusters, weights=amounts)
+        return np.bincount(clusters, weights=amounts).astype(np.float64)
 
     return Sums(
         base=per_cluster(base.values * base.weights),

@@ -92,11 +92,13 @@ def _limits(report: Report, dataset: DatasetVersion) -> list[str]:
     if report.test_openings > 1:
         limits.insert(
             1,
-            f"The sealed test split has been opened {report.test_openings} times. Each look makes it easier to be fooled "
-            "by chance: the more often, the less the confidence stated here means.",
+            f"The sealed test split has been opened {report.test_openings} times. Each look makes it easier to be "
+            "fooled by chance: the more often, the less the confidence stated here means.",
         )
     if dataset.totals.get("broken"):
-        limits.append(f"{dataset.totals['broken']} source rows could not be read and are missing from everything above.")
+        limits.append(
+            f"{dataset.totals['broken']} source rows could not be read and are missing from everything above."
+        )
     return limits
 
 

@@ -11,11 +11,11 @@ from typing import NamedTuple
 import numpy as np
 
 from sonneteer.chat import Chat, Options
+from sonneteer.errors import DataError
 from sonneteer.evaluation.ask import Arm, Reply, ask
 from sonneteer.evaluation.compare import Bootstrap, Clusters, clusters_of, compare
 from sonneteer.evaluation.scorers import SCORERS, rouge_l, score
 from sonneteer.evaluation.verdict import check_metrics, judge
-from sonneteer.errors import DataError
 from sonneteer.progress import Progress
 from sonneteer.recipe.sections import Recipe
 from sonneteer.records import Comparison, DatasetVersion, Example, Report, Run, SideBySide, fingerprint_of
@@ -103,7 +103,9 @@ def _chosen(examples: Sequence[Example], recipe: Recipe) -> list[Example]:
     return conversations if limit is None else sorted(conversations, key=lambda example: example.id)[:limit]
 
 
-def _ask_both(recipe: Recipe, run: Run, arms: Arms, examples: list[Example], journal: Path, progress: Progress) -> Asked:
+def _ask_both(
+    recipe: Recipe, run: Run, arms: Arms, examples: list[Example], journal: Path, progress: Progress
+) -> Asked:
     settings = recipe.evaluation
     options = Options(max_tokens=settings.max_answer_tokens, seed=recipe.seed)
     done = 0

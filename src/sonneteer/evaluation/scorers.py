@@ -123,7 +123,7 @@ SCORERS: dict[str, Scorer] = {
     "rouge_l": Scorer(
         _of_text(rouge_l),
         higher_is_better=True,
-        says="How much of the right answer's words, in their order, is in what the model wrote, and the other way round.",
+        says="How many words the model's answer and the right answer share, in the same order.",
     ),
     "chrf": Scorer(
         _of_text(chrf),

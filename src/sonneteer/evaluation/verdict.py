@@ -79,4 +79,5 @@ def _examples_needed(comparison: Comparison, bound: float) -> str:
     if distance <= 0 or not math.isfinite(gain.low):
         return "More test examples would tell more, but they may well show no gain."
     factor = ((gain.value - gain.low) / distance) ** 2
-    return f"About {math.ceil(comparison.examples * factor * 1.1)} test examples instead of {comparison.examples} would tell, if the gain is real."
+    needed = math.ceil(comparison.examples * factor * 1.1)
+    return f"About {needed} test examples instead of {comparison.examples} would tell, if the gain is real."

@@ -24,7 +24,7 @@ def add_adapter(network: PreTrainedModel, settings: TrainingSettings, seed: int)
     targets = settings.target_modules
     config = LoraConfig(
         r=settings.rank,
-        lora_alpha=settings.alpha,  # type: ignore[arg-type]  # PEFT computes with floats, and says int
+        lora_alpha=settings.alpha,  # PEFT says int, and computes with floats
         lora_dropout=settings.dropout,
         target_modules=targets if isinstance(targets, str) else list(targets),
         task_type="CAUSAL_LM",

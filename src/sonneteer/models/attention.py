@@ -106,9 +106,7 @@ class _PathAttention(torch.autograd.Function):
     """Queries (H, N*G, D) with a token's heads side by side; keys and values (H, N, D)."""
 
     @staticmethod
-    def forward(
-        ctx: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, shape: _Shape
-    ) -> torch.Tensor:
+    def forward(ctx: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, shape: _Shape) -> torch.Tensor:
         out = torch.empty_like(query)
         for block in shape.blocks:
             rows = slice(block.start * shape.groups, block.end * shape.groups)
@@ -164,15 +162,17 @@ def _forest_attention(
     unsupported = [name for name in ("softcap", "s_aux") if others.get(name) is not None]
     if unsupported:
         raise ModelError(
-            f"{type(module).__name__} computes attention with '{unsupported[0]}', which training here cannot do exactly. "
-            "Choose a Llama-, Qwen-, Mistral-, Gemma-1- or SmolLM-like base model."
+            f"{type(module).__name__} computes attention with '{unsupported[0]}', which training here cannot do "
+            "exactly. Choose a Llama-, Qwen-, Mistral-, Gemma-1- or SmolLM-like base model."
         )
     _, heads, rows, width = query.shape
     key_heads = key.shape[1]
     groups = heads // key_heads
     folded = query.view(key_heads, groups, rows, width).transpose(1, 2).reshape(key_heads, rows * groups, width)
     shape = _Shape(forest_blocks, groups, scaling or width**-0.5, sliding_window)
-    out = _PathAttention.apply(folded, key[0].contiguous(), value[0].contiguous(), shape)
+    out: torch.Tensor = _PathAttention.apply(  # type: ignore[no-untyped-call]
+        folded, key[0].contiguous(), value[0].contiguous(), shape
+    )
     return out.view(key_heads, rows, groups, width).permute(1, 0, 2, 3).reshape(1, rows, heads, width), None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,6 +29,11 @@ class LocalChat:
         self._model = model
         self._batch_size = batch_size
         self._stop_ids = model.renderer.stop_ids()
+
+    @property
+    def context(self) -> int:
+        """Longest prompt and answer together, in tokens."""
+        return self._model.context
 
     def answer(self, prompts: Sequence[Prompt], options: Options) -> list[Answer]:
         """Answers in batches, prompts of similar length together. Raises RequestError for a prompt that is too long."""
@@ -86,7 +91,7 @@ class LocalChat:
         return ids
 
     @torch.no_grad()
-    def _decode(self, prompts: list[list[int]], options: Options, drafts: list[Draft]) -> Iterator[list[int]]:
+    def _decode(self, prompts: list[list[int]], options: Options, drafts: list[Draft]) -> Generator[list[int]]:
         """Next tokens of all prompts, step by step, until every draft is done. Prompts are padded on the left."""
         network, device = self._model.network.eval(), self._model.device
         generator = torch.Generator(device).manual_seed(options.seed)

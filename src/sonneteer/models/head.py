@@ -15,10 +15,10 @@ ROWS_AT_ONCE = 256  # their logits fit into the processor's cache
 
 
 class _Part(NamedTuple):
-    """The terms of some distinct rows: `rows` of the hidden states, and `index` of each term's row among them."""
+    """The terms of some distinct rows: `rows` of the hidden states, and `places` of each term's row among them."""
 
     rows: torch.Tensor
-    index: torch.Tensor
+    places: torch.Tensor
     targets: torch.Tensor
     weights: torch.Tensor
 
@@ -45,12 +45,12 @@ class _CrossEntropy(torch.autograd.Function):
             rows = hidden[part.rows]
             logits = (rows @ weight.t()).float()
             log_total = torch.logsumexp(logits, -1, keepdim=True)
-            loss += (part.weights * (log_total[part.index, 0] - logits[part.index, part.targets])).sum()
+            loss += (part.weights * (log_total[part.places, 0] - logits[part.places, part.targets])).sum()
             if grad_hidden is None and grad_weight is None:
                 continue
-            row_weight = torch.zeros(len(part.rows), device=hidden.device).index_add_(0, part.index, part.weights)
+            row_weight = torch.zeros(len(part.rows), device=hidden.device).index_add_(0, part.places, part.weights)
             grad = logits.sub_(log_total).exp_().mul_(row_weight[:, None])
-            grad.index_put_((part.index, part.targets), -part.weights, accumulate=True)
+            grad.index_put_((part.places, part.targets), -part.weights, accumulate=True)
             grad = grad.to(hidden.dtype)
             if grad_hidden is not None:
                 grad_hidden[part.rows] = grad @ weight
@@ -76,7 +76,8 @@ def cross_entropy(hidden_ND: torch.Tensor, weight_VD: torch.Tensor, terms: Terms
     The gradient with respect to `hidden_ND` and, if it is trained, `weight_VD` is made in the forward, a few
     hundred rows at a time. Works for terms that share a row (forks, or several examples with the same next token).
     """
-    return _CrossEntropy.apply(hidden_ND, weight_VD, terms)
+    loss: torch.Tensor = _CrossEntropy.apply(hidden_ND, weight_VD, terms)  # type: ignore[no-untyped-call]
+    return loss
 
 
 class Predictions(NamedTuple):

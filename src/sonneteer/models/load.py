@@ -47,7 +47,8 @@ class LanguageModel:
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return self.network.device
+        place: torch.device = self.network.device
+        return place
 
 
 def device() -> torch.device:
@@ -103,8 +104,8 @@ def _download(hub_id: str) -> Path:
         return Path(snapshot_download(hub_id, allow_patterns=HUB_FILES))
     except Exception as problem:
         raise ModelError(
-            f"base.model: {hub_id} is no local folder, and the hub could not be reached or does not have it: {problem}. "
-            "Download it elsewhere and name its folder, or use the bundled 'couplet'."
+            f"base.model: {hub_id} is no local folder, and the hub could not be reached or does not have it: {problem}."
+            " Download it elsewhere and name its folder, or use the bundled 'couplet'."
         ) from problem
     finally:
         constants.HF_HUB_OFFLINE = was_offline

@@ -55,6 +55,14 @@ class TemplateRenderer:
         """What the model reads before it answers. `prefill` is the answer's given beginning."""
         return self._prompt_ids(prompt.messages, prompt.tools) + self._encode(prefill)
 
+    def pieces(self, example: Example) -> list[tuple[str, bool]]:
+        """The example as the model reads it: each token's text, and whether it is learned."""
+        return [
+            (str(self.tokenizer.decode([token_id])), weight > 0)
+            for sequence in self.render(example)
+            for token_id, weight in zip(sequence.ids, sequence.weights, strict=True)
+        ]
+
     def learned_text(self, rendered: Rendered) -> str:
         """The words whose tokens are learned, without the marks that end a turn."""
         learned = [i for i, w in zip(rendered.ids, rendered.weights, strict=True) if w and i not in self._marks]
@@ -112,8 +120,8 @@ class TemplateRenderer:
     def _text(self, messages: Sequence[Message], tools: Tools, is_question: bool) -> str:
         if not self.tokenizer.chat_template:
             raise ModelError(
-                "The base model has no chat template, so it cannot be taught conversations. Choose its chat or instruct "
-                "version, or put a chat_template.jinja into its folder."
+                "The base model has no chat template, so it cannot be taught conversations. Choose its chat or "
+                "instruct version, or put a chat_template.jinja into its folder."
             )
         try:
             return self._apply(messages, tools, is_question)
@@ -137,7 +145,9 @@ def _without_system(messages: Sequence[Message]) -> list[Message]:
     """Some templates (Gemma's) know no system role: its text then opens the first message."""
     system, *rest = messages
     if not rest or rest[0].role != "user":
-        raise DataError("the model's chat template knows no system role, and no user's message follows to carry its text")
+        raise DataError(
+            "the model's chat template knows no system role, and no user's message follows to carry its text"
+        )
     return [rest[0].model_copy(update={"text": f"{system.text}\n\n{rest[0].text}"}), *rest[1:]]
 
 

@@ -118,16 +118,14 @@ def no_such_setting(name: str) -> str:
     """Say that nobody knows the setting `name`, and what comes near."""
     parent, _, key = name.rpartition(".")
     elsewhere = [setting for setting in named(key) if setting.parent != parent]
-    if name in SETTINGS:
-        hint = f"Write '{key}' below '{parent}:', indented."
-    elif elsewhere:
+    if elsewhere:
         homes = [f"'{setting.parent}'" if setting.parent else "the top of the recipe" for setting in elsewhere]
         first = elsewhere[0].parent
         hint = f"It belongs to {' or '.join(homes)}" + (f": write it below '{first}:', indented." if first else ".")
     elif near := nearest(key, keys_in(parent)):
         hint = f"Did you mean '{near}'?"
-    elif near := nearest(name, list(SETTINGS)) or nearest(key, [setting.key for setting in SETTINGS.values()]):
-        hint = f"Did you mean '{near if near in SETTINGS else named(near)[0].name}'?"
+    elif near := nearest(key, [setting.key for setting in SETTINGS.values()]):
+        hint = f"Did you mean '{named(near)[0].name}'?"
     elif near := nearest(key, list(ALIASES)):
         hint = f"Did you mean '{near}', which is {ALIASES[near].target} here?"
     else:

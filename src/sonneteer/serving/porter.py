@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from ipaddress import ip_address
 from urllib.parse import urlsplit
@@ -12,7 +13,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sonneteer.serving import anthropic_answers, openai_answers
 from sonneteer.serving.keys import Keys
-from sonneteer.serving.refusals import Refusal, refusal_of
+from sonneteer.serving.refusals import OVERLOADED, Refusal, refusal_of
+from sonneteer.serving.turns import STOPPING
 from sonneteer.serving.wire import Dialect, error_reply, new_id
 
 HEALTH = "/health"
@@ -38,10 +40,13 @@ class Porter:
             await self._app(scope, receive, answer.send)
         except ClientDisconnect:
             return
+        except asyncio.CancelledError:  # the server is being stopped
+            refusal = Refusal(OVERLOADED, STOPPING, code="overloaded")
         except Exception as problem:
             refusal = refusal_of(problem, answer.request_id)
-            if answer.is_begun:
-                raise
+        else:
+            return
+        if not answer.is_begun:
             reply = error_reply(refusal, dialect_of(scope["path"], headers), answer.request_id)
             await reply(scope, receive, answer.send)
 

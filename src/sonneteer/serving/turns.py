@@ -16,6 +16,7 @@ from sonneteer.serving.lineup import ServedModel
 from sonneteer.serving.refusals import OVERLOADED, Refusal
 
 T = TypeVar("T")
+STOPPING = "Overloaded: the server is stopping. Try again later."
 
 
 class Turns:
@@ -24,6 +25,7 @@ class Turns:
     def __init__(self, max_waiting: int) -> None:
         self._max_waiting = max_waiting
         self._inside = 0
+        self._is_closed = False
         self._floor = asyncio.Lock()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
 
@@ -61,11 +63,13 @@ class Turns:
                     yield piece
             finally:
                 # Not awaited: whoever closes may be cancelled himself. The next request's steps come after it anyway.
-                self._thread.submit(steps.close)
+                if not self._is_closed:
+                    self._thread.submit(steps.close)
 
     def close(self) -> None:
-        """No further work."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        """No further work: who still waits is refused."""
+        self._is_closed = True
+        self._thread.shutdown(wait=False)
 
     def enter(self) -> None:
         """Take a place in the queue. Raises Refusal if there is none left."""
@@ -78,6 +82,8 @@ class Turns:
         self._inside -= 1
 
     async def _run(self, work: Callable[..., T], *arguments: Any) -> T:
+        if self._is_closed:
+            raise Refusal(OVERLOADED, STOPPING, code="overloaded")
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
 
 

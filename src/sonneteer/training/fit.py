@@ -11,9 +11,9 @@ from transformers import PreTrainedModel
 
 from sonneteer.errors import DataError, ModelError
 from sonneteer.models.adapters import add_adapter
+from sonneteer.models.forest import plant
 from sonneteer.models.load import LanguageModel, save_model
 from sonneteer.models.logprobs import loss_sum
-from sonneteer.models.forest import plant
 from sonneteer.progress import Progress
 from sonneteer.recipe.sections import Recipe, TrainingSettings
 from sonneteer.records import Example, Rendered, Renderer
@@ -82,8 +82,9 @@ def check_exactness(network: PreTrainedModel, settings: TrainingSettings, materi
         plain = sum(plain_loss(network, sequence) for sequence in sequences)
     if abs(shared - plain) > TOLERANCE * max(1.0, abs(plain)):
         raise ModelError(
-            f"This model's loss is {plain:.4f}, but computed with shared prefixes {shared:.4f}: its layers do something "
-            "that prefix sharing cannot reproduce. Choose a Llama-, Qwen-, Mistral-, Gemma- or SmolLM-like base model."
+            f"This model's loss is {plain:.4f}, but computed with shared prefixes {shared:.4f}: its layers do "
+            "something that prefix sharing cannot reproduce. Choose a Llama-, Qwen-, Mistral-, Gemma- or SmolLM-like "
+            "base model."
         )
 
 

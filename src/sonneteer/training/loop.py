@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from safetensors.torch import load_file
 from torch.optim import Optimizer
 from transformers import PreTrainedModel
 
@@ -16,8 +17,8 @@ from sonneteer.errors import RecipeError
 from sonneteer.models.logprobs import forests
 from sonneteer.profile import peak_memory_gb
 from sonneteer.progress import Progress
-from sonneteer.records import Rendered
 from sonneteer.recipe.sections import TrainingSettings
+from sonneteer.records import Rendered
 from sonneteer.training import checkpoint as saved
 from sonneteer.training.checkpoint import Checkpoint, Counters
 from sonneteer.training.objectives import Objective
@@ -224,12 +225,12 @@ class Training:
     def _use_best(self) -> None:
         """Without validation examples there is no best: the last weights stay."""
         if self.counters.best_step is not None:
-            self.learner.put_weights(saved.load_file(self._best_file))
+            self.learner.put_weights(load_file(self._best_file))
 
     def _explain_explosion(self, step: int, batch: list[int], done: StepFigures) -> None:
         names = ", ".join(self.material.names[i] for i in batch[:5])
         raise RecipeError(
-            f"training.learning_rate: at step {step} the loss became {done.loss} and the gradient {done.gradient_norm}. "
-            f"Try {self.settings.learning_rate / 3:.1e}. The step's first examples: {names}. "
+            f"training.learning_rate: at step {step} the loss became {done.loss} and the gradient {done.gradient_norm}."
+            f" Try {self.settings.learning_rate / 3:.1e}. The step's first examples: {names}. "
             f"The last good state is that of the checkpoint in {self.folder / 'checkpoints'}."
         )

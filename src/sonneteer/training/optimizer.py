@@ -42,7 +42,7 @@ class Muon(Optimizer):
 def orthogonal(matrix: torch.Tensor, iterations: int = 5) -> torch.Tensor:
     """Nearly the orthogonal factor of a matrix's polar decomposition, by a quintic Newton-Schulz iteration."""
     a, b, c = 3.4445, -4.7750, 2.0315
-    x = matrix.t() if matrix.shape[0] > matrix.shape[1] else matrix
+    x: torch.Tensor = matrix.t() if matrix.shape[0] > matrix.shape[1] else matrix
     x = x / (x.norm() + 1e-7)
     for _ in range(iterations):
         gram = x @ x.t()
@@ -52,13 +52,14 @@ def orthogonal(matrix: torch.Tensor, iterations: int = 5) -> torch.Tensor:
 
 def optimizers(parameters: list[Named], settings: TrainingSettings) -> list[Optimizer]:
     """One AdamW; or Muon for the matrices inside the blocks and AdamW for embeddings, norms and biases."""
-    matrices, others = [], []
+    matrices: list[torch.nn.Parameter] = []
+    others: list[torch.nn.Parameter] = []
     for name, parameter in parameters:
         is_matrix = parameter.ndim == 2 and "embed" not in name and "lm_head" not in name
         (matrices if is_matrix else others).append(parameter)
     decay, lr = settings.weight_decay, settings.learning_rate
     if settings.optimizer == "adamw":
-        groups = [{"params": matrices}, {"params": others, "weight_decay": 0.0}]
+        groups: list[dict[str, Any]] = [{"params": matrices}, {"params": others, "weight_decay": 0.0}]
         return [AdamW([group for group in groups if group["params"]], lr=lr, weight_decay=decay)]
     muon = Muon(matrices, lr=lr, momentum=0.95, weight_decay=decay)
     return [muon, AdamW(others, lr=lr, betas=(0.9, 0.95), weight_decay=0.0)]

@@ -80,11 +80,13 @@ def texts(data: Path, rng: random.Random) -> Iterator[Row]:
     yield from _sentences(data, rng)
     for shard in ("business", "health_science", "humanities", "law_government", "science_math"):
         sections = [
-            (f"{row['book']}: {row['title']}", row["text"]) for row in _rows(data / f"pretrain/openstax/{shard}.jsonl.xz")
+            (f"{row['book']}: {row['title']}", row["text"])
+            for row in _rows(data / f"pretrain/openstax/{shard}.jsonl.xz")
         ]
         yield from _simplest("openstax", sections, 2_200_000, rng)
     chapters = [
-        (f"{row['title']}: {row['chapter']}", row["text"]) for row in _rows(data / "pretrain/classics/classics_00.jsonl.xz")
+        (f"{row['title']}: {row['chapter']}", row["text"])
+        for row in _rows(data / "pretrain/classics/classics_00.jsonl.xz")
     ]
     yield from _simplest("classics", chapters, 5_000_000, rng)
 
@@ -198,9 +200,9 @@ def _glossary(data: Path, rng: random.Random) -> Iterator[Row]:
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
-    opener = {".gz": gzip.open, ".xz": lzma.open}.get(path.suffix, open)
-    with opener(path, "rt", encoding="utf-8") as stream:
-        yield from (json.loads(line) for line in stream if line.strip())
+    content = path.read_bytes()
+    content = {".gz": gzip.decompress, ".xz": lzma.decompress}.get(path.suffix, bytes)(content)
+    yield from (json.loads(line) for line in content.split(b"\n") if line.strip())
 
 
 if __name__ == "__main__":

@@ -30,7 +30,12 @@ PLEASURES = (
     "No problem at all. Is there anything else I can do for you?",
 )
 FAREWELLS = ("Goodbye.", "Bye!", "See you later.", "Good night.", "I have to go now.")
-LEAVES = ("Goodbye! Have a nice day.", "See you soon!", "Good night, and take care.", "Bye! It was nice to talk with you.")
+LEAVES = (
+    "Goodbye! Have a nice day.",
+    "See you soon!",
+    "Good night, and take care.",
+    "Bye! It was nice to talk with you.",
+)
 WHO = ("Who are you?", "What are you?", "What is your name?", "Are you a person?", "Tell me about yourself.")
 SELVES = (
     "I am Couplet, a small language model.",
@@ -49,9 +54,32 @@ WANTS = (
     ("That is wrong.", "I am sorry for the mistake. Thank you for telling me."),
     ("Are you there?", "Yes, I am here. How can I help you?"),
 )
-LIKED = ("music", "books", "animals", "food", "the sea", "films", "sports", "gardens", "the mountains", "trains", "games")
+LIKED = (
+    "music",
+    "books",
+    "animals",
+    "food",
+    "the sea",
+    "films",
+    "sports",
+    "gardens",
+    "the mountains",
+    "trains",
+    "games",
+)
 COLORS = ("red", "blue", "green", "yellow", "white", "black", "brown")
-THINGS = ("an apple", "a chair", "a horse", "a river", "a window", "a letter", "a bridge", "a clock", "a boat", "a shirt")
+THINGS = (
+    "an apple",
+    "a chair",
+    "a horse",
+    "a river",
+    "a window",
+    "a letter",
+    "a bridge",
+    "a clock",
+    "a boat",
+    "a shirt",
+)
 SENTENCES = {
     "an apple": "The apple on the table is red and sweet.",
     "a chair": "Please take the chair by the window.",
