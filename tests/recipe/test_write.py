@@ -53,7 +53,7 @@ def test_an_unknown_kind_is_refused_with_the_nearest() -> None:
 @pytest.mark.parametrize("kind", OURS)
 def test_the_examples_are_varied_and_end_in_an_answer(kind: str) -> None:
     examples = [
-        Example(messages=tuple(Message(role=m["role"], text=m["content"]) for m in row["messages"]), tags=row["tags"])  # type: ignore[attr-defined, arg-type]
+        Example(messages=tuple(Message(role=m["role"], text=m["content"]) for m in row["messages"]), tags=row["tags"])  # type: ignore[attr-defined]
         for row in rows(kind)
     ]
     assert len(examples) >= 40

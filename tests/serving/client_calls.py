@@ -24,12 +24,13 @@ gpt = openai.OpenAI(base_url=f"{URL}/v1", api_key=KEY, max_retries=0)
 
 
 def raised(kind: type[Exception], call: Callable[[], Any]) -> Any:
+    found: Exception | None = None
     try:
         call()
     except kind as problem:
-        assert type(problem) is kind, type(problem)
-        return problem
-    raise AssertionError(f"no {kind.__name__}")
+        found = problem
+    assert type(found) is kind, f"{type(found).__name__} instead of {kind.__name__}"
+    return found
 
 
 # Anthropic's -------------------------------------------------------------------------------------

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from random import Random
@@ -17,7 +19,7 @@ import pytest
 from sonneteer.chat import Chat
 from sonneteer.recipe.sections import ServingSettings
 from sonneteer.serving import Keys, ServedModel, create_app
-from sonneteer.serving.listen import _listener, server
+from sonneteer.serving.listen import open_port, server
 
 
 class Reply(NamedTuple):
@@ -48,21 +50,28 @@ class Server(NamedTuple):
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def open(self, method: str, path: str, body: Any = None, **headers: str) -> http.client.HTTPConnection:
-        """A connection on which the request has been sent; the answer was not read yet."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
-        raw = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
-        connection.request(method, path, raw, {name.replace("_", "-"): value for name, value in headers.items()})
-        return connection
+    @contextmanager
+    def open(self, method: str, path: str, body: Any = None, **headers: str) -> Iterator[http.client.HTTPResponse]:
+        """The answer, not read yet; leaving hangs up."""
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)) as connection:
+            raw = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+            connection.request(method, path, raw, {name.replace("_", "-"): value for name, value in headers.items()})
+            with connection.getresponse() as response:
+                yield response
+
+    @contextmanager
+    def send(self, path: str, body: Any) -> Iterator[socket.socket]:
+        """A connection on which a request was sent, whatever comes back; leaving hangs up."""
+        raw = json.dumps(body).encode()
+        head = f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {len(raw)}\r\nconnection: close\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", self.port), timeout=20) as wire:
+            wire.sendall(head.encode() + raw)
+            yield wire
 
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Reply:
-        connection = self.open(method, path, body, **headers)
-        try:
-            response = connection.getresponse()
+        with self.open(method, path, body, **headers) as response:
             found = {name.lower(): value for name, value in response.getheaders()}
             return Reply(response.status, found, response.read().decode())
-        finally:
-            connection.close()
 
     def message(self, text: str = "Hello", **more: Any) -> Reply:
         body = {"model": "poet", "max_tokens": 100, "messages": [{"role": "user", "content": text}]}
@@ -92,7 +101,7 @@ def start() -> Iterator[Start]:
         named = chats or {"poet": chat}
         models = [ServedModel(name, each, BORN, context) for name, each in named.items() if each is not None]
         app = create_app(models, settings or ServingSettings(), keys or Keys(), Random(7))
-        listener = _listener("127.0.0.1", 0)
+        listener = open_port("127.0.0.1", 0)
         web = server(app)
         thread = threading.Thread(target=web.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-import threading
+import time
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -24,7 +24,7 @@ OLD_CLIENTS = "SONNETEER_OLD_CLIENTS"
 
 
 class ObedientChat:
-    """Does what the last message tells it: `say WORDS`, `seed`, `call TOOL`, `fail`, `start and fail`. Words are tokens."""
+    """Does what the last message tells it: `say WORDS`, `seed`, `call TOOL`, `fail`, `start and fail`."""
 
     def answer(self, prompts: Sequence[Prompt], options: Options) -> list[Answer]:
         return [[piece.answer for piece in self.stream(prompt, options)][-1] for prompt in prompts]  # type: ignore[misc]
@@ -69,14 +69,12 @@ class ObedientChat:
 
 
 class DeafChat(ObedientChat):
-    """Answers nobody until it is released."""
-
-    def __init__(self) -> None:
-        self.released = threading.Event()
+    """Never comes to an end."""
 
     def stream(self, prompt: Prompt, options: Options) -> Iterator[Piece]:
-        self.released.wait(60)
-        yield Piece("", self._answer(prompt, "", "end"))
+        while True:
+            time.sleep(0.02)
+            yield Piece("")
 
 
 class Servers(NamedTuple):
@@ -92,16 +90,10 @@ def servers(start: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
     path = tmp_path_factory.mktemp("keys") / "keys.json"
     key = create_key(path, "tests")
     free = start(keys=Keys.load(path), context=100, poet=ObedientChat(), **{"org/critic": ObedientChat()})
-    deaf = DeafChat()
-    busy = start(deaf, ServingSettings(max_queue=1))
+    busy = start(DeafChat(), ServingSettings(max_queue=1))
     body = {"model": "poet", "max_tokens": 9, "messages": [{"role": "user", "content": "say nothing"}], "stream": True}
-    waiting = [busy.open("POST", "/v1/messages", body) for _ in range(2)]
-    for connection in waiting:
-        connection.getresponse().readline()  # it has its place in the queue
-    yield Servers(free.url, busy.url, key)
-    deaf.released.set()
-    for connection in waiting:
-        connection.close()
+    with busy.open("POST", "/v1/messages", body), busy.open("POST", "/v1/messages", body):  # they fill the queue
+        yield Servers(free.url, busy.url, key)
 
 
 def calls(servers: Servers, folder: str | None) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -29,9 +30,7 @@ print("back", flush=True)
 
 
 @pytest.fixture
-def model(start: object) -> ServedModel:
-    from datetime import UTC, datetime
-
+def model() -> ServedModel:
     return ServedModel("poet", ScriptedChat(["Hi"]), datetime.now(UTC), None)
 
 

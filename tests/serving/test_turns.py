@@ -3,6 +3,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -58,9 +59,8 @@ PATHS = ["/v1/messages", "/v1/chat/completions"]
 @pytest.mark.parametrize("stream", [True, False])
 def test_a_client_that_leaves_stops_the_work(start: Any, eventually: Eventually, path: str, stream: bool) -> None:
     chat = SlowChat()
-    connection = start(chat).open("POST", path, body("long", stream=stream))
-    assert eventually(lambda: chat.begun == ["long"])
-    connection.close()
+    with start(chat).send(path, body("long", stream=stream)):
+        assert eventually(lambda: chat.begun == ["long"])
     assert eventually(lambda: chat.closed == ["long"])
 
 
@@ -68,15 +68,12 @@ def test_a_client_that_leaves_stops_the_work(start: Any, eventually: Eventually,
 def test_who_leaves_while_waiting_never_reaches_the_model(start: Any, eventually: Eventually, stream: bool) -> None:
     chat = SlowChat(words=20)
     server = start(chat, ServingSettings(max_queue=1))
-    first = server.open("POST", "/v1/messages", body("first"))
-    assert eventually(lambda: chat.begun == ["first"])
-    waiting = server.open("POST", "/v1/messages", body("waiting", stream=stream))
-    assert eventually(lambda: server.message("tells whether the queue is full").status == 529)
-    waiting.close()
-    # The place of the one who left is free again, so the last one is let in.
-    assert eventually(lambda: server.message("last").status == 200)
-    assert first.getresponse().read()
-    first.close()
+    with server.send(PATHS[0], body("first")):
+        assert eventually(lambda: chat.begun == ["first"])
+        with server.send(PATHS[0], body("waiting", stream=stream)):
+            assert eventually(lambda: server.message("tells whether the queue is full").status == 529)
+        # The place of the one who left is free again, so the last one is let in.
+        assert eventually(lambda: server.message("last").status == 200)
     assert "waiting" not in chat.begun
 
 
@@ -93,36 +90,31 @@ def test_one_request_is_answered_at_a_time(start: Any) -> None:
 
 
 def test_one_more_than_may_wait_is_told_to_come_back(start: Any, eventually: Eventually) -> None:
-    chat = SlowChat()
-    server = start(chat, ServingSettings(max_queue=2))
-    inside = [server.open("POST", "/v1/messages", body(name, stream=True)) for name in ("a", "b", "c")]
-    for connection in inside:
-        connection.getresponse().readline()
-    anthropic, openai = server.message("d"), server.complete("d", stream=True)
+    server = start(SlowChat(), ServingSettings(max_queue=2))
+    with ExitStack() as inside:
+        for name in ("a", "b", "c"):
+            inside.enter_context(server.open("POST", PATHS[0], body(name, stream=True)))
+        anthropic, openai = server.message("d"), server.complete("d", stream=True)
     assert (anthropic.status, anthropic.json["error"]["type"]) == (529, "overloaded_error")
     assert (openai.status, openai.json["error"]["code"]) == (503, "overloaded")
-    for connection in inside:
-        connection.close()
     assert eventually(lambda: server.message("e", max_tokens=0).status == 200)
 
 
 def test_tokens_are_counted_and_health_is_told_while_the_model_works(start: Any, eventually: Eventually) -> None:
     chat = SlowChat()
     server = start(chat)
-    connection = server.open("POST", "/v1/messages", body("long"))
-    assert eventually(lambda: chat.begun == ["long"])
-    counted = server.ask("POST", "/v1/messages/count_tokens", body("short"))
-    assert (counted.json, server.ask("GET", "/health").status) == ({"input_tokens": 1}, 200)
-    assert chat.closed == []
-    connection.close()
+    with server.send(PATHS[0], body("long")):
+        assert eventually(lambda: chat.begun == ["long"])
+        counted = server.ask("POST", "/v1/messages/count_tokens", body("short"))
+        assert (counted.json, server.ask("GET", "/health").status) == ({"input_tokens": 1}, 200)
+        assert chat.closed == []
     assert eventually(lambda: chat.closed == ["long"])
 
 
 def test_a_client_that_does_not_read_holds_nobody_up(start: Any) -> None:
     server = start(WordyChat())
-    deaf = server.open("POST", "/v1/messages", body("never read", stream=True))
-    assert server.message("short").status == 200
-    deaf.close()
+    with server.send(PATHS[0], body("never read", stream=True)):
+        assert server.message("short").status == 200
 
 
 class WordyChat(SlowChat):
@@ -138,9 +130,8 @@ class WordyChat(SlowChat):
 def test_a_silent_stream_is_kept_open(start: Any, monkeypatch: pytest.MonkeyPatch, path: str, ping: bytes) -> None:
     monkeypatch.setattr(events, "PING_SECONDS", 0.005)
     chat = SlowChat(words=3)
-    connection = start(chat).open("POST", path, body("slow", stream=True))
-    lines = connection.getresponse().read().splitlines(keepends=True)
-    connection.close()
+    with start(chat).open("POST", path, body("slow", stream=True)) as response:
+        lines = response.read().splitlines(keepends=True)
     assert lines.count(ping) > 3
 
 
@@ -160,15 +151,13 @@ def test_who_still_waits_when_the_server_stops_is_told_so(
     monkeypatch.setattr(listen, "FAREWELL_SECONDS", 0.1)
     chat = SlowChat()
     server = start(chat)
-    first = server.open("POST", "/v1/messages", body("first"))
-    assert eventually(lambda: chat.begun == ["first"])
-    waiting = server.open("POST", "/v1/messages", body("waiting", stream=stream))
-    time.sleep(0.1)  # its request is on its way
-    server.stop()
-    told = b"".join(opened.getresponse().read() for opened in (first, waiting))
-    assert told.count(b"the server is stopping") == 2 - stream
-    for opened in (first, waiting):
-        opened.close()
+    with server.send(PATHS[0], body("first")) as first:
+        assert eventually(lambda: chat.begun == ["first"])
+        with server.send(PATHS[0], body("waiting", stream=stream)) as waiting:
+            time.sleep(0.1)  # the request is on its way
+            server.stop()
+            told = [b"".join(iter(lambda wire=wire: wire.recv(4096), b"")) for wire in (first, waiting)]
+    assert [text.count(b"the server is stopping") for text in told] == [1, 1]
     assert chat.begun == ["first"]
 
 

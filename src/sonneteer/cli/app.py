@@ -167,8 +167,15 @@ def chat(
         ),
     ] = None,
     temperature: Annotated[
-        float, typer.Option("--temperature", min=0, metavar="NUMBER", help="0 always says the likeliest; 1 varies.")
-    ] = 0.0,
+        float | None,
+        typer.Option(
+            "--temperature",
+            min=0,
+            max=2,
+            metavar="NUMBER",
+            help="0 always says the likeliest; 1 varies. Default: the recipe's.",
+        ),
+    ] = None,
     workspace: Workspace = WORKSPACE,
     json: Json = False,
 ) -> Outcome:
@@ -182,8 +189,11 @@ def chat(
     from sonneteer.cli.conversation import Conversation, talk, usual_system_text
 
     opened = lifecycle.open_chat(work.loaded, work.store, model)
-    limit = work.loaded.recipe.serving.max_answer_tokens
-    options = Options(max_tokens=min(limit, Options().max_tokens), temperature=temperature)
+    serving = work.loaded.recipe.serving
+    options = Options(
+        max_tokens=min(serving.max_answer_tokens, Options().max_tokens),
+        temperature=serving.temperature if temperature is None else temperature,
+    )
     conversation = Conversation(opened, options, usual_system_text(work) if system is None else system)
     if ask is None:
         talk(conversation, session.out)
@@ -203,7 +213,7 @@ def serve(context: Context, words: Words = None, workspace: Workspace = WORKSPAC
         lifecycle.serve(*work)
     except KeyboardInterrupt:
         return Outcome({}, [Text("Stopped.", style="dim")], ExitCode.INTERRUPTED)
-    return Outcome({}, [Text("Stopped.", style="dim")])
+    return Outcome({})
 
 
 @app.command(rich_help_panel="Begin")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING
@@ -16,6 +17,9 @@ from sonneteer.records import DatasetVersion, Message, Prompt
 
 if TYPE_CHECKING:
     from sonneteer.cli.session import Work
+
+with contextlib.suppress(ImportError):  # not on Windows
+    import readline  # noqa: F401  # arrow keys and a history, for input()
 
 HELP = "Write, and press Enter. /reset forgets the conversation; /quit, or Ctrl-D, ends it; Ctrl-C stops an answer."
 

@@ -34,7 +34,8 @@ def main(words: Sequence[str] | None = None) -> int:
         except KeyboardInterrupt:
             return int(session.fail(ExitCode.INTERRUPTED, [GO_ON]))
         except BrokenPipeError:  # whoever read our output has gone
-            sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # Python flushes it on its way out
+            with contextlib.suppress(OSError):  # Python flushes on its way out, and must not fail then
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return int(ExitCode.DONE)
 
 

@@ -15,9 +15,9 @@ from rich.text import Text
 from sonneteer.cli.session import ExitCode
 
 if TYPE_CHECKING:
-    from sonneteer.records import Comparison, DatasetVersion, Interval, Report, Verdict
+    from sonneteer.records import Comparison, DatasetVersion, Fate, Interval, Report, Verdict
 
-FATES = {
+FATES: Mapping[Fate, tuple[str, str]] = {
     "train": ("green", "learned from"),
     "validation": ("green", "watch the training"),
     "test": ("green", "sealed until the verdict"),
@@ -44,9 +44,8 @@ def ledger_page(dataset: DatasetVersion) -> RenderableType:
     table.add_column("what became of the rows", footer="all rows")
     table.add_column("rows", justify="right", footer=f"{dataset.rows:,}")
     table.add_column("", footer=f"in {count(len(dataset.sources), 'file')}")
-    for fate, rows in dataset.totals.items():
-        colour, words = FATES.get(fate, ("", ""))
-        if rows:
+    for fate, (colour, words) in FATES.items():
+        if rows := dataset.totals.get(fate):
             table.add_row(Text(fate.replace("_", " "), style=colour), f"{rows:,}", Text(words, style="dim"))
     return table
 

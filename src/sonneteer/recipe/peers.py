@@ -122,6 +122,8 @@ ALIASES: dict[str, Alias] = {
     "eval_batch_size": Alias("Axolotl", "evaluation.batch_size"),
     "eval_max_new_tokens": Alias("Axolotl", "evaluation.max_answer_tokens"),
     "max_new_tokens": Alias(LF, "evaluation.max_answer_tokens"),
+    # Serving
+    "temperature": Alias(LF, "serving.temperature"),
 }
 
 CONTAINERS = (

@@ -11,8 +11,8 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from sonneteer.serving.refusals import refusal_of
-from sonneteer.serving.turns import Turn
+from sonneteer.serving.refusals import OVERLOADED, Refusal, refusal_of
+from sonneteer.serving.turns import STOPPING, Turn
 from sonneteer.serving.wire import Dialect
 
 T = TypeVar("T")
@@ -31,6 +31,7 @@ class EventStream(Response):
         self._turn = turn
         self._dialect = dialect
         self._request_id = request_id
+        self._is_begun = False
         self._ready: asyncio.Queue[bytes | None] = asyncio.Queue()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -40,6 +41,10 @@ class EventStream(Response):
             done, _ = await asyncio.wait(tasks[:2], return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
+        except asyncio.CancelledError:  # the server is being stopped
+            if self._is_begun:
+                await send({"type": "http.response.body", "body": self._error(Refusal(OVERLOADED, STOPPING))})
+            raise
         finally:
             await _stopped(tasks)
             self._turn.leave()
@@ -50,13 +55,13 @@ class EventStream(Response):
                 async for event in events:
                     self._ready.put_nowait(event)
         except Exception as problem:  # the answer has begun, so the status can no longer tell
-            refusal = refusal_of(problem, self._request_id)
-            self._ready.put_nowait(self._dialect.frame(self._dialect.error(refusal, self._request_id)))
+            self._ready.put_nowait(self._error(refusal_of(problem, self._request_id)))
         finally:
             self._turn.leave()
             self._ready.put_nowait(None)
 
     async def _send(self, send: Send) -> None:
+        self._is_begun = True
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         while (event := await self._next()) is not None:
             await send({"type": "http.response.body", "body": event, "more_body": True})
@@ -67,6 +72,9 @@ class EventStream(Response):
             return await asyncio.wait_for(self._ready.get(), PING_SECONDS)
         except TimeoutError:
             return self._dialect.ping
+
+    def _error(self, refusal: Refusal) -> bytes:
+        return self._dialect.frame(self._dialect.error(refusal, self._request_id))
 
 
 async def unless_gone(receive: Receive, work: Coroutine[Any, Any, T]) -> T:

@@ -22,7 +22,7 @@ FAREWELL_SECONDS = 3  # for answers under way when the server is stopped
 def serve(models: Sequence[ServedModel], settings: ServingSettings, keys: Keys, note: Callable[[str], None]) -> None:
     """Answer requests until Ctrl-C. Raises MachineError if the port cannot be had, RecipeError for a wrong address."""
     app = create_app(models, settings, keys)
-    with _listener(settings.host, settings.port) as listener:
+    with open_port(settings.host, settings.port) as listener:
         port = int(listener.getsockname()[1])
         note(welcome(models, settings.host, port, has_keys=bool(keys.names)))
         try:
@@ -81,7 +81,7 @@ export ANTHROPIC_BASE_URL={url} OPENAI_BASE_URL={url}/v1
 """
 
 
-def _listener(host: str, port: int) -> socket.socket:
+def open_port(host: str, port: int) -> socket.socket:
     """A socket that already listens, so that nobody can take the port meanwhile."""
     family, address = _address(host, port)
     listener = socket.socket(family, socket.SOCK_STREAM)

@@ -32,23 +32,23 @@ class Porter:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        answer = _Answer(new_id("req_"), send)
-        scope.setdefault("state", {})["request_id"] = answer.request_id
+        outgoing = _Reply(new_id("req_"), send)
+        scope.setdefault("state", {})["request_id"] = outgoing.request_id
         headers = Headers(scope=scope)
         try:
             self._check(scope["path"], headers)
-            await self._app(scope, receive, answer.send)
+            await self._app(scope, receive, outgoing.send)
         except ClientDisconnect:
             return
         except asyncio.CancelledError:  # the server is being stopped
             refusal = Refusal(OVERLOADED, STOPPING, code="overloaded")
         except Exception as problem:
-            refusal = refusal_of(problem, answer.request_id)
+            refusal = refusal_of(problem, outgoing.request_id)
         else:
             return
-        if not answer.is_begun:
-            reply = error_reply(refusal, dialect_of(scope["path"], headers), answer.request_id)
-            await reply(scope, receive, answer.send)
+        if not outgoing.is_begun:
+            reply = error_reply(refusal, dialect_of(scope["path"], headers), outgoing.request_id)
+            await reply(scope, receive, outgoing.send)
 
     def _check(self, path: str, headers: Headers) -> None:
         """Raises Refusal for a request that may not come in."""
@@ -64,7 +64,7 @@ class Porter:
             raise Refusal(401, "This API key is not known here.")
 
 
-class _Answer:
+class _Reply:
     """Puts the request's id on whatever is sent."""
 
     def __init__(self, request_id: str, send: Send) -> None:

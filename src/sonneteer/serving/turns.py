@@ -123,7 +123,7 @@ class Turn:
             async for piece in pieces:
                 if piece.answer is not None:
                     return piece.answer
-        raise RuntimeError("the model's answer has no end")
+        raise AssertionError("the last piece brings the answer")
 
     async def answers(self) -> list[Answer]:
         """All answers that were asked for."""

@@ -1,0 +1,54 @@
+"""Every row has one fate, or it is our mistake."""
+
+from __future__ import annotations
+
+import pytest
+
+from sonneteer.data.ledger import Ledger, from_bytes, to_bytes, totals
+from sonneteer.records import LedgerEntry
+
+
+def entry(source: str, row: int) -> LedgerEntry:
+    return LedgerEntry(source=source, row=row, fate="train", example_id="e")
+
+
+def test_entries_come_in_the_order_of_sources_and_rows() -> None:
+    ledger = Ledger()
+    ledger.open("b.jsonl", 2)
+    ledger.open("a.jsonl", 1)
+    for one in (entry("a.jsonl", 1), entry("b.jsonl", 9), entry("b.jsonl", 3)):
+        ledger.enter(one)
+    assert [(one.source, one.row) for one in ledger.close()] == [("b.jsonl", 3), ("b.jsonl", 9), ("a.jsonl", 1)]
+
+
+def test_two_fates_for_a_row_are_our_mistake() -> None:
+    ledger = Ledger()
+    ledger.open("a.jsonl", 2)
+    ledger.enter(entry("a.jsonl", 1))
+    with pytest.raises(AssertionError, match="two fates"):
+        ledger.enter(entry("a.jsonl", 1))
+
+
+def test_a_row_without_a_fate_is_our_mistake() -> None:
+    ledger = Ledger()
+    ledger.open("a.jsonl", 2)
+    ledger.enter(entry("a.jsonl", 1))
+    with pytest.raises(AssertionError, match="fates"):
+        ledger.close()
+
+
+def test_a_fate_for_no_row_is_our_mistake() -> None:
+    ledger = Ledger()
+    ledger.open("a.jsonl", 1)
+    ledger.enter(entry("b.jsonl", 1))
+    with pytest.raises(AssertionError, match="fates"):
+        ledger.close()
+
+
+def test_the_ledger_is_read_back_as_it_was_written() -> None:
+    entries = [
+        entry("a.jsonl", 1),
+        LedgerEntry(source="ä\u2028.jsonl", row=2, fate="broken", reason="the line\nis torn"),
+    ]
+    assert from_bytes(to_bytes(entries)) == entries
+    assert totals(entries) == {"train": 1, "broken": 1}

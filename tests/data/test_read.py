@@ -1,0 +1,150 @@
+"""Files are read row by row, and refused in words."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sonneteer.data.read import load, rows_of
+from sonneteer.data.values import RawRow
+from sonneteer.errors import DataError
+
+
+def rows_in(tmp_path: Path, name: str, content: bytes | str) -> list[RawRow]:
+    path = tmp_path / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return rows_of(load(path))
+
+
+def refusal(tmp_path: Path, name: str, content: bytes | str) -> str:
+    with pytest.raises(DataError) as caught:
+        rows_in(tmp_path, name, content)
+    assert name in str(caught.value)
+    return str(caught.value)
+
+
+ROWS = [RawRow(1, {"a": "x"}), RawRow(2, {"a": "y"})]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("x.jsonl", '{"a": "x"}\n{"a": "y"}\n'),
+        ("x.jsonl", '{"a": "x"}\r\n{"a": "y", "b": null}'),
+        ("x.jsonl", b'\xef\xbb\xbf{"a": "x"}\n{"a": "y"}'),
+        ("x.NDJSON", '{"a": "x"}\n{"a": "y"}\n'),
+        ("x.json", '[{"a": "x"},\n {"a": "y"}]'),
+        ("x.json", '{"data": [{"a": "x"}, {"a": "y"}]}'),
+        ("x.json", '{"a": "x"}\n{"a": "y"}\n'),
+        ("x.jsonl.gz", gzip.compress(b'{"a": "x"}\n{"a": "y"}\n')),
+    ],
+)
+def test_json_is_read_in_all_its_forms(tmp_path: Path, name: str, content: bytes | str) -> None:
+    assert rows_in(tmp_path, name, content) == ROWS
+
+
+def test_a_single_object_is_a_single_row(tmp_path: Path) -> None:
+    content = {"messages": [{"role": "user"}], "a": 1}
+    assert rows_in(tmp_path, "x.json", json.dumps(content)) == [RawRow(1, content)]
+
+
+@given(texts=st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=1, max_size=5))
+@settings(deadline=None, max_examples=60)
+def test_no_character_inside_a_text_ends_a_line(tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> None:
+    folder = tmp_path_factory.mktemp("lines")
+    lines = "".join(json.dumps({"a": f"{text}\u2028\u0085\x1c"}, ensure_ascii=False) + "\n" for text in texts)
+    assert [row.fields for row in rows_in(folder, "x.jsonl", lines)] == [{"a": f"{t}\u2028\u0085\x1c"} for t in texts]
+
+
+def test_blank_lines_are_no_rows_but_count_as_lines(tmp_path: Path) -> None:
+    assert [row.number for row in rows_in(tmp_path, "x.jsonl", '\n{"a": 1}\n  \n{"a": 2}\n')] == [2, 4]
+
+
+BROKEN: list[tuple[str, str]] = [
+    ('{"a": ', "the line cannot be read as JSON: Expecting value (column 7)"),
+    ('{"a": NaN}', "NaN is no JSON number"),
+    ("[1, 2]", "the row must be an object with named fields, not a list"),
+    ('"secret"', "the row must be an object with named fields, not text"),
+    ('{"a": "secret \\ud83d"}', "half of a character"),
+    ("[" * 100_000, "nested too deeply"),
+]
+
+
+@pytest.mark.parametrize(("line", "reason"), BROKEN)
+def test_a_broken_line_says_why_and_the_others_are_read(tmp_path: Path, line: str, reason: str) -> None:
+    before, broken, after = rows_in(tmp_path, "x.jsonl", f'{{"a": 1}}\n{line}\n{{"a": 2}}')
+    assert (before.fields, after.fields) == ({"a": 1}, {"a": 2})
+    assert broken.fields is None
+    assert reason in broken.problem
+    assert "secret" not in broken.problem
+
+
+def test_a_whole_surrogate_pair_is_a_character(tmp_path: Path) -> None:
+    assert rows_in(tmp_path, "x.jsonl", '{"a": "\\ud83d\\ude00"}')[0].fields == {"a": "\U0001f600"}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("x.jsonl", b"", "is empty"),
+        ("x.jsonl", b"\n \n", "is empty"),
+        ("x.json", b"  ", "is empty"),
+        ("x.json", b"[]", "is empty"),
+        ("x.csv", b"a,b\n", "is empty"),
+        ("x.txt", b"\n", "is empty"),
+        ("x.jsonl", b'{"a": 1}\n{"a": "caf\xe9"}', "line 2: byte 0xe9 is no UTF-8. Save the file as UTF-8"),
+        ("x.jsonl", '{"a": 1}'.encode("utf-16"), "is UTF-16"),
+        ("x.json", b'[{"a": 1},\n {"a": }]', "Expecting value (line 2, column 8)"),
+        ("x.json", b"3", "must hold a list of rows, not a number"),
+        ("x.docx", b"PK", "'.docx' files cannot be read. Known are .jsonl"),
+        ("x.jsonl.gz", b"no gzip", "no whole gzip file"),
+        ("x.jsonl.gz", gzip.compress(b'{"a": 1}' * 99)[:-9], "no whole gzip file"),
+        ("x.parquet", b"no parquet", "no whole Parquet file"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_refused_in_words(tmp_path: Path, name: str, content: bytes, said: str) -> None:
+    assert said in refusal(tmp_path, name, content)
+
+
+def test_a_missing_file_names_the_nearest_one(tmp_path: Path) -> None:
+    (tmp_path / "support.jsonl").write_text("{}")
+    with pytest.raises(DataError, match=r"suport\.jsonl does not exist\. Did you mean 'support\.jsonl'\?"):
+        load(tmp_path / "suport.jsonl")
+    with pytest.raises(DataError, match=r"holds: support\.jsonl\."):
+        load(tmp_path / "zzz")
+    with pytest.raises(DataError, match="There is no folder"):
+        load(tmp_path / "no" / "x.jsonl")
+
+
+def test_a_folder_is_refused_in_words(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="is a folder"):
+        load(tmp_path)
+
+
+def test_a_file_is_known_by_its_bytes(tmp_path: Path) -> None:
+    (tmp_path / "x.jsonl").write_bytes(b"{}")
+    assert load(tmp_path / "x.jsonl").sha256 == hashlib.sha256(b"{}").hexdigest()
+
+
+def test_plain_text_is_one_row(tmp_path: Path) -> None:
+    assert rows_in(tmp_path, "x.txt", "One.\n\nTwo.\n") == [RawRow(1, {"text": "One.\n\nTwo.\n"})]
+
+
+@given(st.binary(max_size=200))
+@settings(deadline=None, max_examples=150)
+def test_any_bytes_are_read_or_refused(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    folder = tmp_path_factory.mktemp("bytes")
+    for name in ("x.jsonl", "x.json", "x.csv", "x.tsv", "x.txt", "x.parquet", "x.jsonl.gz"):
+        rows: list[Any] = []
+        try:
+            rows = rows_in(folder, name, content)
+        except DataError as problem:
+            assert name in str(problem)
+        assert len({row.number for row in rows}) == len(rows)
