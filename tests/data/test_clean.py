@@ -98,5 +98,7 @@ def test_all_sequences_of_an_example_are_counted() -> None:
 
 
 def test_when_nothing_is_left_the_account_says_where_it_went() -> None:
-    with pytest.raises(DataError, match=r"^Nothing is left to learn\. Of 1 rows: 1 too long \(such as x\.jsonl:1: 9 tokens"):
+    with pytest.raises(
+        DataError, match=r"^Nothing is left to learn\. Of 1 rows: 1 too long \(such as x\.jsonl:1: 9 tokens"
+    ):
         learnable([candidate(1, said="1 2 3 4 5")], DATA, WordReader(), ledger_of(1))

@@ -81,17 +81,18 @@ def test_single_examples_meet_the_shares_to_the_nearest_one(
     count: int, validation: float, test: float, seed: int
 ) -> None:
     sides = Counter(split([example(f"q{i}") for i in range(count)], settings_of(validation, test), seed))
-    assert abs(sides["test"] - max(1, test * count)) <= 0.5 + 1e-9 or sides["test"] == 1
-    assert abs(sides["validation"] - max(1, validation * count)) <= 0.5 + 1e-9 or sides["validation"] == 1
     assert sides["train"] >= 1
+    if sides["train"] > 1:  # else the others gave up what they could
+        assert abs(sides["test"] - max(1, test * count)) <= 0.5 + 1e-9
+        assert abs(sides["validation"] - max(1, validation * count)) <= 0.5 + 1e-9
 
 
 def test_a_giant_group_does_not_end_up_in_the_test() -> None:
     examples = [example(f"q{i}", person="giant") for i in range(80)] + [example(f"r{i}") for i in range(20)]
     for seed in range(20):
         sides = split(examples, settings_of(), seed)
-        assert Counter(sides) == {"train": 75 + 0, "validation": 10, "test": 15} or set(sides[:80]) == {"train"}
         assert set(sides[:80]) == {"train"}
+        assert Counter(sides) == {"train": 80, "test": 15, "validation": 5}
 
 
 def test_another_seed_gives_another_split() -> None:
@@ -136,7 +137,9 @@ def test_a_side_without_a_share_stays_empty(share: str) -> None:
 
 def test_too_few_groups_are_refused_with_what_to_do() -> None:
     examples = [example(f"q{i}", person="one" if i else "two") for i in range(9)]
-    with pytest.raises(DataError, match=r"9 examples are too few: .* 2 groups .* data\.test_share or data\.validation_share"):
+    with pytest.raises(
+        DataError, match=r"9 examples are too few: .* 2 groups .* data\.test_share or data\.validation_share"
+    ):
         split(examples, settings_of(), 0)
 
 

@@ -113,7 +113,13 @@ def test_fields_that_other_messages_have_are_not_there_in_a_message_without_them
 
 def test_a_conversation_reads_the_same_from_every_kind_of_file() -> None:
     stream = io.StringIO()
-    csv.writer(stream).writerows([("messages",), ('[{"role":"user","content":"Hm?"},{"role":"assistant","content":"Yes."}]',)])
-    rows = [*csv_rows(HERE, stream.getvalue()), *parquet_of({"messages": [MESSAGES]}), RawRow(1, {"messages": MESSAGES})]
+    csv.writer(stream).writerows(
+        [("messages",), ('[{"role":"user","content":"Hm?"},{"role":"assistant","content":"Yes."}]',)]
+    )
+    rows = [
+        *csv_rows(HERE, stream.getvalue()),
+        *parquet_of({"messages": [MESSAGES]}),
+        RawRow(1, {"messages": MESSAGES}),
+    ]
     examples: list[Example] = [SHAPES["chat"].read(row.fields or {}) for row in rows]
     assert examples[0] == examples[1] == examples[2]
