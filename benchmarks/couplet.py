@@ -46,7 +46,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         collect(options.data, Path(folder))
         rows = table(Path(folder), options.data, options.quick)
-    print(f"{'text':22}{'system':12}{'perplexity':>12}{'bits/char':>12}   on {platform.processor() or platform.machine()}")
+    print(
+        f"{'text':22}{'system':12}{'perplexity':>12}{'bits/char':>12}   on {platform.processor() or platform.machine()}"
+    )
     for row in rows:
         print(f"{row['workload']:22}{row['system']:12}{row['perplexity']:12.1f}{row['bits_per_character']:12.3f}")
     for asked, answer in samples():
@@ -59,7 +61,9 @@ def table(folder: Path, data: Path, quick: bool) -> list[dict[str, float | str]]
     """Perplexity per token and bits per character of the three models on the three texts."""
     model = open_model("couplet", folder)
     renderer = TemplateRenderer(model.tokenizer, 512, learns_prompts=True)
-    training = [s for name in ("text.jsonl", "chat.jsonl") for s in sequences(folder / name, renderer, 10 if quick else 1)]
+    training = [
+        s for name in ("text.jsonl", "chat.jsonl") for s in sequences(folder / name, renderer, 10 if quick else 1)
+    ]
     stream = np.concatenate([np.array(sequence.ids) for sequence in training])
     systems = {f"{n}-gram": NGrams(stream, n, len(model.tokenizer)) for n in (1, 5)}
     texts = {
@@ -72,7 +76,9 @@ def table(folder: Path, data: Path, quick: bool) -> list[dict[str, float | str]]
         characters = sum(len(model.tokenizer.decode(part.ids, skip_special_tokens=True)) for part in parts)
         tokens = sum(len(part.ids) - 1 for part in parts)
         nats = {"couplet": couplet_nats(model, parts)}
-        nats |= {system: -sum(ngrams.log_probs(np.array(p.ids)).sum() for p in parts) for system, ngrams in systems.items()}
+        nats |= {
+            system: -sum(ngrams.log_probs(np.array(p.ids)).sum() for p in parts) for system, ngrams in systems.items()
+        }
         for system, total in nats.items():
             figures = {"perplexity": math.exp(total / tokens), "bits_per_character": total / characters / math.log(2)}
             rows.append({"workload": name, "system": system, **figures})
@@ -101,7 +107,9 @@ def wikitext(data: Path, renderer: TemplateRenderer) -> Iterator[Rendered]:
 
 def couplet_nats(model: LanguageModel, parts: list[Rendered]) -> float:
     """Sum of -log p over all tokens but the first of each part."""
-    return -sum(float(predict(model.network, f).log_probs_M.double().sum()) for _, f in forests(parts, 4096, model.device))
+    return -sum(
+        float(predict(model.network, f).log_probs_M.double().sum()) for _, f in forests(parts, 4096, model.device)
+    )
 
 
 def samples() -> Iterator[tuple[str, str]]:

@@ -68,7 +68,9 @@ def _hashes(ids: Ids, n: int) -> Hashes:
     count = len(ids) - n + 1
     mixed = np.full(count, 1469598103934665603, np.uint64)
     for offset in range(n):
-        mixed = (mixed ^ (ids[offset : offset + count].astype(np.uint64) + np.uint64(1))) * np.uint64(0x9E3779B97F4A7C15)
+        mixed = (mixed ^ (ids[offset : offset + count].astype(np.uint64) + np.uint64(1))) * np.uint64(
+            0x9E3779B97F4A7C15
+        )
         mixed ^= mixed >> np.uint64(29)
     return mixed
 

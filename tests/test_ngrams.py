@@ -25,9 +25,7 @@ def test_probabilities_sum_to_one_after_any_context(order: int, context: list[in
 def test_a_bigram_is_what_a_count_by_hand_gives() -> None:
     pairs = set(zip(STREAM[:-1].tolist(), STREAM[1:].tolist(), strict=True))
     before = {word: len({a for a, b in pairs if b == word}) for word in range(4)}
-    unigram = {
-        word: (before[word] - DISCOUNT) / len(pairs) + DISCOUNT * 4 / len(pairs) / 4 for word in range(4)
-    }
+    unigram = {word: (before[word] - DISCOUNT) / len(pairs) + DISCOUNT * 4 / len(pairs) / 4 for word in range(4)}
     # after 0 come 1, 1, 1 and 3: four times, two different words
     expected = (3 - DISCOUNT) / 4 + DISCOUNT * 2 / 4 * unigram[1]
     assert np.exp(NGrams(STREAM, 2, 4).log_probs(np.array([0, 1]))[-1]) == pytest.approx(expected)

@@ -66,18 +66,14 @@ def test_the_splits_hold_what_the_ledger_says(tmp_path: Path, store: Store) -> N
 def test_examples_come_back_exactly(tmp_path: Path, store: Store) -> None:
     tool = {"type": "function", "function": {"name": "f", "parameters": {"n": [1, 2.5, None, "ä\u2028"]}}}
     call = {"id": "c", "function": {"name": "f", "arguments": {"deep": [{"x": 1e300}]}}}
-    odd = {
-        "messages": [
-            {"role": "user", "content": "\u0000 \u2028 🙂"},
-            {"role": "assistant", "tool_calls": [call]},
-            {"role": "tool", "content": "", "tool_call_id": "c"},
-            {"role": "assistant", "content": " padded \n", "weight": 1},
-        ],
-        "tools": [tool],
-        "reference_answer": {"value": -0.0},
-        "topic": "t",
-    }
-    rows = [{**odd, "messages": [{"role": "user", "content": f"q{i}"}, *odd["messages"]]} for i in range(3)]
+    turns = [
+        {"role": "user", "content": "\u0000 \u2028 🙂"},
+        {"role": "assistant", "tool_calls": [call]},
+        {"role": "tool", "content": "", "tool_call_id": "c"},
+        {"role": "assistant", "content": " padded \n", "weight": 1},
+    ]
+    odd = {"tools": [tool], "reference_answer": {"value": -0.5, "none": None}, "topic": "t"}
+    rows = [{**odd, "messages": [{"role": "user", "content": f"q{i}"}, *turns]} for i in range(3)]
     dataset = prepared(tmp_path, store, rows)
     tags = {"source": "x.jsonl", "topic": "t"}
     expected = [SHAPES["chat"].read(row).model_copy(update={"tags": tags}) for row in rows]

@@ -6,7 +6,6 @@ import gzip
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -142,9 +141,9 @@ def test_plain_text_is_one_row(tmp_path: Path) -> None:
 def test_any_bytes_are_read_or_refused(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     folder = tmp_path_factory.mktemp("bytes")
     for name in ("x.jsonl", "x.json", "x.csv", "x.tsv", "x.txt", "x.parquet", "x.jsonl.gz"):
-        rows: list[Any] = []
         try:
             rows = rows_in(folder, name, content)
-        except DataError as problem:
-            assert name in str(problem)
+        except DataError:
+            continue
+        assert rows
         assert len({row.number for row in rows}) == len(rows)

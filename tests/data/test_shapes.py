@@ -84,5 +84,5 @@ def test_a_table_without_a_header_does_not_spill_its_first_row() -> None:
 
 
 def test_fields_that_are_not_read_are_named() -> None:
-    rows = [{"text": "a", "label": "b"}, {"text": "c", "id": 1, "topic": "d"}]
+    rows: list[dict[str, Any]] = [{"text": "a", "label": "b"}, {"text": "c", "id": 1, "topic": "d"}]
     assert unused_fields("text", rows, besides=("topic",)) == ["id", "label"]

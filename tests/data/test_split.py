@@ -44,7 +44,7 @@ def crowd_of(drawn: list[tuple[int, str | None, str | None]]) -> list[Example]:
 
 
 @given(drawn=crowds, seed=st.integers(0, 5))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_no_group_is_on_two_sides(drawn: list[tuple[int, str | None, str | None]], seed: int) -> None:
     examples = crowd_of(drawn)
     try:
@@ -61,7 +61,7 @@ def test_no_group_is_on_two_sides(drawn: list[tuple[int, str | None, str | None]
 
 
 @given(drawn=crowds, order=st.randoms(use_true_random=False))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_the_order_of_the_rows_does_not_matter(
     drawn: list[tuple[int, str | None, str | None]], order: random.Random
 ) -> None:
@@ -76,7 +76,7 @@ def test_the_order_of_the_rows_does_not_matter(
 
 
 @given(count=st.integers(3, 200), validation=st.floats(0.01, 0.4), test=st.floats(0.01, 0.4), seed=st.integers(0, 3))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_single_examples_meet_the_shares_to_the_nearest_one(
     count: int, validation: float, test: float, seed: int
 ) -> None:

@@ -37,8 +37,8 @@ def recognise(rows: Sequence[Fields]) -> Finding:
     best = max(counts, key=lambda name: counts[name])
     if not counts[best]:
         raise DataError(
-            f"the rows have no shape that is known. Their fields: {_listed(rows)}. Say under `fields` of the source which "
-            "is which, as in `fields: {prompt: asked, completion: replied}`, or bring them into one of these shapes: "
+            f"the rows have no shape that is known. Their fields: {_listed(rows)}. Say under `fields` of the source "
+            "which is which, as in `fields: {prompt: asked, completion: replied}`, or write them in one of these shapes: "
             + "; ".join(f"{name} ({', '.join(shape.fields[:3])})" for name, shape in SHAPES.items())
         )
     if counts[best] == len(rows):
