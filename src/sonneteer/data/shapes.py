@@ -38,7 +38,7 @@ def recognise(rows: Sequence[Fields]) -> Finding:
     if not counts[best]:
         raise DataError(
             f"the rows have no shape that is known. Their fields: {_listed(rows)}. Say under `fields` of the source "
-            "which is which, as in `fields: {prompt: asked, completion: replied}`, or write them in one of these shapes: "
+            "which is which, as in `fields: {prompt: asked, completion: replied}`, or write them in one of these: "
             + "; ".join(f"{name} ({', '.join(shape.fields[:3])})" for name, shape in SHAPES.items())
         )
     if counts[best] == len(rows):
