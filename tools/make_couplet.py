@@ -1,8 +1,8 @@
-"""Make the bundled base model again from the public data: gather the text, run couplet.yaml, put it into the package.
+"""Make the bundled base model again from the public data: gather the text, run both recipes, put it into the package.
 
     .venv/bin/python tools/make_couplet.py DATA_FOLDER [WORK_FOLDER]
 
-Takes about an hour and a half on two cores. Interrupted, the same command goes on.
+Takes about two and a half hours on two cores. Interrupted, the same command goes on.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import torch
+from rich.console import Console
 
 from sonneteer import lifecycle
 from sonneteer.cli.screen import Screen
@@ -26,15 +27,20 @@ def main() -> None:
     """Collect, train, publish."""
     if len(sys.argv) not in (2, 3):
         sys.exit(__doc__)
-    work = Path(sys.argv[2] if len(sys.argv) == 3 else "build/couplet")
+    work = Path(sys.argv[2] if len(sys.argv) == 3 else "build/couplet").absolute()
     if not (work / "chat.jsonl").exists():
         collect(Path(sys.argv[1]), work)
-    shutil.copy(Path(couplet.__file__).parent / "couplet.yaml", work / "recipe.yaml")
-    store = Store(work / "workspace")
-    from rich.console import Console
+    first = stage("couplet.yaml", work)
+    shutil.copytree(first, work / "first-stage", dirs_exist_ok=True)
+    publish(stage("further.yaml", work))
 
-    model = lifecycle.train(read_recipe(work / "recipe.yaml"), store, Screen(Console(stderr=True)))
-    publish(store.root / model.folder)
+
+def stage(name: str, work: Path) -> Path:
+    """Run one recipe in a workspace of its own; returns the folder of the weights."""
+    shutil.copy(Path(couplet.__file__).parent / name, work / name)
+    store = Store(work / Path(name).stem)
+    model = lifecycle.train(read_recipe(work / name), store, Screen(Console(stderr=True)))
+    return store.root / model.folder
 
 
 def publish(folder: Path) -> None:

@@ -26,7 +26,14 @@ from sonneteer.training.watch import Interrupt, read_metrics
 from ..models.networks import network
 
 SETTINGS = TrainingSettings(
-    learning_rate=5e-3, epochs=3, batch_size=4, micro_batch_tokens=64, validate_every=3, dropout=0.1, patience=None
+    precision="float32",
+    learning_rate=5e-3,
+    epochs=3,
+    batch_size=4,
+    micro_batch_tokens=64,
+    validate_every=3,
+    dropout=0.1,
+    patience=None,
 )
 
 

@@ -168,6 +168,7 @@ def _forest_attention(
     _, heads, rows, width = query.shape
     key_heads = key.shape[1]
     groups = heads // key_heads
+    query, key = query.to(value.dtype), key.to(value.dtype)  # under autocast norms leave them in float32
     folded = query.view(key_heads, groups, rows, width).transpose(1, 2).reshape(key_heads, rows * groups, width)
     shape = _Shape(forest_blocks, groups, scaling or width**-0.5, sliding_window)
     out: torch.Tensor = _PathAttention.apply(  # type: ignore[no-untyped-call]

@@ -35,28 +35,41 @@ def _parts(terms: Terms) -> list[_Part]:
     return parts
 
 
+class _Scratch:
+    """Memory that every part uses again: asking the system for it anew takes longer than computing in it."""
+
+    def __init__(self, hidden: torch.Tensor, weight: torch.Tensor, terms: Terms) -> None:
+        rows = min(ROWS_AT_ONCE, terms.rows_M.numel())
+        short = hidden.new_empty(rows, weight.shape[0])
+        self.logits = torch.empty_like(short, dtype=torch.float32), short
+        if weight.requires_grad:
+            self.short_grad, self.grad = torch.empty_like(weight), torch.empty_like(weight, dtype=torch.float32)
+
+
 class _CrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, hidden: torch.Tensor, weight: torch.Tensor, terms: Terms) -> torch.Tensor:
-        grad_hidden = torch.zeros_like(hidden) if hidden.requires_grad else None
-        grad_weight = torch.zeros_like(weight, dtype=torch.float32) if weight.requires_grad else None
+        grad_hidden = torch.zeros_like(hidden) if ctx.needs_input_grad[0] else None
+        grad_weight = torch.zeros_like(weight, dtype=torch.float32) if ctx.needs_input_grad[1] else None
         loss = torch.zeros((), dtype=torch.float64, device=hidden.device)
+        scratch = _Scratch(hidden, weight, terms)
         for part in _parts(terms):
             rows = hidden[part.rows]
-            logits = (rows @ weight.t()).float()
-            log_total = torch.logsumexp(logits, -1, keepdim=True)
-            loss += (part.weights * (log_total[part.places, 0] - logits[part.places, part.targets])).sum()
+            logits, short = (buffer[: len(rows)] for buffer in scratch.logits)
+            logits.copy_(torch.mm(rows, weight.t(), out=short))
+            peak, of_targets = logits.amax(-1, keepdim=True), logits[part.places, part.targets]
+            total = logits.sub_(peak).exp_().sum(-1, keepdim=True)
+            loss += (part.weights * ((total.log() + peak)[part.places, 0] - of_targets)).sum()
             if grad_hidden is None and grad_weight is None:
                 continue
-            row_weight = torch.zeros(len(part.rows), device=hidden.device).index_add_(0, part.places, part.weights)
-            grad = logits.sub_(log_total).exp_().mul_(row_weight[:, None])
-            grad.index_put_((part.places, part.targets), -part.weights, accumulate=True)
-            grad = grad.to(hidden.dtype)
+            row_weight = torch.zeros(len(rows), device=hidden.device).index_add_(0, part.places, part.weights)
+            grad = logits.mul_(row_weight[:, None] / total)
+            short.copy_(grad.index_put_((part.places, part.targets), -part.weights, accumulate=True))
             if grad_hidden is not None:
-                grad_hidden[part.rows] = grad @ weight
+                grad_hidden[part.rows] = short @ weight
             if grad_weight is not None:
-                grad_weight += grad.t() @ rows
-        ctx.grads = grad_hidden, None if grad_weight is None else grad_weight.to(weight.dtype)
+                grad_weight += scratch.grad.copy_(torch.mm(short.t(), rows, out=scratch.short_grad))
+        ctx.grads = grad_hidden, grad_weight
         return loss.float()
 
     @staticmethod
@@ -65,7 +78,7 @@ class _CrossEntropy(torch.autograd.Function):
         scale = grads[0]
         return (
             None if hidden is None else hidden * scale.to(hidden.dtype),
-            None if weight is None else weight * scale.to(weight.dtype),
+            None if weight is None else weight * scale,
             None,
         )
 
@@ -74,8 +87,13 @@ def cross_entropy(hidden_ND: torch.Tensor, weight_VD: torch.Tensor, terms: Terms
     """Weighted sum over the terms of -log p(target | row), in nats, a float32 scalar.
 
     The gradient with respect to `hidden_ND` and, if it is trained, `weight_VD` is made in the forward, a few
-    hundred rows at a time. Works for terms that share a row (forks, or several examples with the same next token).
+    hundred rows at a time, in the type that autocast asks for. Works for terms that share a row (forks, or several
+    examples with the same next token).
     """
+    kind = hidden_ND.device.type
+    if torch.is_autocast_enabled(kind):  # once for all parts
+        dtype = torch.get_autocast_dtype(kind)
+        hidden_ND, weight_VD = hidden_ND.to(dtype), weight_VD.to(dtype)
     loss: torch.Tensor = _CrossEntropy.apply(hidden_ND, weight_VD, terms)  # type: ignore[no-untyped-call]
     return loss
 

@@ -122,6 +122,9 @@ class TrainingSettings(Section):
     """Share of the steps in which the step size rises."""
     final_share: float = Field(0.1, ge=0, le=1)
     """Share of the peak step size that is left at the end."""
+    precision: Literal["auto", "bfloat16", "float32"] = "auto"
+    """Number format of the products of matrices; weights and sums stay in float32. 'auto' takes bfloat16 where the
+    processor has units for it."""
     optimizer: Literal["adamw", "muon"] = "adamw"
     """'muon' orthogonalises the steps of weight matrices: better from scratch."""
     weight_decay: float = Field(0.01, ge=0)

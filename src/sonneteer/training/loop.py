@@ -15,7 +15,7 @@ from transformers import PreTrainedModel
 
 from sonneteer.errors import RecipeError
 from sonneteer.models.logprobs import forests
-from sonneteer.profile import peak_memory_gb
+from sonneteer.profile import has_bfloat16_units, peak_memory_gb
 from sonneteer.progress import Progress
 from sonneteer.recipe.sections import TrainingSettings
 from sonneteer.records import Rendered
@@ -66,7 +66,8 @@ class Learner:
         total = self.objective.total(sequences)
         loss, naive, unique = 0.0, 0, 0
         for _, forest in forests(sequences, self.settings.micro_batch_tokens, self.network.device):
-            part = self.objective.loss(self.network, forest) / max(total, 1.0)
+            with self.arithmetic():
+                part = self.objective.loss(self.network, forest) / max(total, 1.0)
             part.backward()  # type: ignore[no-untyped-call]
             loss += float(part.detach())
             naive, unique = naive + forest.naive_tokens, unique + forest.unique_tokens
@@ -86,8 +87,16 @@ class Learner:
         self.network.eval()
         sequences = [sequence for example in examples for sequence in example]
         parts = forests(sequences, self.settings.micro_batch_tokens, self.network.device)
-        loss = sum(float(self.objective.loss(self.network, forest)) for _, forest in parts)
+        with self.arithmetic():
+            loss = sum(float(self.objective.loss(self.network, forest)) for _, forest in parts)
         return loss / max(self.objective.total(sequences), 1.0)
+
+    def arithmetic(self) -> torch.autocast:
+        """The number format of the products of matrices."""
+        device = self.network.device.type
+        wanted = self.settings.precision
+        is_short = wanted == "bfloat16" or (wanted == "auto" and (device == "cuda" or has_bfloat16_units()))
+        return torch.autocast(device, torch.bfloat16, enabled=is_short)
 
     def weights(self) -> saved.Tensors:
         """The trained parameters by name."""

@@ -147,10 +147,9 @@ def chats(data: Path, rng: random.Random) -> Iterator[Row]:
     for row in _rows(data / "customer_service/taskmaster4_coffee/dialogs.jsonl.gz"):
         yield from _taskmaster(row, rng)
     yield from _glossary(data, rng)
-    for number, (system, user, assistant) in enumerate(exchanges(rng)):
-        messages = [{"role": "user", "content": user}, {"role": "assistant", "content": assistant}]
+    for number, (system, turns) in enumerate(exchanges(rng)):
         head = [{"role": "system", "content": system}] if system else []
-        yield Row("manners", f"manners {number}", {"messages": head + messages})
+        yield Row("manners", f"manners {number}", {"messages": head + _alternating(turns)})
 
 
 def _windows(source: str, document: str, turns: list[str], rng: random.Random) -> Iterator[Row]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-Exchange = tuple[str | None, str, str]
+Exchange = tuple[str | None, list[str]]
+"""A system prompt, or none, and the turns of user and assistant."""
 
 SYSTEMS = (
     None,
@@ -94,20 +95,44 @@ SENTENCES = {
 }
 
 
-def exchanges(rng: random.Random, repeats: int = 12) -> Iterator[Exchange]:
-    """Every kind of exchange, each time with another choice of words."""
-    for _ in range(repeats):
-        for asked, answers in ((GREETINGS, WELCOMES), (THANKS, PLEASURES), (FAREWELLS, LEAVES), (WHO, SELVES)):
-            for question in asked:
-                yield rng.choice(SYSTEMS), question, rng.choice(answers)
-        for question, answer in WANTS:
-            yield rng.choice(SYSTEMS), question, answer
-        for thing in THINGS:
-            yield rng.choice(SYSTEMS), f"Write a sentence about {thing}.", SENTENCES[thing]
-        for topic in LIKED:
-            yield rng.choice(SYSTEMS), f"Do you like {topic}?", _likes(topic, rng)
-        first, second = rng.sample(COLORS, 2)
-        yield None, f"Which color do you like more, {first} or {second}?", f"I like {rng.choice((first, second))} more."
+def exchanges(rng: random.Random, count: int = 4000) -> Iterator[Exchange]:
+    """Short conversations: perhaps a greeting, one to three questions, perhaps thanks or a farewell."""
+    for _ in range(count):
+        turns = _said(GREETINGS, WELCOMES, rng) if rng.random() < 0.4 else []
+        for _ in range(rng.choice((1, 1, 2, 3))):
+            turns += rng.choice((_want, _want, _sentence, _liking, _color, _self))(rng)
+        if rng.random() < 0.3:
+            turns += _said(THANKS, PLEASURES, rng)
+        if rng.random() < 0.2:
+            turns += _said(FAREWELLS, LEAVES, rng)
+        yield rng.choice(SYSTEMS), turns
+
+
+def _said(asked: Sequence[str], answers: Sequence[str], rng: random.Random) -> list[str]:
+    return [rng.choice(asked), rng.choice(answers)]
+
+
+def _self(rng: random.Random) -> list[str]:
+    return _said(WHO, SELVES, rng)
+
+
+def _want(rng: random.Random) -> list[str]:
+    return list(rng.choice(WANTS))
+
+
+def _sentence(rng: random.Random) -> list[str]:
+    thing = rng.choice(THINGS)
+    return [f"Write a sentence about {thing}.", SENTENCES[thing]]
+
+
+def _liking(rng: random.Random) -> list[str]:
+    topic = rng.choice(LIKED)
+    return [f"Do you like {topic}?", _likes(topic, rng)]
+
+
+def _color(rng: random.Random) -> list[str]:
+    first, second = rng.sample(COLORS, 2)
+    return [f"Which color do you like more, {first} or {second}?", f"I like {rng.choice((first, second))} more."]
 
 
 def _likes(topic: str, rng: random.Random) -> str:
