@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -48,18 +49,29 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(tmp_path: Path, 
     assert found.counters.step == 1
 
 
-def test_a_full_disk_is_said_in_words_and_the_checkpoint_before_stays(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def files_stay_small() -> Iterator[None]:
+    """No file may grow beyond 64 kB: the nearest to a full disk that a test may make."""
+    resource = pytest.importorskip("resource", reason="this system has no limits to set")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (65536, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.usefixtures("files_stay_small")
+def test_a_full_disk_is_said_in_words_and_the_checkpoint_before_stays(tmp_path: Path) -> None:
     write_checkpoint(tmp_path, Counters(step=1), {"a": torch.zeros(1)})
-
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(checkpoint, "save_file", full)
-    with pytest.raises(MachineError, match=r"No space left.*same command"):
-        write_checkpoint(tmp_path, Counters(step=2), {"a": torch.zeros(1)})
+    with pytest.raises(MachineError, match=r"File too large.*same command"):
+        write_checkpoint(tmp_path, Counters(step=2), {"a": torch.zeros(100_000)})
     assert [path.name for path in tmp_path.iterdir()] == ["step-00000001"]
+
+
+@pytest.mark.usefixtures("files_stay_small")
+def test_a_full_disk_reaches_the_user_under_its_number_and_not_as_a_mistake_of_ours(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="File too large") as refused:
+        checkpoint.save_tensors(tmp_path / "best.safetensors", {"a": torch.zeros(100_000)})
+    assert refused.value.errno == errno.EFBIG
 
 
 def test_an_empty_folder_has_no_checkpoint(tmp_path: Path) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -124,5 +127,18 @@ def fingerprint_of_folder(path: Path) -> str:
 
 def save_model(model: LanguageModel, target: Path) -> None:
     """Write network, tokenizer and template as plain transformers files."""
-    model.network.save_pretrained(target)
+    with disk_errors():
+        model.network.save_pretrained(target)
     model.tokenizer.save_pretrained(target)
+
+
+@contextmanager
+def disk_errors() -> Iterator[None]:
+    """Raise what the disk refused as an OSError: safetensors puts it into the text of an error of its own."""
+    try:
+        yield
+    except SafetensorError as problem:
+        number = re.search(r"os error (\d+)", str(problem))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1]))) from problem

@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch.optim import Optimizer
 
 from sonneteer.errors import MachineError
+from sonneteer.models.load import disk_errors
 from sonneteer.records import Record
 
 Tensors = dict[str, torch.Tensor]
@@ -85,7 +86,8 @@ def read_checkpoint(folder: Path) -> Checkpoint | None:
 def save_tensors(path: Path, tensors: Tensors) -> None:
     """Write a safetensors file under a temporary name, flush it to the disk, rename it."""
     partial = path.with_suffix(".partial")
-    save_file({name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}, partial)
+    with disk_errors():
+        save_file({name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}, partial)
     _flush(partial)
     partial.rename(path)
 

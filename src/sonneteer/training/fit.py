@@ -12,7 +12,7 @@ from transformers import PreTrainedModel
 from sonneteer.errors import DataError, ModelError
 from sonneteer.models.adapters import add_adapter
 from sonneteer.models.forest import plant
-from sonneteer.models.load import LanguageModel, save_model
+from sonneteer.models.load import LanguageModel, disk_errors, save_model
 from sonneteer.models.logprobs import loss_sum
 from sonneteer.progress import Progress
 from sonneteer.recipe.sections import Recipe, TrainingSettings
@@ -64,7 +64,8 @@ def fit(model: LanguageModel, recipe: Recipe, material: Material, folder: Path, 
     with interruptible() as interrupt:
         counters = Training(learner, material, sampler, folder, progress).go(interrupt)
     if settings.method == "lora":
-        network.save_pretrained(folder / "result")  # type: ignore[operator]
+        with disk_errors():
+            network.save_pretrained(folder / "result")  # type: ignore[operator]
         model.tokenizer.save_pretrained(folder / "result")
     else:
         save_model(model, folder / "result")
