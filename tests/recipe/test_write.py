@@ -11,6 +11,7 @@ import pytest
 from sonneteer.errors import MissingError
 from sonneteer.recipe import KINDS, Recipe, read_recipe, write_recipe
 from sonneteer.recipe.settings import SETTINGS
+from sonneteer.recipe.write import FOR_COUPLET
 from sonneteer.records import Example, Message
 
 OURS = [kind for kind in KINDS if kind != "support"]
@@ -22,9 +23,10 @@ def rows(kind: str) -> list[dict[str, object]]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_written_recipe_reads_as_the_defaults(kind: str, tmp_path: Path) -> None:
+def test_a_written_recipe_reads_as_the_defaults_but_for_what_suits_the_bundled_model(kind: str, tmp_path: Path) -> None:
     (tmp_path / "recipe.yaml").write_text(write_recipe(kind))
-    expected = Recipe.model_validate({"name": kind, "data": {"sources": [{"path": KINDS[kind].file}]}})
+    sources = [{"path": KINDS[kind].file}]
+    expected = Recipe.model_validate({"name": kind, "data": {"sources": sources}, "training": FOR_COUPLET})
     assert read_recipe(tmp_path).recipe == expected
 
 

@@ -11,10 +11,14 @@ from pydantic import BaseModel
 from sonneteer.errors import MissingError
 from sonneteer.recipe.aliases import nearest
 from sonneteer.recipe.document import parse
-from sonneteer.recipe.sections import Recipe, SourceSettings
+from sonneteer.recipe.sections import Recipe, SourceSettings, TrainingSettings
 from sonneteer.recipe.settings import SETTINGS
 
 WIDTH = 100
+
+
+FOR_COUPLET = {"learning_rate": 3e-3, "epochs": 5}
+"""A model as small as the bundled one needs larger steps, and more of them, than the defaults for real ones."""
 
 
 class Kind(NamedTuple):
@@ -59,7 +63,8 @@ def write_recipe(kind: str) -> str:
         near = nearest(kind, list(KINDS))
         hint = f"Did you mean '{near}'?" if near else f"There is: {', '.join(KINDS)}."
         raise MissingError(f"There is no ready-made recipe '{kind}'. {hint}")
-    recipe = Recipe.model_validate({"name": kind, "data": {"sources": [{"path": KINDS[kind].file}]}})
+    sources = [{"path": KINDS[kind].file}]
+    recipe = Recipe.model_validate({"name": kind, "data": {"sources": sources}, "training": FOR_COUPLET})
     return "\n".join([*_head(KINDS[kind]), *_lines(recipe, "", 0)]) + "\n"
 
 
@@ -68,7 +73,13 @@ def _head(kind: Kind) -> Iterator[str]:
     yield "#"
     yield from _comment(f"{kind.about} They lie in {kind.file}: a few dozen show the way, a few hundred teach.", 0)
     yield "#"
-    yield from _comment("Build, prove and talk: sonneteer run, sonneteer chat. Every setting below has its default.", 0)
+    defaults = TrainingSettings()
+    yield from _comment(
+        "Build, prove and talk: sonneteer run, sonneteer chat. Every setting below has its default, but for two that "
+        f"suit the small bundled model. With a real base model take training.learning_rate {defaults.learning_rate:g} "
+        f"and training.epochs {defaults.epochs:g}.",
+        0,
+    )
     yield ""
 
 
