@@ -115,7 +115,19 @@ class Renderer(Protocol):
 
 # What became of the data -----------------------------------------------------------------------
 
-Fate = Literal["train", "validation", "test", "broken", "duplicate", "too_long", "nothing_to_learn", "disliked"]
+Fate = Literal[
+    "train",
+    "validation",
+    "test",
+    "broken",
+    "duplicate",
+    "near_duplicate",
+    "contaminated",
+    "dropped",
+    "too_long",
+    "nothing_to_learn",
+    "disliked",
+]
 KEPT: tuple[SplitName, ...] = ("train", "validation", "test")
 
 
@@ -128,6 +140,8 @@ class LedgerEntry(Record):
     fate: Fate
     reason: str = ""
     example_id: str | None = None
+    remarks: tuple[str, ...] = ()
+    """What was repaired or noted, whatever the fate."""
 
 
 class Source(Record):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from sonneteer.data.clean import learnable, without_disliked, without_duplicates
+from sonneteer.data.candidates import Candidate
+from sonneteer.data.clean import learnable, not_disliked, without_duplicates
 from sonneteer.data.ledger import Ledger
-from sonneteer.data.sources import Candidate
 from sonneteer.errors import DataError
 from sonneteer.recipe.sections import DataSettings
 from sonneteer.records import Example, Message, Rendered
@@ -40,10 +40,10 @@ def test_tags_do_not_make_a_difference_between_duplicates() -> None:
 
 
 def test_a_disliked_answer_is_not_imitated() -> None:
-    ledger = ledger_of(3)
-    kept = without_disliked([candidate(1, label=False), candidate(2, label=True), candidate(3)], ledger)
-    assert [one.row for one in kept] == [2, 3]
-    assert [entry.row for entry in ledger.of_fate("disliked")] == [1]
+    disliked, liked, unjudged = (candidate(1, **label).example for label in ({"label": False}, {"label": True}, {}))
+    assert not_disliked(disliked).fate == "disliked"
+    assert not_disliked(disliked).example is None
+    assert (not_disliked(liked).example, not_disliked(unjudged).example) == (liked, unjudged)
 
 
 def test_what_is_longer_than_the_limit_is_dropped_and_said() -> None:

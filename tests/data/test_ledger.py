@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sonneteer.data.ledger import Ledger, from_bytes, to_bytes, totals
+from sonneteer.data.ledger import Ledger, from_bytes, to_bytes
 from sonneteer.records import LedgerEntry
 
 
@@ -51,4 +51,16 @@ def test_the_ledger_is_read_back_as_it_was_written() -> None:
         LedgerEntry(source="ä\u2028.jsonl", row=2, fate="broken", reason="the line\nis torn"),
     ]
     assert from_bytes(to_bytes(entries)) == entries
-    assert totals(entries) == {"train": 1, "broken": 1}
+
+
+def test_what_was_noted_of_a_row_stands_beside_its_fate() -> None:
+    ledger = Ledger()
+    ledger.open("a.jsonl", 2)
+    ledger.remark("a.jsonl", 1, "white space was tidied")
+    ledger.enter(entry("a.jsonl", 1))
+    ledger.enter(entry("a.jsonl", 2))
+    ledger.remark("a.jsonl", 1, "nearly the same as a.jsonl:2")
+    first, second = ledger.close()
+    assert first.remarks == ("white space was tidied", "nearly the same as a.jsonl:2")
+    assert second.remarks == ()
+    assert ledger.totals() == {"train": 2}

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from sonneteer.data import prepare, read_ledger, read_split
 from sonneteer.data.shapes import SHAPES
 from sonneteer.errors import DataError, RecipeError
-from sonneteer.recipe.sections import Recipe, SourceSettings
+from sonneteer.recipe.sections import CleanSettings, Recipe, SourceSettings
 from sonneteer.records import KEPT, DatasetVersion, Example
 from sonneteer.store import Store
 from tests.data.writing import WordReader, question, recipe_of, write_lines
@@ -74,7 +74,7 @@ def test_examples_come_back_exactly(tmp_path: Path, store: Store) -> None:
     ]
     odd = {"tools": [tool], "reference_answer": {"value": -0.5, "none": None}, "topic": "t"}
     rows = [{**odd, "messages": [{"role": "user", "content": f"q{i}"}, *turns]} for i in range(3)]
-    dataset = prepared(tmp_path, store, rows)
+    dataset = prepared(tmp_path, store, rows, clean=CleanSettings(unicode=False, white_space=False))
     tags = {"source": "x.jsonl", "topic": "t"}
     expected = [SHAPES["chat"].read(row).model_copy(update={"tags": tags}) for row in rows]
     assert sorted(all_examples(store, dataset), key=lambda example: example.messages[0].text) == expected

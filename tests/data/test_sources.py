@@ -20,7 +20,7 @@ def gathered(
     folder: Path, source: SourceSettings, notes: list[str] | None = None, bad_rows_share: float = 0.5
 ) -> Gathered:
     data = DataSettings(sources=(source,), bad_rows_share=bad_rows_share)
-    return gather(data, [load(folder / source.path)], Ledger(), (notes if notes is not None else []).append)
+    return gather(data, [load(folder / source.path)], [], Ledger(), (notes if notes is not None else []).append)
 
 
 def tags_of(folder: Path, row: dict[str, Any], **tags: str) -> dict[str, str]:

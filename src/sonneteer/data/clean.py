@@ -1,17 +1,18 @@
-"""What is not learned: exact duplicates, answers that people disliked, what is too long or has nothing to learn."""
+"""What is left out among all examples: duplicates, what is disliked, suspicious, too long, or has nothing to learn."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple, get_args
 
+from sonneteer.data.candidates import Candidate, Outcome
 from sonneteer.data.ledger import Ledger
-from sonneteer.data.sources import Candidate
+from sonneteer.data.near_duplicates import near_duplicates
 from sonneteer.errors import DataError
-from sonneteer.recipe.sections import DataSettings
-from sonneteer.records import Fate, Rendered, Renderer
+from sonneteer.recipe.sections import CleanSettings, DataSettings
+from sonneteer.records import KEPT, Example, Fate, Rendered, Renderer, SplitName
 
-LOST: tuple[Fate, ...] = ("broken", "duplicate", "disliked", "too_long", "nothing_to_learn")
+LOST: tuple[Fate, ...] = tuple(fate for fate in get_args(Fate) if fate not in KEPT)
 
 
 class Counted(NamedTuple):
@@ -23,21 +24,48 @@ class Counted(NamedTuple):
 
 
 def without_duplicates(candidates: Sequence[Candidate], ledger: Ledger) -> list[Candidate]:
-    """The first of several that say exactly the same."""
-    first: dict[str, Candidate] = {}
+    """The first of several that say exactly the same. What is officially on two sides is a leak, and not this."""
+    first: dict[tuple[SplitName | None, str], Candidate] = {}
     for candidate in candidates:
-        original = first.setdefault(candidate.example.id, candidate)
+        original = first.setdefault((candidate.side, candidate.id), candidate)
         if original is not candidate:
-            ledger.enter(candidate.entry("duplicate", f"says the same as {original.source}:{original.row}"))
+            ledger.enter(candidate.entry("duplicate", f"says the same as {original.place}"))
     return list(first.values())
 
 
-def without_disliked(candidates: Sequence[Candidate], ledger: Ledger) -> list[Candidate]:
+def not_disliked(example: Example) -> Outcome:
     """Without the answers that people disliked: imitation would learn them."""
-    disliked = [candidate for candidate in candidates if candidate.example.label is False]
-    for candidate in disliked:
-        ledger.enter(candidate.entry("disliked", "people disliked this answer, so it is not imitated"))
-    return [candidate for candidate in candidates if candidate.example.label is not False]
+    if example.label is False:
+        return Outcome(None, "people disliked this answer, so it is not imitated", "disliked")
+    return Outcome(example)
+
+
+def parted_from_alike(candidates: Sequence[Candidate], clean: CleanSettings, ledger: Ledger) -> list[Candidate]:
+    """Near-duplicates are marked, so that the split keeps them together; or all but the first are dropped."""
+    alike = near_duplicates(candidates, clean.near_duplicate_share)
+    for index in alike.partners.keys() | set(map(alike.clusters.__getitem__, alike.partners)):
+        candidates[index].cluster = candidates[alike.clusters[index]].id
+    dropped = set()
+    for index, (partner, share) in alike.partners.items():
+        said = f"nearly the same as {candidates[partner].place} ({share:.0%} of the three-word sequences)"
+        if clean.near_duplicates == "drop" and candidates[index].side == candidates[alike.clusters[index]].side:
+            ledger.enter(candidates[index].entry("near_duplicate", said))
+            dropped.add(index)
+        else:
+            ledger.remark(candidates[index].source, candidates[index].row, said)
+    return [candidate for index, candidate in enumerate(candidates) if index not in dropped]
+
+
+def flagged(
+    candidates: Sequence[Candidate], found: Mapping[int, str], action: Literal["flag", "drop"], ledger: Ledger
+) -> list[Candidate]:
+    """With what was found noted in the ledger, or without it."""
+    for index, reason in found.items():
+        if action == "drop":
+            ledger.enter(candidates[index].entry("dropped", reason))
+        else:
+            ledger.remark(candidates[index].source, candidates[index].row, reason)
+    return [candidate for index, candidate in enumerate(candidates) if action == "flag" or index not in found]
 
 
 def learnable(candidates: Sequence[Candidate], data: DataSettings, renderer: Renderer, ledger: Ledger) -> list[Counted]:
@@ -64,8 +92,9 @@ def refuse_nothing(left: Sequence[object], ledger: Ledger) -> None:
 
 
 def _counted(candidate: Candidate, data: DataSettings, renderer: Renderer, ledger: Ledger) -> Counted | None:
+    example = candidate.example
     try:
-        sequences = renderer.render(candidate.example)
+        sequences = renderer.render(example)
     except DataError as problem:
         ledger.enter(candidate.entry("broken", str(problem)))
         return None
@@ -74,7 +103,7 @@ def _counted(candidate: Candidate, data: DataSettings, renderer: Renderer, ledge
     if learned == 0:
         ledger.enter(candidate.entry("nothing_to_learn", "no token of it is learned"))
         return None
-    if longest > data.max_tokens and not candidate.example.is_text:  # plain text is learned in windows
+    if longest > data.max_tokens and not example.is_text:  # plain text is learned in windows
         ledger.enter(candidate.entry("too_long", f"{longest} tokens, but data.max_tokens is {data.max_tokens}"))
         return None
     return Counted(candidate, sum(len(sequence.ids) for sequence in sequences), learned)

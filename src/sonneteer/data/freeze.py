@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import io
-import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -14,10 +13,13 @@ import pyarrow.parquet as parquet
 
 from sonneteer.data import ledger as book
 from sonneteer.data.clean import Counted
+from sonneteer.data.ledger import Ledger
 from sonneteer.records import DatasetVersion, Example, LedgerEntry, Source, Split, SplitName, fingerprint_of
 from sonneteer.store import Store
 
 MOST_VALUES = 50
+AT_ONCE = 20_000
+SCHEMA = arrow.schema({"id": arrow.string(), "example": arrow.large_string()})
 
 
 class Draft(NamedTuple):
@@ -27,13 +29,13 @@ class Draft(NamedTuple):
     prepared_from: str
     sources: list[Source]
     sides: dict[SplitName, list[Counted]]
-    entries: list[LedgerEntry]
+    ledger: Ledger
 
 
 def freeze(draft: Draft, store: Store) -> DatasetVersion:
     """Keep the splits and the ledger, and name the data set by their content. What is known already stays as it was."""
     splits = {side: _kept(store, counted) for side, counted in draft.sides.items()}
-    ledger_file = store.put(book.to_bytes(draft.entries), "jsonl")
+    ledger_file = store.put(book.to_bytes(draft.ledger.close()), "jsonl")
     id = fingerprint_of([draft.name, {side: split.fingerprint for side, split in splits.items()}, ledger_file])
     known = store.find(DatasetVersion, id=id)
     dataset = DatasetVersion(
@@ -43,7 +45,7 @@ def freeze(draft: Draft, store: Store) -> DatasetVersion:
         prepared_from=draft.prepared_from,
         splits=splits,
         sources=tuple(draft.sources),
-        totals=book.totals(draft.entries),
+        totals=draft.ledger.totals(),
         ledger_file=ledger_file,
         tag_counts=_tag_counts(one.candidate.example for counted in draft.sides.values() for one in counted),
         token_counts={side: sum(one.tokens for one in counted) for side, counted in draft.sides.items()},
@@ -66,21 +68,17 @@ def read_ledger(store: Store, dataset: DatasetVersion) -> list[LedgerEntry]:
     return book.from_bytes(store.path(dataset.ledger_file).read_bytes())
 
 
-def _kept(store: Store, counted: list[Counted]) -> Split:
-    examples = [one.candidate.example for one in counted]
-    lines = [
-        json.dumps(example.model_dump(mode="json", exclude_defaults=True), ensure_ascii=False) for example in examples
-    ]
-    columns = {
-        "id": arrow.array([example.id for example in examples], arrow.string()),
-        "example": arrow.array(lines, arrow.large_string()),
-    }
+def _kept(store: Store, counted: Sequence[Counted]) -> Split:
     buffer = io.BytesIO()
-    parquet.write_table(arrow.table(columns), buffer, compression="zstd")
+    with parquet.ParquetWriter(buffer, SCHEMA, compression="zstd") as writer:
+        for start in range(0, len(counted), AT_ONCE):
+            some = [one.candidate for one in counted[start : start + AT_ONCE]]
+            columns = [[candidate.id for candidate in some], [candidate.line for candidate in some]]
+            writer.write_table(arrow.table(columns, SCHEMA))
     return Split(
         file=store.put(buffer.getvalue(), "parquet"),
-        examples=len(examples),
-        fingerprint=fingerprint_of(sorted(fingerprint_of(line) for line in lines)),
+        examples=len(counted),
+        fingerprint=fingerprint_of(sorted(fingerprint_of(one.candidate.line) for one in counted)),
     )
 
 

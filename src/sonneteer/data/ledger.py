@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from sonneteer.records import Fate, LedgerEntry
+
+
+class _Known(NamedTuple):
+    """What is known of a row; its place is the key under which it stands."""
+
+    fate: Fate
+    reason: str
+    example_id: str | None
 
 
 class Ledger:
     """One entry for each row of each source, written when the row's fate is known."""
 
     def __init__(self) -> None:
-        self._entries: dict[tuple[str, int], LedgerEntry] = {}
+        self._known: dict[str, dict[int, _Known]] = {}
+        self._remarks: dict[tuple[str, int], tuple[str, ...]] = {}
         self._rows: dict[str, int] = {}
 
     @property
@@ -28,25 +38,39 @@ class Ledger:
 
     def enter(self, entry: LedgerEntry) -> None:
         """The row's fate. Each row has one."""
-        place = (entry.source, entry.row)
-        assert place not in self._entries, f"two fates for {place}"
-        self._entries[place] = entry
+        rows = self._known.setdefault(entry.source, {})
+        assert entry.row not in rows, f"two fates for {entry.source}:{entry.row}"
+        rows[entry.row] = _Known(entry.fate, entry.reason, entry.example_id)
+
+    def remark(self, source: str, row: int, *remarks: str) -> None:
+        """What was done to a row, or is noted of it, whatever its fate."""
+        if remarks:
+            self._remarks[source, row] = self._remarks.get((source, row), ()) + remarks
 
     def of_fate(self, fate: Fate) -> list[LedgerEntry]:
         """The entries of one fate, in the order in which they were entered."""
-        return [entry for entry in self._entries.values() if entry.fate == fate]
+        return [
+            self._entry(source, row)
+            for source, rows in self._known.items()
+            for row, known in rows.items()
+            if known.fate == fate
+        ]
 
-    def close(self) -> list[LedgerEntry]:
+    def close(self) -> Iterator[LedgerEntry]:
         """All entries in the order of the sources and rows."""
-        fated = Counter(entry.source for entry in self._entries.values())
-        assert fated == Counter(self._rows), f"fates {dict(fated)} for rows {self._rows}"
-        order = {source: number for number, source in enumerate(self._rows)}
-        return sorted(self._entries.values(), key=lambda entry: (order[entry.source], entry.row))
+        fated = {source: len(rows) for source, rows in self._known.items()}
+        opened = {source: rows for source, rows in self._rows.items() if rows}
+        assert fated == opened, f"fates {fated} for rows {opened}"
+        return (self._entry(source, row) for source in self._rows for row in sorted(self._known.get(source, {})))
 
+    def totals(self) -> dict[Fate, int]:
+        """Rows by fate."""
+        return dict(Counter(known.fate for rows in self._known.values() for known in rows.values()))
 
-def totals(entries: Iterable[LedgerEntry]) -> dict[Fate, int]:
-    """Rows by fate."""
-    return dict(Counter(entry.fate for entry in entries))
+    def _entry(self, source: str, row: int) -> LedgerEntry:
+        known = self._known[source][row]
+        remarks = self._remarks.get((source, row), ())
+        return LedgerEntry(source=source, row=row, **known._asdict(), remarks=remarks)
 
 
 def to_bytes(entries: Iterable[LedgerEntry]) -> bytes:

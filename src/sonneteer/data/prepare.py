@@ -6,18 +6,22 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from sonneteer.data.clean import Counted, learnable, refuse_nothing, without_disliked, without_duplicates
+from sonneteer.data.bonds import member_of
+from sonneteer.data.candidates import Unpacked
+from sonneteer.data.clean import Counted, learnable, refuse_nothing
+from sonneteer.data.contamination import KeptOut
 from sonneteer.data.freeze import Draft, freeze
 from sonneteer.data.ledger import Ledger
-from sonneteer.data.read import SourceFile, load
+from sonneteer.data.read import SourceFile, load, rows_of
 from sonneteer.data.sources import gather, refuse_repeated
 from sonneteer.data.split import split
+from sonneteer.data.steps import corpus_steps, row_steps
 from sonneteer.errors import MissingError
 from sonneteer.recipe.sections import Recipe
 from sonneteer.records import KEPT, DatasetVersion, Example, Renderer, SplitName, fingerprint_of
 from sonneteer.store import Store
 
-EDITION = 2
+EDITION = 3
 """Counts the changes of this preparation itself: what an older one made is not taken for the same."""
 
 
@@ -43,20 +47,31 @@ def prepare(
     """
     refuse_repeated(recipe.data.sources)
     files = [load(folder / source.path) for source in recipe.data.sources]
-    prepared_from = _origin(recipe, files, reader)
+    kept_out = [load(folder / path) for path in recipe.data.clean.evaluation_files]
+    prepared_from = _origin(recipe, [*files, *kept_out], reader)
     known = _known(store, prepared_from)
     if known is not None:
         note(f"Data set {known.id} holds exactly this already.")
         return known
     ledger = Ledger()
-    sources, candidates = gather(recipe.data, files, ledger, note)
-    if recipe.data.remove_duplicates:
-        candidates = without_duplicates(candidates, ledger)
-    candidates = without_disliked(candidates, ledger)
+    # What looks at one example at a time (personal data, too) joins these; see `candidates.RowStep`.
+    steps = row_steps(recipe.data.clean, _kept_out(kept_out, recipe.data.clean.evaluation_files))
+    sources, candidates = gather(recipe.data, files, steps, ledger, note)
+    for step in corpus_steps(recipe.data):
+        candidates = step(candidates, ledger)
     refuse_nothing(candidates, ledger)
-    renderer = reader.renderer([candidate.example for candidate in candidates])
+    renderer = reader.renderer(Unpacked(candidates))
     sides = _split(learnable(candidates, recipe.data, renderer, ledger), recipe, ledger)
-    return freeze(Draft(recipe.name, prepared_from, sources, sides, ledger.close()), store)
+    return freeze(Draft(recipe.name, prepared_from, sources, sides, ledger), store)
+
+
+def _kept_out(files: Sequence[SourceFile], names: Sequence[str]) -> KeptOut | None:
+    if not files:
+        return None
+    kept_out = KeptOut()
+    for name, file in zip(names, files, strict=True):
+        kept_out.add(name, rows_of(file))
+    return kept_out
 
 
 def _origin(recipe: Recipe, files: Sequence[SourceFile], reader: Reader) -> str:
@@ -79,9 +94,16 @@ def _known(store: Store, prepared_from: str) -> DatasetVersion | None:
 
 
 def _split(counted: Sequence[Counted], recipe: Recipe, ledger: Ledger) -> dict[SplitName, list[Counted]]:
-    examples = [one.candidate.example for one in counted]
+    data = recipe.data
+    members = [member_of(one.candidate, data.keep_together, data.stratify_by) for one in counted]
+    dealt = split(members, data, recipe.seed)
     sides: dict[SplitName, list[Counted]] = {name: [] for name in KEPT}
-    for one, side in zip(counted, split(examples, recipe.data, recipe.seed), strict=True):
-        ledger.enter(one.candidate.entry(side))
-        sides[side].append(one)
+    for index, (one, side) in enumerate(zip(counted, dealt.sides, strict=True)):
+        if side is None:
+            kind, other = dealt.leaks[index]
+            said = f"leak: the same {kind} as {counted[other].candidate.place} in {dealt.sides[other]}"
+            ledger.enter(one.candidate.entry("dropped", said))
+        else:
+            ledger.enter(one.candidate.entry(side))
+            sides[side].append(one)
     return sides

@@ -2,36 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
 
+from sonneteer.data.candidates import Candidate, Passed, RowStep, passed_through
 from sonneteer.data.ledger import Ledger
 from sonneteer.data.read import SourceFile, rows_of
 from sonneteer.data.shapes import SHAPES, Finding, recognise, unused_fields
 from sonneteer.data.values import Fields, RawRow
 from sonneteer.errors import DataError, RecipeError
 from sonneteer.recipe.sections import DataSettings, SourceSettings
-from sonneteer.records import Example, Fate, LedgerEntry, Source, fingerprint_of
+from sonneteer.records import Example, LedgerEntry, Source, fingerprint_of
 
 TAGS = ("person", "conversation", "document", "topic", "group", "source", "time")
 LOOKED_AT = 100
 LONGEST_TAG = 100
 
 Note = Callable[[str], None]
-
-
-class Candidate(NamedTuple):
-    """An example on its way through the preparation, and the row that it came from."""
-
-    source: str
-    row: int
-    example: Example
-
-    def entry(self, fate: Fate, reason: str = "") -> LedgerEntry:
-        """The ledger's line for its row."""
-        return LedgerEntry(source=self.source, row=self.row, fate=fate, reason=reason, example_id=self.example.id)
 
 
 class Gathered(NamedTuple):
@@ -41,14 +30,19 @@ class Gathered(NamedTuple):
     candidates: list[Candidate]
 
 
-def gather(data: DataSettings, files: Sequence[SourceFile], ledger: Ledger, note: Note) -> Gathered:
-    """Read all sources. Raises DataError where more rows are broken than the settings allow."""
+def gather(
+    data: DataSettings, files: Sequence[SourceFile], steps: Sequence[RowStep], ledger: Ledger, note: Note
+) -> Gathered:
+    """Read all sources, and take each example through the steps.
+
+    Raises DataError where more rows are broken than the settings allow.
+    """
     gathered = Gathered([], [])
     for settings, file in zip(data.sources, files, strict=True):
         rows = _renamed(rows_of(file), settings, file.path)
         finding = _finding(settings, file.path, rows)
         ledger.open(settings.path, len(rows))
-        gathered.candidates.extend(_candidates(rows, finding.shape, settings, ledger))
+        gathered.candidates.extend(_Way(settings, finding.shape, steps).candidates(rows, ledger))
         gathered.sources.append(Source(path=settings.path, sha256=file.sha256, format=finding.shape, rows=len(rows)))
         unread = _unread(finding, rows, settings)
         note(f"{settings.path}: {len(rows)} rows, read as '{finding.shape}': {finding.why}.{unread}")
@@ -114,23 +108,32 @@ def _unread(finding: Finding, rows: list[RawRow], settings: SourceSettings) -> s
     return f" Not used: {named}{', ...' if unused[8:] else ''}.{hint}"
 
 
-def _candidates(rows: list[RawRow], shape: str, settings: SourceSettings, ledger: Ledger) -> list[Candidate]:
-    candidates = []
-    for row in rows:
-        try:
-            example = _example(row, shape, settings)
-        except DataError as problem:
-            ledger.enter(LedgerEntry(source=settings.path, row=row.number, fate="broken", reason=str(problem)))
-        else:
-            candidates.append(Candidate(settings.path, row.number, example))
-    return candidates
+class _Way(NamedTuple):
+    """How the rows of one source become candidates."""
 
+    settings: SourceSettings
+    shape: str
+    steps: Sequence[RowStep]
 
-def _example(row: RawRow, shape: str, settings: SourceSettings) -> Example:
-    if row.fields is None:
-        raise DataError(row.problem)
-    example = SHAPES[shape].read(row.fields)
-    return example.model_copy(update={"tags": _tags(row.fields, settings)})
+    def candidates(self, rows: Iterable[RawRow], ledger: Ledger) -> Iterator[Candidate]:
+        """Those that are left of the rows. The others go to the ledger."""
+        source, side = self.settings.path, self.settings.split
+        for row in rows:
+            try:
+                example, remarks, reason, fate = passed_through(self.steps, self._example(row))
+            except DataError as problem:
+                example, remarks, reason, fate = Passed(None, (), str(problem), "broken")
+            ledger.remark(source, row.number, *remarks)
+            if example is None:
+                ledger.enter(LedgerEntry(source=source, row=row.number, fate=fate, reason=reason))
+            else:
+                yield Candidate(source, row.number, example, None if side == "auto" else side)
+
+    def _example(self, row: RawRow) -> Example:
+        if row.fields is None:
+            raise DataError(row.problem)
+        example = SHAPES[self.shape].read(row.fields)
+        return example.model_copy(update={"tags": _tags(row.fields, self.settings)})
 
 
 def _tags(fields: Fields, settings: SourceSettings) -> dict[str, str]:

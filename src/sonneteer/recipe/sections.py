@@ -8,57 +8,24 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from sonneteer.recipe.data import CleanSettings, DataSettings, SourceSettings
+from sonneteer.recipe.section import Section
 
-class Section(BaseModel):
-    """A part of a recipe: immutable, and unknown settings are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
-
-
-class SourceSettings(Section):
-    """One file of raw records."""
-
-    path: str
-    """File, relative to the recipe's folder: .jsonl, .json, .csv or .parquet."""
-    format: str = "auto"
-    """The rows' shape. 'auto' recognises it and says what it found."""
-    fields: dict[str, str] = Field(default_factory=dict)
-    """Fields under other names: the name that a known shape uses, and the one in the file, as in `output: reply`."""
-    tags: dict[str, str] = Field(default_factory=dict)
-    """Tags that every example of this file gets, such as `topic: billing`."""
-
-
-class DataSettings(Section):
-    """Where the examples come from and how they are prepared."""
-
-    sources: tuple[SourceSettings, ...]
-    """Files to read. A plain path, or a list of paths, will do."""
-    remove_duplicates: bool = True
-    """Keep only the first of several examples that say exactly the same."""
-    max_tokens: int = Field(1024, ge=8)
-    """Longest example in tokens, prompt and answer together. Nothing is ever cut."""
-    over_length: Literal["drop", "fail"] = "drop"
-    """What becomes of an example longer than `max_tokens`: it is dropped and listed, or the preparation fails."""
-    bad_rows_share: float = Field(0.05, ge=0, le=1)
-    """Share of unreadable rows up to which the rest goes on."""
-    keep_together: tuple[str, ...] = ("person", "conversation", "document")
-    """Tags whose equal values never lie on two sides of the split."""
-    validation_share: float = Field(0.1, ge=0, lt=1)
-    """Share of the examples that watch the training and are not learned."""
-    test_share: float = Field(0.15, ge=0, lt=1)
-    """Share of the examples that are sealed until the verdict."""
-
-    @model_validator(mode="after")
-    def _leaves_something_to_learn(self) -> DataSettings:
-        together = self.validation_share + self.test_share
-        if together >= 1:
-            raise ValueError(
-                f"data.validation_share and data.test_share are {together:g} together: nothing is left to learn from. "
-                "Make them less than 1."
-            )
-        return self
+__all__ = [
+    "Architecture",
+    "BaseSettings",
+    "CleanSettings",
+    "DataSettings",
+    "EvaluationSettings",
+    "PromotionSettings",
+    "Recipe",
+    "Section",
+    "ServingSettings",
+    "SourceSettings",
+    "TrainingSettings",
+]
 
 
 class Architecture(Section):

@@ -1,0 +1,82 @@
+"""What binds examples together, so that no side of a split may hold one and another side the other."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Hashable, Iterator, Sequence
+from typing import NamedTuple
+
+from sonneteer.data.candidates import Candidate
+from sonneteer.records import Example, SplitName, fingerprint_of
+
+WORD = re.compile(r"\w+")
+QUESTION, ALIKE = "question", "near-duplicate"
+
+Bond = tuple[str, str]
+"""What kind of bond it is, and the value that those share who are bound."""
+
+
+class Member(NamedTuple):
+    """What the split needs to know of an example."""
+
+    id: str
+    bonds: tuple[Bond, ...]
+    side: SplitName | None = None
+    """The side that its source is officially for."""
+    stratum: str = ""
+    time: str = ""
+
+
+def member_of(candidate: Candidate, keep_together: Sequence[str], stratify_by: str | None = None) -> Member:
+    """A candidate as the split sees it."""
+    example = candidate.example
+    near = [(ALIKE, candidate.cluster)] if candidate.cluster else []
+    return Member(
+        candidate.id,
+        (*bonds_of(example, keep_together), *near),
+        candidate.side,
+        example.tags.get(stratify_by, "") if stratify_by else "",
+        example.tags.get("time", ""),
+    )
+
+
+def bonds_of(example: Example, keep_together: Sequence[str]) -> Iterator[Bond]:
+    """What an example shares with others: values of tags, and its question."""
+    yield from ((tag, example.tags[tag]) for tag in keep_together if example.tags.get(tag))
+    yield QUESTION, question_of(example)
+
+
+def question_of(example: Example) -> str:
+    """Fingerprint of the prompt (of the whole of a plain text), whatever its case, spaces and punctuation."""
+    asked = example.messages if example.is_text else example.prompt.messages
+    said = [(message.role, " ".join(WORD.findall(message.text.lower()))) for message in asked]
+    if not any(words for _, words in said):  # nothing but signs, or calls of tools
+        return fingerprint_of([message.model_dump(mode="json") for message in asked])
+    return fingerprint_of([said, [call.arguments for message in asked for call in message.tool_calls]])
+
+
+def groups(bonds: Sequence[Sequence[Hashable]]) -> list[int]:
+    """A number for each example; equal numbers must not be parted. Union-find over equal bonds."""
+    parent = list(range(len(bonds)))
+
+    def root(index: int) -> int:
+        while parent[index] != index:
+            parent[index] = parent[parent[index]]
+            index = parent[index]
+        return index
+
+    first: dict[Hashable, int] = {}
+    for index, own in enumerate(bonds):
+        for bond in own:
+            parent[root(index)] = root(first.setdefault(bond, index))
+    return [root(index) for index in range(len(bonds))]
+
+
+def crossing(sides: Sequence[SplitName], bonds: Sequence[Sequence[Bond]]) -> dict[Bond, list[int]]:
+    """Bonds that reach over two sides, with the examples that have them."""
+    held: dict[Bond, list[int]] = defaultdict(list)
+    for index, own in enumerate(bonds):
+        for bond in own:
+            held[bond].append(index)
+    return {bond: indices for bond, indices in held.items() if len({sides[index] for index in indices}) > 1}

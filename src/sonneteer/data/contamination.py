@@ -1,0 +1,92 @@
+"""Texts of evaluation sets in the training data: a model that has seen the questions is not measured by them.
+
+As in the literature (GPT-3, appendix C) texts are compared by sequences of thirteen words. Shorter texts of at least
+eight words must stand in the example as they are, and still shorter ones must be what the user asks.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+from sonneteer.data.candidates import Outcome
+from sonneteer.data.values import RawRow
+from sonneteer.records import Example
+
+WORDS_IN_GRAM = 13
+FEWEST_WORDS = 8
+FEWEST_ASKED = 3
+MOST_TEXTS = 50
+"""A sequence that is in more texts of the evaluation set than this is its template, and tells nothing."""
+WORD = re.compile(r"\w+")
+
+
+class EvaluationText(NamedTuple):
+    """A text of an evaluation set, and how many sequences it has."""
+
+    place: str
+    grams: int
+
+
+class KeptOut:
+    """All texts that must not be learned, by their sequences of words."""
+
+    def __init__(self) -> None:
+        self._texts: list[EvaluationText] = []
+        self._with_gram: dict[int, list[int]] = defaultdict(list)
+        self._asked: dict[str, str] = {}
+        self._lengths: set[int] = set()
+
+    def add(self, name: str, rows: Iterable[RawRow]) -> None:
+        """All texts in the rows of an evaluation file."""
+        for row in rows:
+            for text in _texts_in(row.fields):
+                self._add(f"{name}:{row.number}", WORD.findall(text.lower()))
+
+    def without_contaminated(self, example: Example, share: float) -> Outcome:
+        """Drop an example that holds so great a share of one evaluation text."""
+        asked = [message.text for message in example.messages if message.role == "user"][-1:]
+        words = WORD.findall(" ".join(message.text for message in example.messages).lower())
+        if asked and (place := self._asked.get(" ".join(WORD.findall(asked[0].lower())))):
+            return Outcome(None, f"it asks what {place} asks", "contaminated")
+        hits = Counter(text for gram in self._grams_of(words) for text in self._with_gram.get(gram, ()))
+        for text, found in hits.most_common(MOST_TEXTS):
+            place, grams = self._texts[text]
+            if found / grams >= share:
+                said = f"{found / grams:.0%} of the {WORDS_IN_GRAM}-word sequences of {place}"
+                return Outcome(None, f"it holds {said}", "contaminated")
+        return Outcome(example)
+
+    def _add(self, place: str, words: list[str]) -> None:
+        if len(words) >= FEWEST_ASKED:
+            self._asked.setdefault(" ".join(words), place)
+        if len(words) < FEWEST_WORDS:
+            return
+        length = min(WORDS_IN_GRAM, len(words))
+        self._lengths.add(length)
+        grams = set(_grams(words, length))
+        for gram in grams:
+            if len(self._with_gram[gram]) <= MOST_TEXTS:
+                self._with_gram[gram].append(len(self._texts))
+        self._texts.append(EvaluationText(place, len(grams)))
+
+    def _grams_of(self, words: list[str]) -> set[int]:
+        return {gram for length in self._lengths for gram in _grams(words, length)}
+
+
+def _grams(words: list[str], length: int) -> Iterator[int]:
+    return map(hash, zip(*(words[start:] for start in range(length)), strict=False))
+
+
+def _texts_in(value: Any) -> Iterator[str]:
+    """All texts in a row, however deep."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for part in value.values():
+            yield from _texts_in(part)
+    elif isinstance(value, list | tuple):
+        for part in value:
+            yield from _texts_in(part)

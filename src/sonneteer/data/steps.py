@@ -1,0 +1,53 @@
+"""Which steps a recipe asks for, in their order: those for one example at a time, and those over all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from sonneteer.data.answers import contradictory, suspicious_labels
+from sonneteer.data.boilerplate import without_boilerplate
+from sonneteer.data.candidates import Candidate, RowStep
+from sonneteer.data.clean import flagged, not_disliked, parted_from_alike, without_duplicates
+from sonneteer.data.contamination import KeptOut
+from sonneteer.data.languages import only_languages, refuse_unknown
+from sonneteer.data.ledger import Ledger
+from sonneteer.data.normalise import no_markup, one_unicode, one_white_space
+from sonneteer.data.rules import by_rules, limits_of
+from sonneteer.recipe.sections import CleanSettings, DataSettings
+
+CorpusStep = Callable[[list[Candidate], Ledger], list[Candidate]]
+"""A step that looks at all examples. It enters the fates of those that it loses, and remarks on others."""
+
+
+def row_steps(clean: CleanSettings, kept_out: KeptOut | None) -> list[RowStep]:
+    """Steps that look at one example. They run while the rows are read."""
+    steps: list[RowStep] = [not_disliked]
+    steps += [no_markup] if clean.markup else []
+    steps += [one_unicode] if clean.unicode else []
+    steps += [one_white_space] if clean.white_space else []
+    if clean.languages:
+        refuse_unknown(clean.languages)
+        steps.append(partial(only_languages, languages=clean.languages))
+    if limits := limits_of(clean.rules, clean.limits):
+        steps.append(partial(by_rules, limits=limits))
+    if clean.boilerplate != "off":
+        steps.append(partial(without_boilerplate, phrases=clean.boilerplate_phrases, action=clean.boilerplate))
+    if kept_out is not None:
+        steps.append(partial(kept_out.without_contaminated, share=clean.contaminated_share))
+    return steps
+
+
+def corpus_steps(data: DataSettings) -> list[CorpusStep]:
+    """Steps that look at all examples, one after the other."""
+    clean = data.clean
+    steps: list[CorpusStep] = []
+    if data.remove_duplicates:
+        steps.append(without_duplicates)
+    if clean.near_duplicates != "off":
+        steps.append(lambda candidates, ledger: parted_from_alike(candidates, clean, ledger))
+    if (action := clean.contradictions) != "off":
+        steps.append(lambda candidates, ledger: flagged(candidates, contradictory(candidates), action, ledger))
+    if (verdict := clean.wrong_labels) != "off":
+        steps.append(lambda candidates, ledger: flagged(candidates, suspicious_labels(candidates), verdict, ledger))
+    return steps

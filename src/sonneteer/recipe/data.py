@@ -1,0 +1,100 @@
+"""The recipe's section `data`: where the examples come from and what is done with them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from sonneteer.recipe.section import Section
+
+
+class SourceSettings(Section):
+    """One file of raw records."""
+
+    path: str
+    """File, relative to the recipe's folder: .jsonl, .json, .csv or .parquet."""
+    format: str = "auto"
+    """The rows' shape. 'auto' recognises it and says what it found."""
+    fields: dict[str, str] = Field(default_factory=dict)
+    """Fields under other names: the name that a known shape uses, and the one in the file, as in `output: reply`."""
+    tags: dict[str, str] = Field(default_factory=dict)
+    """Tags that every example of this file gets, such as `topic: billing`."""
+    split: Literal["auto", "train", "validation", "test"] = "auto"
+    """The side that this file is officially for. What of it would leak into a side of others is dropped there."""
+
+
+class CleanSettings(Section):
+    """What is repaired, what is left out, and what is only noted in the ledger."""
+
+    unicode: bool = True
+    """Write equal characters equally (NFC) and remove invisible ones that no script needs."""
+    white_space: bool = True
+    """Remove spaces at the ends of lines and texts, and blank lines beyond two in a row."""
+    markup: bool = False
+    """Remove remains of HTML: tags, comments, entities such as &amp;. Leave it off where code or HTML is learned."""
+    languages: tuple[str, ...] = ()
+    """Languages to keep, as in `[en, de]`; the others are dropped. Empty keeps all."""
+    rules: Literal["off", "chat", "gopher"] = "off"
+    """Drop by Gopher's rules of length, repetition and symbols: 'gopher' for web pages, 'chat' fits short answers."""
+    limits: dict[str, float] = Field(default_factory=dict)
+    """Limits of single rules that replace those of `rules`, as in `fewest_words: 3`."""
+    boilerplate: Literal["off", "flag", "drop"] = "flag"
+    """Answers such as 'As an AI language model, I cannot': noted, or dropped."""
+    boilerplate_phrases: tuple[str, ...] = ()
+    """Further phrases, in lower case, that make an answer boilerplate."""
+    near_duplicates: Literal["off", "together", "drop"] = "together"
+    """Conversations that say nearly the same stay on one side of the split, or all but the first are dropped."""
+    near_duplicate_share: float = Field(0.8, gt=0.3, le=1)
+    """Share of three-word sequences in common (Jaccard) from which two conversations say nearly the same."""
+    evaluation_files: tuple[str, ...] = ()
+    """Files of evaluation sets, relative to the recipe's folder: examples that hold their text are dropped."""
+    contaminated_share: float = Field(0.5, gt=0, le=1)
+    """Share of an evaluation text's 13-word sequences in an example from which the example is contaminated."""
+    contradictions: Literal["off", "flag", "drop"] = "flag"
+    """Examples that ask exactly the same and answer differently: noted, or all of them dropped."""
+    wrong_labels: Literal["off", "flag", "drop"] = "flag"
+    """Labels of classification-like data that a classifier trained on the rest contradicts: noted, or dropped."""
+
+
+class DataSettings(Section):
+    """Where the examples come from and how they are prepared."""
+
+    sources: tuple[SourceSettings, ...]
+    """Files to read. A plain path, or a list of paths, will do."""
+    remove_duplicates: bool = True
+    """Keep only the first of several examples that say exactly the same."""
+    max_tokens: int = Field(1024, ge=8)
+    """Longest example in tokens, prompt and answer together. Nothing is ever cut."""
+    over_length: Literal["drop", "fail"] = "drop"
+    """What becomes of an example longer than `max_tokens`: it is dropped and listed, or the preparation fails."""
+    bad_rows_share: float = Field(0.05, ge=0, le=1)
+    """Share of unreadable rows up to which the rest goes on."""
+    keep_together: tuple[str, ...] = ("person", "conversation", "document")
+    """Tags whose equal values never lie on two sides of the split."""
+    validation_share: float = Field(0.1, ge=0, lt=1)
+    """Share of the examples that watch the training and are not learned."""
+    test_share: float = Field(0.15, ge=0, lt=1)
+    """Share of the examples that are sealed until the verdict."""
+    validation_examples: int | None = Field(None, ge=1)
+    """Number of examples that watch the training, instead of `validation_share`."""
+    test_examples: int | None = Field(None, ge=1)
+    """Number of examples that are sealed, instead of `test_share`."""
+    stratify_by: str | None = None
+    """Tag, such as topic, of whose values every side gets its share."""
+    split_by_time: bool = False
+    """Seal the newest examples, by the tag `time`, and watch with those before them."""
+    leaks: Literal["drop", "keep"] = "drop"
+    """Where files are officially for one side: what train has in common with the others is dropped, or kept as is."""
+
+    clean: CleanSettings = CleanSettings()
+
+    @model_validator(mode="after")
+    def _leaves_something_to_learn(self) -> DataSettings:
+        together = self.validation_share + self.test_share
+        if together >= 1:
+            raise ValueError(
+                f"data.validation_share and data.test_share are {together:g} together: nothing is left to learn from. "
+                "Make them less than 1."
+            )
+        return self
