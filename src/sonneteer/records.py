@@ -251,9 +251,25 @@ class Comparison(Record):
     gain: Interval
     """Tuned minus base, turned so that more is better."""
     examples: int
+    clusters: int = 0
+    """Groups of examples that belong together: what is independent of one another."""
+    p_values: dict[str, float] = Field(default_factory=dict)
+    """Chance of a difference at least this large between equal models, by test; two-sided."""
+    adjusted_p_value: float | None = None
+    """The randomisation test's, after Holm's correction for all metrics and parts of the report."""
+    detectable: float | None = None
+    """The smallest true gain that so many examples find, four times out of five."""
 
 
 Verdict = Literal["better", "not better", "cannot tell"]
+
+
+class RuleOutcome(Record):
+    """One promotion rule, and whether it was met: `better` is met, `not better` is broken."""
+
+    rule: str
+    verdict: Verdict
+    reason: str
 
 
 class SideBySide(Record):
@@ -281,6 +297,8 @@ class Report(Record):
     """The first promotion metric on parts of the test split, named as in `topic: refunds`."""
     verdict: Verdict
     reasons: tuple[str, ...]
+    rules: tuple[RuleOutcome, ...] = ()
+    """Each promotion rule with its outcome."""
     side_by_side: tuple[SideBySide, ...]
     unavailable: dict[str, str] = Field(default_factory=dict)
     """Metrics that could not be had, and why."""

@@ -115,6 +115,21 @@ def test_each_opening_of_the_sealed_split_is_counted(tmp_path: Path) -> None:
     assert report(store, "chrf").test_openings == 2
 
 
+def test_each_opening_makes_the_intervals_wider_and_an_interrupted_evaluation_counts_once(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    first, again, second = report(store), report(store), report(store, "chrf")
+    assert first.confidence == pytest.approx(0.95)
+    assert (again.confidence, again.test_openings) == (first.confidence, 1)
+    assert second.confidence == pytest.approx(1 - 0.1 / 6)
+
+
+def test_metrics_and_parts_are_corrected_together(tmp_path: Path) -> None:
+    made = report(Store(tmp_path))
+    for figure in (*made.comparisons, *made.slices.values()):
+        assert figure.adjusted_p_value is not None
+        assert figure.adjusted_p_value >= figure.p_values["randomisation"]
+
+
 def test_the_same_comparison_is_not_made_twice(tmp_path: Path) -> None:
     store = Store(tmp_path)
     made = report(store)
@@ -155,6 +170,8 @@ def test_the_dossier_tells_verdict_ledger_figures_and_limits(tmp_path: Path) -> 
         "rouge l",
         "1 source rows could not",
         "side by side",
+        "rouge l must be better: met",
+        "smallest gain",
     ):
         assert words in page
     assert "saved\n60 %" in page

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from sonneteer.errors import RecipeError
-from sonneteer.evaluation.verdict import check_metrics, judge
+from sonneteer.evaluation import verdict as verdicts
+from sonneteer.evaluation.verdict import Evidence, Judgement, check_metrics
 from sonneteer.recipe.sections import PromotionSettings
 from sonneteer.records import Comparison, Interval
 
@@ -14,6 +15,10 @@ def gain(metric: str, low: float, value: float, high: float) -> Comparison:
     figure = Interval(value=1.0, low=0.9, high=1.1)
     interval = Interval(value=value, low=low, high=high)
     return Comparison(metric=metric, higher_is_better=True, base=figure, tuned=figure, gain=interval, examples=50)
+
+
+def judge(comparisons: list[Comparison], unavailable: dict[str, str], rules: PromotionSettings) -> Judgement:
+    return verdicts.judge(Evidence(comparisons, unavailable), rules, 0.95)
 
 
 BETTER = PromotionSettings(better_on=("rouge_l",))
@@ -65,3 +70,33 @@ def test_unknown_metrics_are_refused_all_at_once_with_the_nearest_names() -> Non
 def test_no_rule_at_all_is_refused() -> None:
     with pytest.raises(RecipeError, match="at least one metric"):
         check_metrics(PromotionSettings(better_on=()))
+
+
+@pytest.mark.parametrize(("floor", "verdict"), [(0.8, "better"), (1.05, "cannot tell"), (1.2, "not better")])
+def test_a_floor_is_kept_by_the_whole_interval_of_the_tuned_model(floor: float, verdict: str) -> None:
+    rules = PromotionSettings(better_on=("rouge_l",), floors={"rouge_l": floor})
+    assert judge([gain("rouge_l", 0.1, 0.2, 0.3)], {}, rules).verdict == verdict
+
+
+def test_where_less_is_better_a_floor_is_a_ceiling() -> None:
+    rules = PromotionSettings(better_on=("rouge_l",), floors={"perplexity": 1.2})
+    low = gain("perplexity", 0.1, 0.2, 0.3).model_copy(update={"higher_is_better": False})
+    judgement = judge([gain("rouge_l", 0.1, 0.2, 0.3), low], {}, rules)
+    assert judgement.verdict == "better"
+    assert judgement.rules[1].rule == "perplexity must be at most 1.2"
+
+
+def test_an_interval_above_zero_is_not_enough_where_the_exact_test_says_chance() -> None:
+    doubtful = gain("rouge_l", 0.01, 0.2, 0.3).model_copy(update={"p_values": {"randomisation": 0.08}})
+    assert judge([doubtful], {}, BETTER).verdict == "cannot tell"
+
+
+def test_one_part_that_lost_blocks_unless_it_may_be_one_of_many_by_chance() -> None:
+    rules = PromotionSettings(better_on=("rouge_l",), slices_not_worse=0.05)
+    lost = gain("rouge_l", -0.3, -0.2, -0.1)
+    for adjusted, expected in ((0.01, "not better"), (0.2, "better")):
+        parts = {"topic: tax": lost.model_copy(update={"adjusted_p_value": adjusted})}
+        judgement = verdicts.judge(Evidence([gain("rouge_l", 0.1, 0.2, 0.3)], {}, parts), rules, 0.95)
+        assert judgement.verdict == expected
+        assert "topic: tax" in judgement.reasons[1]
+    assert verdicts.judge(Evidence([gain("rouge_l", 0.1, 0.2, 0.3)]), rules, 0.95).verdict == "cannot tell"

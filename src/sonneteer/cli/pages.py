@@ -69,7 +69,7 @@ def comparison_table(report: Report) -> Table:
     table.add_column("metric")
     for name in ("base", "tuned"):
         table.add_column(name, justify="right")
-    table.add_column(f"gain  [{report.confidence:.0%} interval]")
+    table.add_column(f"gain  [{100 * report.confidence:.4g} % interval]")
     for one in report.comparisons:
         name = one.metric.replace("_", " ") + ("" if one.higher_is_better else " ↓")
         table.add_row(name, figure(one.base.value), figure(one.tuned.value), Text(gain(one.gain), style=shade(one)))

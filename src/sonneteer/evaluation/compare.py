@@ -1,8 +1,7 @@
 """Two models on the same examples: every figure with the interval that chance allows.
 
-Intervals are BCa bootstrap intervals (Efron 1987; DiCiccio & Efron 1996), paired: the same examples are drawn for both
-models. What is drawn are clusters, examples that share a person, conversation or document, since their answers are
-not independent of one another.
+Pairs are kept: the same examples are drawn for both models. What is drawn are clusters, examples that share a person,
+conversation or document, since their answers are not independent of one another.
 """
 
 from __future__ import annotations
@@ -12,20 +11,13 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
 
+from sonneteer.evaluation import significance
+from sonneteer.evaluation.intervals import Bootstrap, interval
 from sonneteer.evaluation.scorers import Scorer, Scores, Values
-from sonneteer.records import Comparison, Example, Interval
+from sonneteer.records import Comparison, Example
 
 Clusters = NDArray[np.int64]
-
-
-class Bootstrap(NamedTuple):
-    """How intervals are made."""
-
-    confidence: float
-    resamples: int
-    seed: int
 
 
 class Sums(NamedTuple):
@@ -53,48 +45,47 @@ def compare(
     def gain_of(weights: Values) -> Values:
         return sign * (tuned_of(weights) - base_of(weights))
 
+    def gain_swapped(is_swapped: NDArray[np.bool_]) -> Values:
+        return sign * (_mean(sums, is_swapped, scorer) - _mean(sums, ~is_swapped, scorer))
+
     count = len(sums.base)
+    gain = interval(gain_of, count, bootstrap)
+    p_value = significance.randomisation(gain_swapped, count, bootstrap.resamples, bootstrap.seed)
     return Comparison(
         metric=metric,
         higher_is_better=scorer.higher_is_better,
         base=interval(base_of, count, bootstrap),
         tuned=interval(tuned_of, count, bootstrap),
-        gain=interval(gain_of, count, bootstrap),
+        gain=gain,
         examples=len(base.values),
+        clusters=count,
+        p_values={"randomisation": p_value} | _further_tests(base, tuned, sums),
+        detectable=_detectable(gain_of, count, bootstrap),
     )
 
 
-def interval(statistic: Callable[[Values], Values], count: int, bootstrap: Bootstrap) -> Interval:
-    """BCa interval of a statistic of `count` independent units, given how often each unit is drawn.
+def _mean(sums: Sums, is_swapped: NDArray[np.bool_], scorer: Scorer) -> Values:
+    """The tuned model's figure, had each swapped cluster's answers come from the base model."""
+    value = sums.tuned.sum() + is_swapped @ (sums.base - sums.tuned)
+    weight = sums.tuned_weight.sum() + is_swapped @ (sums.base_weight - sums.tuned_weight)
+    return scorer.finish(value / weight)
 
-    `statistic` maps draw counts (R, count) to figures (R,). With one unit nothing can be said: the interval is
-    infinite. Where every resample gives the same figure, the interval is that figure.
-    """
-    value = float(statistic(np.ones((1, count)))[0])
+
+def _further_tests(base: Scores, tuned: Scores, sums: Sums) -> dict[str, float]:
+    """McNemar's test for right and wrong answers that stand alone, else the signed-rank test of the clusters."""
+    if len(sums.base) == len(base.values) and significance.is_right_or_wrong(base.values, tuned.values):
+        difference = tuned.values - base.values
+        return {"mcnemar": significance.mcnemar(int(np.sum(difference > 0)), int(np.sum(difference < 0)))}
+    ranked = significance.signed_rank(sums.tuned / sums.tuned_weight - sums.base / sums.base_weight)
+    return {} if ranked is None else {"signed_rank": ranked}
+
+
+def _detectable(gain_of: Callable[[Values], Values], count: int, bootstrap: Bootstrap) -> float | None:
+    """From the spread of the gain when each cluster in turn is left out (the jackknife). None for a single cluster."""
     if count < 2:
-        return Interval(value=value, low=float("-inf"), high=float("inf"))
-    rng = np.random.default_rng(bootstrap.seed)
-    draws = rng.multinomial(count, np.full(count, 1 / count), size=bootstrap.resamples).astype(float)
-    resampled = statistic(draws)
-    if np.ptp(resampled) < 1e-12 * max(1.0, abs(value)):
-        return Interval(value=value, low=value, high=value)
-    left_out = statistic(np.ones((count, count)) - np.eye(count))
-    low, high = _bca_shares(value, resampled, left_out, bootstrap.confidence)
-    return Interval(value=value, low=float(np.quantile(resampled, low)), high=float(np.quantile(resampled, high)))
-
-
-def _bca_shares(value: float, resampled: Values, left_out: Values, confidence: float) -> tuple[float, float]:
-    """The quantiles of the resamples that bound the interval: corrected for bias and for changing spread."""
-    below = (np.sum(resampled < value) + np.sum(resampled == value) / 2) / len(resampled)
-    bias = norm.ppf(np.clip(below, 1 / len(resampled), 1 - 1 / len(resampled)))
-    away = left_out.mean() - left_out
-    spread = np.sum(away**2)
-    acceleration = np.sum(away**3) / (6 * spread**1.5) if spread > 0 else 0.0
-    shares = []
-    for tail in ((1 - confidence) / 2, (1 + confidence) / 2):
-        z = bias + norm.ppf(tail)
-        shares.append(float(norm.cdf(bias + z / (1 - acceleration * z))))
-    return shares[0], shares[1]
+        return None
+    left_out = gain_of(np.ones((count, count)) - np.eye(count))
+    return significance.detectable((count - 1) * float(left_out.std(ddof=1)), count, bootstrap.confidence)
 
 
 def _sums(base: Scores, tuned: Scores, clusters: Clusters) -> Sums:

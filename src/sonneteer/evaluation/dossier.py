@@ -19,6 +19,7 @@ HEADLINES = {
     "not better": "Not better than its base. Do not ship it.",
     "cannot tell": "This test cannot tell whether it is better. Do not ship it yet.",
 }
+OUTCOMES = {"better": "met", "not better": "broken", "cannot tell": "cannot tell"}
 FATES: dict[Fate, str] = {
     "train": "learned from",
     "validation": "watched the training, never learned from",
@@ -52,11 +53,14 @@ def write_dossier(
         lstrip_blocks=True,
     )
     environment.filters |= {"figure": _figure, "number": _number, "interval": _interval, "duration": _duration}
+    environment.filters |= {"percent": _percent}
+    environment.tests |= {"holding": lambda c: (c.adjusted_p_value or 1.0) <= 1 - report.confidence}
     page = environment.get_template("dossier.html.jinja").render(
         report=report,
         run=run,
         dataset=dataset,
         headline=HEADLINES[report.verdict],
+        outcomes=OUTCOMES,
         key=_key_comparison(report),
         fates=[(fate, dataset.totals[fate], FATES[fate]) for fate in FATES if dataset.totals.get(fate)],
         problem_rows=[entry for entry in ledger if entry.reason][:LISTED_ROWS],
@@ -96,7 +100,8 @@ def _limits(report: Report, dataset: DatasetVersion) -> list[str]:
         limits.insert(
             1,
             f"The sealed test split has been opened {report.test_openings} times. Each look makes it easier to be "
-            "fooled by chance: the more often, the less the confidence stated here means.",
+            f"fooled by chance, so this one had to convince at {_percent(report.confidence)} confidence. Fresh test "
+            "examples start again at the first look.",
         )
     if dataset.totals.get("broken"):
         limits.append(
@@ -108,6 +113,10 @@ def _limits(report: Report, dataset: DatasetVersion) -> list[str]:
 def _figure(value: float) -> str:
     """Three significant digits, and a true minus sign."""
     return f"{value:.3g}".replace("-", "−") if abs(value) < 1000 else f"{value:,.0f}".replace("-", "−")
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.4g} %"
 
 
 def _number(value: float) -> str:

@@ -13,13 +13,15 @@ import numpy as np
 from sonneteer.chat import Chat, Options
 from sonneteer.errors import DataError
 from sonneteer.evaluation.ask import Arm, Reply, ask
-from sonneteer.evaluation.compare import Bootstrap, Clusters, clusters_of, compare
+from sonneteer.evaluation.compare import clusters_of, compare
+from sonneteer.evaluation.intervals import Bootstrap
 from sonneteer.evaluation.scorers import SCORERS, rouge_l, score
-from sonneteer.evaluation.verdict import check_metrics, judge
+from sonneteer.evaluation.significance import holm, spent_confidence
+from sonneteer.evaluation.verdict import Evidence, check_metrics, judge
 from sonneteer.progress import Progress
 from sonneteer.recipe.sections import Recipe
 from sonneteer.records import Comparison, DatasetVersion, Example, Report, Run, SideBySide, fingerprint_of
-from sonneteer.store import Store
+from sonneteer.store import Store, write_whole
 
 SIDE_BY_SIDE = 10
 SLICE_TAGS = ("topic", "group")
@@ -63,23 +65,25 @@ def evaluate(
         return known[0]
     chosen = _chosen(examples, recipe)
     journal = store.folder(run.id) / "answers.jsonl"
-    openings = store.open_test_split(dataset.id)
+    openings = _openings(store, dataset, journal.with_name(f"{report_id}.openings"))
+    confidence = spent_confidence(recipe.evaluation.confidence, openings)
     start = time.monotonic()
     asked = _ask_both(recipe, run, arms, chosen, journal, progress)
-    comparisons, unavailable = _compare_all(recipe, asked)
-    judgement = judge(comparisons, unavailable, recipe.promotion)
+    evidence = _evidence(recipe, asked, confidence)
+    judgement = judge(evidence, recipe.promotion, confidence)
     return Report(
         id=report_id,
         run_id=run.id,
         dataset_id=dataset.id,
         created_at=datetime.now(UTC),
-        confidence=recipe.evaluation.confidence,
-        comparisons=tuple(comparisons),
-        slices=_slices(recipe, asked),
+        confidence=confidence,
+        comparisons=tuple(evidence.comparisons),
+        slices=dict(evidence.slices),
         verdict=judgement.verdict,
         reasons=judgement.reasons,
+        rules=judgement.rules,
         side_by_side=_side_by_side(asked),
-        unavailable=unavailable,
+        unavailable=dict(evidence.unavailable),
         answers_file=store.put(journal.read_bytes(), "jsonl"),
         seconds=time.monotonic() - start,
         test_openings=openings,
@@ -123,26 +127,41 @@ def _ask_both(
     return Asked(examples, *replies)
 
 
-def _compare_all(recipe: Recipe, asked: Asked) -> tuple[list[Comparison], dict[str, str]]:
-    clusters = clusters_of(asked.examples, recipe.data.keep_together)
+def _openings(store: Store, dataset: DatasetVersion, note: Path) -> int:
+    """How often the sealed split has been opened by now. An evaluation that was interrupted opens it only once."""
+    if not note.exists():
+        write_whole(note, str(store.open_test_split(dataset.id)).encode())
+    return int(note.read_text())
+
+
+def _evidence(recipe: Recipe, asked: Asked, confidence: float) -> Evidence:
+    """All figures, with Holm's correction over metrics and parts together."""
     comparisons, unavailable = [], {}
     for metric, scorer in SCORERS.items():
         if scorer.needs_likelihood and any(reply.likelihood is None for reply in (*asked.base, *asked.tuned)):
             unavailable[metric] = "a model cannot say how likely it finds an answer"
             continue
-        comparisons.append(_compare(metric, recipe, asked, clusters))
-    return comparisons, unavailable
+        comparisons.append(_compare(metric, recipe, asked, confidence))
+    slices = _slices(recipe, asked, confidence)
+    p_values = {c.metric: c.p_values["randomisation"] for c in comparisons}
+    adjusted = holm(p_values | {name: part.p_values["randomisation"] for name, part in slices.items()})
+    return Evidence(
+        [c.model_copy(update={"adjusted_p_value": adjusted[c.metric]}) for c in comparisons],
+        unavailable,
+        {name: part.model_copy(update={"adjusted_p_value": adjusted[name]}) for name, part in slices.items()},
+    )
 
 
-def _compare(metric: str, recipe: Recipe, asked: Asked, clusters: Clusters) -> Comparison:
-    scorer, settings = SCORERS[metric], recipe.evaluation
+def _compare(metric: str, recipe: Recipe, asked: Asked, confidence: float) -> Comparison:
+    scorer = SCORERS[metric]
     references = [example.answer.text for example in asked.examples]
-    bootstrap = Bootstrap(settings.confidence, settings.resamples, recipe.seed)
+    clusters = clusters_of(asked.examples, recipe.data.keep_together)
     base, tuned = (score(scorer, references, replies) for replies in (asked.base, asked.tuned))
+    bootstrap = Bootstrap(confidence, recipe.evaluation.resamples, recipe.seed)
     return compare(metric, scorer, base, tuned, clusters, bootstrap)
 
 
-def _slices(recipe: Recipe, asked: Asked) -> dict[str, Comparison]:
+def _slices(recipe: Recipe, asked: Asked, confidence: float) -> dict[str, Comparison]:
     """The first promotion metric by topic and group, where a slice has enough examples to say anything."""
     metric = recipe.promotion.better_on[0]
     if SCORERS[metric].needs_likelihood and asked.base[0].likelihood is None:
@@ -152,9 +171,7 @@ def _slices(recipe: Recipe, asked: Asked) -> dict[str, Comparison]:
         for value in sorted({example.tags[tag] for example in asked.examples if tag in example.tags}):
             chosen = [i for i, example in enumerate(asked.examples) if example.tags.get(tag) == value]
             if SMALLEST_SLICE <= len(chosen) < len(asked.examples):
-                part = asked.where(chosen)
-                clusters = clusters_of(part.examples, recipe.data.keep_together)
-                slices[f"{tag}: {value}"] = _compare(metric, recipe, part, clusters)
+                slices[f"{tag}: {value}"] = _compare(metric, recipe, asked.where(chosen), confidence)
     return slices
 
 

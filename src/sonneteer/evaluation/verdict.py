@@ -1,29 +1,51 @@
-"""Better, not better, or cannot tell: the promotion rules applied to the figures, with reasons in plain words."""
+"""Better, not better, or cannot tell: the promotion rules applied to the figures, with reasons in plain words.
+
+All rules must be met, so each is tested at the full confidence (Berger 1982): a model that breaks one passes all of
+them no more often than it passes that one. Only where one of many may decide, as over the parts of a test set, is
+corrected by Holm.
+"""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
+from functools import partial
 from typing import NamedTuple
 
 from sonneteer.errors import RecipeError
 from sonneteer.evaluation.scorers import SCORERS
+from sonneteer.evaluation.significance import needed
 from sonneteer.recipe.sections import PromotionSettings
-from sonneteer.records import Comparison, Verdict
+from sonneteer.records import Comparison, Interval, RuleOutcome, Verdict
+
+
+class Evidence(NamedTuple):
+    """What the rules are applied to."""
+
+    comparisons: Sequence[Comparison]
+    unavailable: Mapping[str, str] = {}
+    """Metrics without figures, and why."""
+    slices: Mapping[str, Comparison] = {}
+    """The first promotion metric on parts of the test set."""
 
 
 class Judgement(NamedTuple):
     """The verdict and why."""
 
     verdict: Verdict
-    reasons: tuple[str, ...]
+    rules: tuple[RuleOutcome, ...]
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Each rule's reason."""
+        return tuple(rule.reason for rule in self.rules)
 
 
 def check_metrics(promotion: PromotionSettings) -> None:
     """Raises RecipeError for metrics that do not exist, all at once."""
     problems = []
-    for setting, metrics in (("better_on", promotion.better_on), ("not_worse_on", promotion.not_worse_on)):
+    named = {"better_on": promotion.better_on, "not_worse_on": promotion.not_worse_on, "floors": promotion.floors}
+    for setting, metrics in named.items():
         for metric in metrics:
             if metric not in SCORERS:
                 near = get_close_matches(metric, SCORERS, n=1)
@@ -35,49 +57,118 @@ def check_metrics(promotion: PromotionSettings) -> None:
         raise RecipeError(problems)
 
 
-def judge(comparisons: Sequence[Comparison], unavailable: Mapping[str, str], promotion: PromotionSettings) -> Judgement:
+def judge(evidence: Evidence, promotion: PromotionSettings, confidence: float) -> Judgement:
     """Better only if every rule is met with confidence; not better if one is broken with confidence."""
-    by_name = {comparison.metric: comparison for comparison in comparisons}
-    verdicts, reasons = [], []
-    rules = [(metric, 0.0) for metric in promotion.better_on]
-    rules += [(metric, -margin) for metric, margin in promotion.not_worse_on.items()]
-    for metric, bound in rules:
-        if metric not in by_name:
-            verdicts.append("cannot tell")
-            reasons.append(f"{metric} could not be measured: {unavailable.get(metric, 'no figures')}.")
-            continue
-        verdict, reason = _rule(by_name[metric], bound)
-        verdicts.append(verdict)
-        reasons.append(reason)
-    overall: Verdict = "better"
+    by_name = {comparison.metric: comparison for comparison in evidence.comparisons}
+    outcomes = []
+    for metric, rule, apply in _rules(promotion, confidence):
+        if metric in by_name:
+            verdict, reason = apply(by_name[metric])
+        else:
+            why = evidence.unavailable.get(metric, "no figures")
+            verdict, reason = "cannot tell", f"{metric} could not be measured: {why}."
+        outcomes.append(RuleOutcome(rule=rule, verdict=verdict, reason=reason))
+    if promotion.slices_not_worse is not None:
+        outcomes.append(_over_slices(evidence.slices, promotion.slices_not_worse, confidence))
+    return Judgement(overall([outcome.verdict for outcome in outcomes]), tuple(outcomes))
+
+
+def overall(verdicts: Sequence[Verdict]) -> Verdict:
+    """One broken rule outweighs all others; one open question all that are met."""
     if "not better" in verdicts:
-        overall = "not better"
-    elif "cannot tell" in verdicts:
-        overall = "cannot tell"
-    return Judgement(overall, tuple(reasons))
+        return "not better"
+    return "cannot tell" if "cannot tell" in verdicts else "better"
 
 
-def _rule(comparison: Comparison, bound: float) -> tuple[Verdict, str]:
-    """The gain must lie above the bound, its whole interval."""
+Applied = Callable[[Comparison], tuple[Verdict, str]]
+
+
+def _rules(promotion: PromotionSettings, confidence: float) -> list[tuple[str, str, Applied]]:
+    """Each rule's metric, its words, and how it is applied."""
+    rules: list[tuple[str, str, Applied]] = [
+        (metric, f"{metric} must be better", partial(_gained, confidence=confidence)) for metric in promotion.better_on
+    ]
+    for metric, margin in promotion.not_worse_on.items():
+        words = f"{metric} must not be worse by {margin:.4g} or more"
+        rules.append((metric, words, partial(_kept, margin=margin)))
+    for metric, floor in promotion.floors.items():
+        side = "at least" if metric not in SCORERS or SCORERS[metric].higher_is_better else "at most"
+        words = f"{metric} must be {side} {floor:.4g}"
+        rules.append((metric, words, partial(_above_floor, floor=floor)))
+    return rules
+
+
+def _gained(comparison: Comparison, confidence: float) -> tuple[Verdict, str]:
+    """The whole interval must lie above zero, and the exact randomisation test must agree."""
+    gain, figures = comparison.gain, _figures(comparison)
+    chance = comparison.p_values.get("randomisation", 0.0)
+    if gain.low > 0 and chance <= 1 - confidence:
+        return "better", f"{figures}: the gain is above zero, as required."
+    if gain.high <= 0:
+        return "not better", f"{figures}: the gain is not above zero."
+    return "cannot tell", f"{figures}: this may be chance. {_examples_needed(comparison, gain, 0.0)}"
+
+
+def _kept(comparison: Comparison, margin: float) -> tuple[Verdict, str]:
+    """The whole interval must lie above the loss that is allowed."""
+    gain, figures = comparison.gain, _figures(comparison)
+    if gain.low > -margin:
+        return "better", f"{figures}: any loss is less than {margin:.4g}, as required."
+    if gain.high <= -margin:
+        return "not better", f"{figures}: it lost {margin:.4g} or more."
+    return "cannot tell", f"{figures}: a loss of {margin:.4g} is not excluded. " + _examples_needed(
+        comparison, gain, -margin
+    )
+
+
+def _above_floor(comparison: Comparison, floor: float) -> tuple[Verdict, str]:
+    """The tuned model's own interval must lie on the right side of the floor."""
+    tuned = comparison.tuned
+    sign = 1 if comparison.higher_is_better else -1
+    low, high = sorted((sign * (tuned.low - floor), sign * (tuned.high - floor)))
+    above = Interval(value=sign * (tuned.value - floor), low=low, high=high)
+    figures = f"{comparison.metric} is {tuned.value:.4g} (between {tuned.low:.4g} and {tuned.high:.4g} with confidence)"
+    if above.low >= 0:
+        return "better", f"{figures}: it keeps the bound of {floor:.4g}, as required."
+    if above.high < 0:
+        return "not better", f"{figures}: it misses the bound of {floor:.4g}."
+    needs = _examples_needed(comparison, above, 0.0)
+    return "cannot tell", f"{figures}: it may lie on either side of the bound of {floor:.4g}. {needs}"
+
+
+def _over_slices(slices: Mapping[str, Comparison], margin: float, confidence: float) -> RuleOutcome:
+    """Broken by a part whose loss is beyond the margin and holds after Holm's correction for all parts."""
+    rule = f"no part of the test set may lose more than {margin:.4g}"
+    lost = [
+        name
+        for name, part in slices.items()
+        if part.gain.high < -margin and (part.adjusted_p_value or 0.0) <= 1 - confidence
+    ]
+    if lost:
+        return RuleOutcome(rule=rule, verdict="not better", reason=f"Worse, and not by chance: {', '.join(lost)}.")
+    if not slices:
+        reason = "The test set has no parts with enough examples: tag them with a topic or a group."
+        return RuleOutcome(rule=rule, verdict="cannot tell", reason=reason)
+    open_parts = [name for name, part in slices.items() if part.gain.low <= -margin]
+    reason = f"None of the {len(slices)} parts is shown to have lost more than {margin:.4g}."
+    if open_parts:
+        reason += f" With so few examples such a loss is not excluded for {', '.join(open_parts)}."
+    return RuleOutcome(rule=rule, verdict="better", reason=reason)
+
+
+def _figures(comparison: Comparison) -> str:
     gain = comparison.gain
-    figures = (
+    return (
         f"{comparison.metric} went from {comparison.base.value:.4g} to {comparison.tuned.value:.4g}, "
         f"a gain of {gain.value:.4g} (between {gain.low:.4g} and {gain.high:.4g} with confidence)"
     )
-    wanted = "above zero" if bound == 0 else f"above {bound:.4g}"
-    if gain.low > bound:
-        return "better", f"{figures}: the gain is {wanted}, as required."
-    if gain.high <= bound:
-        return "not better", f"{figures}: the gain is not {wanted}."
-    return "cannot tell", f"{figures}: this may be chance. {_examples_needed(comparison, bound)}"
 
 
-def _examples_needed(comparison: Comparison, bound: float) -> str:
-    """An interval shrinks with the square root of the number of examples."""
-    gain = comparison.gain
+def _examples_needed(comparison: Comparison, gain: Interval, bound: float) -> str:
+    """What would tell."""
     distance = gain.value - bound
-    if distance <= 0 or not math.isfinite(gain.low):
+    more = needed(distance, gain.value - gain.low, comparison.examples)
+    if more is None:
         return "More test examples would tell more, but they may well show no gain."
-    factor = ((gain.value - gain.low) / distance) ** 2
-    needed = math.ceil(comparison.examples * factor * 1.1)
-    return f"About {needed} test examples instead of {comparison.examples} would tell, if the gain is real."
+    more = max(more, comparison.examples + 1)
+    return f"About {more} test examples instead of {comparison.examples} would tell, if the gain is real."

@@ -136,6 +136,10 @@ class PromotionSettings(Section):
     """Metrics whose gain must be above zero with confidence, all of them."""
     not_worse_on: dict[str, float] = Field(default_factory=dict)
     """Metrics that may lose at most this much, with confidence."""
+    floors: dict[str, float] = Field(default_factory=dict)
+    """Figures that the tuned model must reach, with confidence: at least this, or at most where less is better."""
+    slices_not_worse: float | None = Field(None, ge=0)
+    """Refuse a model that lost more than this on any topic or group, by the first metric of `better_on`."""
 
 
 class ServingSettings(Section):
