@@ -92,6 +92,15 @@ class Example(Record):
         """The last message: what a good model says here."""
         return self.messages[-1]
 
+    def with_answer(self, answer: Message) -> Example:
+        """The same question with another answer."""
+        return self.model_copy(update={"messages": (*self.messages[:-1], answer), "rejected": None, "label": None})
+
+    @property
+    def as_rejected(self) -> Example | None:
+        """The same question with the rejected answer, where there is one."""
+        return None if self.rejected is None else self.with_answer(self.rejected)
+
     @cached_property
     def id(self) -> str:
         """Fingerprint of what the example says. Tags do not count: the same words twice are a duplicate."""

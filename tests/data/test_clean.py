@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sonneteer.data.candidates import Candidate
-from sonneteer.data.clean import learnable, not_disliked, without_duplicates
+from sonneteer.data.clean import learnable, without_duplicates
 from sonneteer.data.ledger import Ledger
 from sonneteer.errors import DataError
 from sonneteer.recipe.sections import DataSettings
@@ -37,13 +37,6 @@ def test_the_first_of_two_that_say_the_same_is_kept_and_the_other_names_it() -> 
 def test_tags_do_not_make_a_difference_between_duplicates() -> None:
     tagged = Candidate("x.jsonl", 2, candidate(2).example.model_copy(update={"tags": {"topic": "x"}}))
     assert len(without_duplicates([candidate(1), tagged], ledger_of(2))) == 1
-
-
-def test_a_disliked_answer_is_not_imitated() -> None:
-    disliked, liked, unjudged = (candidate(1, **label).example for label in ({"label": False}, {"label": True}, {}))
-    assert not_disliked(disliked).fate == "disliked"
-    assert not_disliked(disliked).example is None
-    assert (not_disliked(liked).example, not_disliked(unjudged).example) == (liked, unjudged)
 
 
 def test_what_is_longer_than_the_limit_is_dropped_and_said() -> None:

@@ -157,6 +157,20 @@ def test_a_recipe_of_another_tool_means_the_same_here(tmp_path: Path, text: str,
     assert loaded.recipe == ours
 
 
+PREFERENCES = {
+    "Axolotl": "rl: kto\nrl_beta: 0.2\nkto_undesirable_weight: 1.5\n",
+    "LLaMA-Factory": "stage: kto\npref_beta: 0.2\nkto_rejected_weight: 1.5\n",
+    "ms-swift": "rlhf_type: kto\nbeta: 0.2\nundesirable_weight: 1.5\n",
+    "Oumi": "training: {trainer_type: TRL_KTO, undesirable_weight: 1.5, preference: {beta: 0.2}}\n",
+}
+
+
+@pytest.mark.parametrize("text", PREFERENCES.values(), ids=list(PREFERENCES))
+def test_other_tools_objectives_mean_the_same_here(tmp_path: Path, text: str) -> None:
+    training = read(tmp_path, LEAST + text).recipe.training
+    assert (training.objective, training.preference.beta, training.preference.disliked_weight) == ("kto", 0.2, 1.5)
+
+
 def test_every_mapping_is_told(tmp_path: Path) -> None:
     loaded = read(tmp_path, LEAST + "sequence_len: 64\nadapter: lora\noptim: adamw_torch\nbf16: auto\nuse_peft: true\n")
     assert loaded.notes == [
@@ -215,7 +229,10 @@ def test_axolotls_empty_adapter_means_all_weights(tmp_path: Path) -> None:
         ("datasets: [{type: alpaca}]", "needs a 'path'"),
         ("datasets: [{path: a, shards: 3}]", "'shards' of an entry has no counterpart"),
         ("dataset: 5", "a file, or a list of files"),
-        ("stage: dpo", "supervised fine-tuning"),
+        ("stage: ppo", "there is 'imitation', 'dpo'"),
+        ("rl: ipo", "training.preference.loss 'ipo'"),
+        ("pref_loss: hinge", "there is 'sigmoid', 'ipo' and 'simpo'"),
+        ("ppo_epochs: 4", "`training.objective` says what is learned"),
         ("gradient_accumulation_steps: 4", "Say training.batch_size instead"),
         ("micro_batch_size: auto", "must be a whole number from 1"),
     ],

@@ -18,6 +18,7 @@ from sonneteer.progress import Silent
 from sonneteer.recipe.sections import TrainingSettings
 from sonneteer.records import Rendered
 from sonneteer.training.checkpoint import Counters
+from sonneteer.training.lessons import Lesson
 from sonneteer.training.loop import Learner, Material, Training
 from sonneteer.training.objectives import Imitation
 from sonneteer.training.sampler import Sampler
@@ -40,12 +41,12 @@ SETTINGS = TrainingSettings(
 def material(count: int = 16) -> Material:
     """Sequences that count upwards: easily learned."""
     rng = random.Random(0)
-    sequences = []
+    lessons = []
     for _ in range(count + 4):
         first = rng.choice([10, 60, 110])
         ids = [5, 6, *range(first, first + 12)]
-        sequences.append([Rendered(ids, [0.0] * 4 + [1.0] * 10)])
-    return Material(sequences[:count], sequences[count:], [f"row {i}" for i in range(count)])
+        lessons.append(Lesson([Rendered(ids, [0.0] * 4 + [1.0] * 10)]))
+    return Material(lessons[:count], lessons[count:], [f"row {i}" for i in range(count)])
 
 
 class Stop(Silent):
@@ -142,8 +143,7 @@ def test_micro_batches_do_not_change_the_step() -> None:
     for tokens in (16, 10_000):
         model = network("llama").requires_grad_(True)
         learner = Learner(model, Imitation(), SETTINGS.model_copy(update={"micro_batch_tokens": tokens}))
-        sequences = [sequence for example in material().train for sequence in example]
-        steps.append(learner.step(sequences, 1e-3))
+        steps.append(learner.step(material().train, 1e-3))
     assert steps[0].loss == pytest.approx(steps[1].loss, rel=1e-5)
     assert steps[0].gradient_norm == pytest.approx(steps[1].gradient_norm, rel=1e-5)
 

@@ -53,7 +53,7 @@ class LocalBackend:
         validation = read_split(self._store, dataset, "validation")
         model = self._starting_model(train, self._store.folder(run.id))
         progress.note(f"Rendering {len(train) + len(validation)} examples.")
-        material = material_of(self._training_renderer(model), train, validation)
+        material = material_of(self._training_renderer(model), self._recipe.training.objective, train, validation)
         fitted = fit(model, self._recipe, material, self._store.folder(run.id), progress)
         counters = fitted.counters
         return run.model_copy(

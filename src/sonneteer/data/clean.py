@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple, get_args
 
-from sonneteer.data.candidates import Candidate, Outcome
+from sonneteer.data.candidates import Candidate
 from sonneteer.data.ledger import Ledger
 from sonneteer.data.near_duplicates import near_duplicates
 from sonneteer.errors import DataError
 from sonneteer.recipe.sections import CleanSettings, DataSettings
-from sonneteer.records import KEPT, Example, Fate, Rendered, Renderer, SplitName
+from sonneteer.records import KEPT, Fate, Rendered, Renderer, SplitName
 
 LOST: tuple[Fate, ...] = tuple(fate for fate in get_args(Fate) if fate not in KEPT)
 
@@ -31,13 +31,6 @@ def without_duplicates(candidates: Sequence[Candidate], ledger: Ledger) -> list[
         if original is not candidate:
             ledger.enter(candidate.entry("duplicate", f"says the same as {original.place}"))
     return list(first.values())
-
-
-def not_disliked(example: Example) -> Outcome:
-    """Without the answers that people disliked: imitation would learn them."""
-    if example.label is False:
-        return Outcome(None, "people disliked this answer, so it is not imitated", "disliked")
-    return Outcome(example)
 
 
 def parted_from_alike(candidates: Sequence[Candidate], clean: CleanSettings, ledger: Ledger) -> list[Candidate]:

@@ -16,6 +16,7 @@ from sonneteer.data.read import SourceFile, load, rows_of
 from sonneteer.data.sources import gather, refuse_repeated
 from sonneteer.data.split import split
 from sonneteer.data.steps import corpus_steps, row_steps
+from sonneteer.data.suited import BothAnswers
 from sonneteer.errors import MissingError
 from sonneteer.recipe.sections import Recipe
 from sonneteer.records import KEPT, DatasetVersion, Example, Renderer, SplitName, fingerprint_of
@@ -55,12 +56,15 @@ def prepare(
         return known
     ledger = Ledger()
     # What looks at one example at a time (personal data, too) joins these; see `candidates.RowStep`.
-    steps = row_steps(recipe.data.clean, _kept_out(kept_out, recipe.data.clean.evaluation_files))
+    kept = _kept_out(kept_out, recipe.data.clean.evaluation_files)
+    steps = row_steps(recipe.data.clean, kept, recipe.training.objective)
     sources, candidates = gather(recipe.data, files, steps, ledger, note)
     for step in corpus_steps(recipe.data):
         candidates = step(candidates, ledger)
     refuse_nothing(candidates, ledger)
     renderer = reader.renderer(Unpacked(candidates))
+    if recipe.training.objective != "imitation":
+        renderer = BothAnswers(renderer)
     sides = _split(learnable(candidates, recipe.data, renderer, ledger), recipe, ledger)
     return freeze(Draft(recipe.name, prepared_from, sources, sides, ledger), store)
 
@@ -78,7 +82,9 @@ def _origin(recipe: Recipe, files: Sequence[SourceFile], reader: Reader) -> str:
     """Fingerprint of everything that the result depends on."""
     settings = recipe.data.model_dump(mode="json")
     contents = [file.sha256 for file in files]
-    return fingerprint_of([EDITION, recipe.name, recipe.seed, settings, contents, reader.fingerprint])
+    return fingerprint_of(
+        [EDITION, recipe.name, recipe.seed, settings, recipe.training.objective, contents, reader.fingerprint]
+    )
 
 
 def _known(store: Store, prepared_from: str) -> DatasetVersion | None:

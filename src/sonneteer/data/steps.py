@@ -8,21 +8,23 @@ from functools import partial
 from sonneteer.data.answers import contradictory, suspicious_labels
 from sonneteer.data.boilerplate import without_boilerplate
 from sonneteer.data.candidates import Candidate, RowStep
-from sonneteer.data.clean import flagged, not_disliked, parted_from_alike, without_duplicates
+from sonneteer.data.clean import flagged, parted_from_alike, without_duplicates
 from sonneteer.data.contamination import KeptOut
 from sonneteer.data.languages import only_languages, refuse_unknown
 from sonneteer.data.ledger import Ledger
 from sonneteer.data.normalise import no_markup, one_unicode, one_white_space
 from sonneteer.data.rules import by_rules, limits_of
+from sonneteer.data.suited import suited
+from sonneteer.recipe.learning import Objective
 from sonneteer.recipe.sections import CleanSettings, DataSettings
 
 CorpusStep = Callable[[list[Candidate], Ledger], list[Candidate]]
 """A step that looks at all examples. It enters the fates of those that it loses, and remarks on others."""
 
 
-def row_steps(clean: CleanSettings, kept_out: KeptOut | None) -> list[RowStep]:
+def row_steps(clean: CleanSettings, kept_out: KeptOut | None, objective: Objective = "imitation") -> list[RowStep]:
     """Steps that look at one example. They run while the rows are read."""
-    steps: list[RowStep] = [not_disliked]
+    steps: list[RowStep] = [partial(suited, objective=objective)]
     steps += [no_markup] if clean.markup else []
     steps += [one_unicode] if clean.unicode else []
     steps += [one_white_space] if clean.white_space else []

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
+
+from sonneteer.recipe.learning import Objective
 
 FILES = "a file, or a list of files"
 
@@ -29,6 +31,29 @@ def method(value: Any) -> str:
             "the base model is not quantised for training. Write 'lora': it needs more memory, not other data"
         )
     raise ValueError("there is 'lora' and 'full'")
+
+
+OBJECTIVES = {"sft": "imitation", "trl_sft": "imitation", "pt": "imitation", "trl_dpo": "dpo", "trl_kto": "kto"}
+FORMS_OF_DPO = ("ipo", "simpo")
+
+
+def objective(value: Any) -> str:
+    """What is learned."""
+    said = str(value).lower()
+    said = OBJECTIVES.get(said, said)
+    if said in FORMS_OF_DPO:
+        raise ValueError(f"here it is training.objective 'dpo' with training.preference.loss '{said}'")
+    if said in get_args(Objective):
+        return said
+    raise ValueError(f"there is {', '.join(map(repr, get_args(Objective)))}")
+
+
+def preference_loss(value: Any) -> str:
+    """The form of DPO's loss."""
+    said = str(value).lower()
+    if said in ("sigmoid", *FORMS_OF_DPO):
+        return said
+    raise ValueError("there is 'sigmoid', 'ipo' and 'simpo'")
 
 
 def target_modules(value: Any) -> Any:

@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from sonneteer.recipe.data import CleanSettings, DataSettings, SourceSettings
+from sonneteer.recipe.learning import Objective, PreferenceSettings
 from sonneteer.recipe.section import Section
 
 __all__ = [
@@ -71,6 +72,10 @@ class TrainingSettings(Section):
 
     method: Literal["lora", "full"] = "lora"
     """'lora' trains a small adapter beside the frozen weights, 'full' trains all weights."""
+    objective: Objective = "imitation"
+    """What is learned: 'imitation' gives the answers as they stand (and plain text), 'dpo' and 'orpo' prefer an answer
+    to a rejected one, 'kto' learns from answers that people liked or disliked."""
+    preference: PreferenceSettings = PreferenceSettings()
     learn_prompts: bool = False
     """Learn the questions too, and not only the answers."""
     learning_rate: float = Field(2e-4, gt=0)

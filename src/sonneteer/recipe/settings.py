@@ -8,7 +8,8 @@ from typing import Any, NamedTuple, get_args
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from sonneteer.recipe.sections import Recipe, Section
+from sonneteer.recipe.section import Section
+from sonneteer.recipe.sections import Recipe
 
 
 class Setting(NamedTuple):

@@ -14,12 +14,16 @@ from sonneteer.models.adapters import add_adapter
 from sonneteer.models.forest import plant
 from sonneteer.models.load import LanguageModel, disk_errors, save_model
 from sonneteer.models.logprobs import loss_sum
+from sonneteer.models.render import TemplateRenderer
 from sonneteer.progress import Progress
+from sonneteer.recipe.learning import Objective
 from sonneteer.recipe.sections import Recipe, TrainingSettings
-from sonneteer.records import Example, Rendered, Renderer
+from sonneteer.records import Example, Rendered
 from sonneteer.training.checkpoint import Counters
+from sonneteer.training.lessons import lessons_of
 from sonneteer.training.loop import Learner, Material, Training
-from sonneteer.training.objectives import Imitation
+from sonneteer.training.objectives import objective_of
+from sonneteer.training.references import with_references
 from sonneteer.training.sampler import Sampler
 from sonneteer.training.watch import interruptible
 
@@ -34,14 +38,16 @@ class Fitted(NamedTuple):
     trained_parameters: int
 
 
-def material_of(renderer: Renderer, train: Sequence[Example], validation: Sequence[Example]) -> Material:
+def material_of(
+    renderer: TemplateRenderer, objective: Objective, train: Sequence[Example], validation: Sequence[Example]
+) -> Material:
     """Render the examples. Raises DataError where nothing at all would be learned."""
     material = Material(
-        train=[renderer.render(example) for example in train],
-        validation=[renderer.render(example) for example in validation],
+        train=lessons_of(train, renderer, objective),
+        validation=lessons_of(validation, renderer, objective),
         names=[f"{example.tags.get('source', 'example')} ({example.id})" for example in train],
     )
-    if not any(any(sequence.weights[1:]) for sequences in material.train for sequence in sequences):
+    if not any(lesson.learned_tokens for lesson in material.train):
         raise DataError(f"Nothing would be learned: none of the {len(train)} training examples has a learned token.")
     return material
 
@@ -52,6 +58,9 @@ def fit(model: LanguageModel, recipe: Recipe, material: Material, folder: Path, 
     Goes on from the newest checkpoint in `folder`. Raises KeyboardInterrupt, everything saved, on Ctrl-C.
     """
     settings = recipe.training
+    objective = objective_of(settings)
+    if objective.needs_references:
+        material = _compared_with_start(model.network, material, settings, folder)
     network: torch.nn.Module
     if settings.method == "lora":
         network = add_adapter(model.network, settings, recipe.seed)
@@ -59,7 +68,7 @@ def fit(model: LanguageModel, recipe: Recipe, material: Material, folder: Path, 
         network = model.network.requires_grad_(True)
     torch.manual_seed(recipe.seed)
     check_exactness(model.network, settings, material)
-    learner = Learner(model.network, Imitation(), settings)
+    learner = Learner(model.network, objective, settings)
     sampler = Sampler(len(material.train), settings.batch_size, settings.epochs, recipe.seed)
     with interruptible() as interrupt:
         counters = Training(learner, material, sampler, folder, progress).go(interrupt)
@@ -73,9 +82,18 @@ def fit(model: LanguageModel, recipe: Recipe, material: Material, folder: Path, 
     return Fitted(counters, sum(p.numel() for p in model.network.parameters()), trained)
 
 
+def _compared_with_start(
+    network: PreTrainedModel, material: Material, settings: TrainingSettings, folder: Path
+) -> Material:
+    tokens = settings.micro_batch_tokens
+    train = with_references(network, material.train, tokens, folder / "reference-train.safetensors")
+    validation = with_references(network, material.validation, tokens, folder / "reference-validation.safetensors")
+    return material._replace(train=train, validation=validation)
+
+
 def check_exactness(network: PreTrainedModel, settings: TrainingSettings, material: Material) -> None:
     """Prove on a few examples that the forest's loss is the plain one. Raises ModelError where it is not."""
-    sequences = [sequence for example in material.train[:8] for sequence in example]
+    sequences = [sequence for lesson in material.train[:8] for sequence in lesson.sequences]
     sequences = sorted(sequences, key=lambda sequence: len(sequence.ids))[:4]
     network.eval()
     with torch.no_grad():

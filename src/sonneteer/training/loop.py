@@ -14,26 +14,23 @@ from torch.optim import Optimizer
 from transformers import PreTrainedModel
 
 from sonneteer.errors import RecipeError
-from sonneteer.models.logprobs import forests
 from sonneteer.profile import has_bfloat16_units, peak_memory_gb
 from sonneteer.progress import Progress
 from sonneteer.recipe.sections import TrainingSettings
-from sonneteer.records import Rendered
 from sonneteer.training import checkpoint as saved
 from sonneteer.training.checkpoint import Checkpoint, Counters
+from sonneteer.training.lessons import Lesson, parts, read
 from sonneteer.training.objectives import Objective
 from sonneteer.training.optimizer import optimizers, schedule, set_learning_rate
 from sonneteer.training.sampler import Sampler
 from sonneteer.training.watch import Interrupt, MetricsFile, Stopwatch
 
-Sequences = list[Rendered]
-
 
 class Material(NamedTuple):
-    """What is learned and what is watched: the sequences of each example."""
+    """What is learned and what is watched: a lesson of each example."""
 
-    train: list[Sequences]
-    validation: list[Sequences]
+    train: list[Lesson]
+    validation: list[Lesson]
     names: list[str]
     """What to call each training example when something goes wrong with it."""
 
@@ -60,17 +57,18 @@ class Learner:
         self.trained = [(name, p) for name, p in self.network.named_parameters() if p.requires_grad]
         self.optimizers: list[Optimizer] = optimizers(self.trained, self.settings)
 
-    def step(self, sequences: Sequences, rate: float) -> StepFigures:
+    def step(self, batch: Sequence[Lesson], rate: float, number: int = 1) -> StepFigures:
         """Learn from one batch, cut into micro-batches of at most `micro_batch_tokens` unique tokens."""
+        lessons = self.ready(batch, number)
         self.network.train()
-        total = self.objective.total(sequences)
+        total = self.objective.total(lessons)
         loss, naive, unique = 0.0, 0, 0
-        for _, forest in forests(sequences, self.settings.micro_batch_tokens, self.network.device):
+        for part in parts(lessons, self.settings.micro_batch_tokens, self.network.device):
             with self.arithmetic():
-                part = self.objective.loss(self.network, forest) / max(total, 1.0)
-            part.backward()  # type: ignore[no-untyped-call]
-            loss += float(part.detach())
-            naive, unique = naive + forest.naive_tokens, unique + forest.unique_tokens
+                part_loss = self.objective.loss(read(self.network, part)) / max(total, 1.0)
+            part_loss.backward()  # type: ignore[no-untyped-call]
+            loss += float(part_loss.detach())
+            naive, unique = naive + part.forest.naive_tokens, unique + part.forest.unique_tokens
         parameters = [parameter for _, parameter in self.trained]
         norm = float(torch.nn.utils.clip_grad_norm_(parameters, self.settings.max_gradient_norm))
         if math.isfinite(loss) and math.isfinite(norm):
@@ -79,17 +77,22 @@ class Learner:
                 optimizer.step()
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
-        return StepFigures(loss, norm, naive, unique, round(total))
+        return StepFigures(loss, norm, naive, unique, sum(lesson.learned_tokens for lesson in lessons))
 
     @torch.no_grad()
-    def validation_loss(self, examples: Sequence[Sequences]) -> float:
+    def validation_loss(self, examples: Sequence[Lesson]) -> float:
         """The objective's own loss on other examples."""
+        lessons = self.ready(examples, step=0)
         self.network.eval()
-        sequences = [sequence for example in examples for sequence in example]
-        parts = forests(sequences, self.settings.micro_batch_tokens, self.network.device)
+        pieces = parts(lessons, self.settings.micro_batch_tokens, self.network.device)
         with self.arithmetic():
-            loss = sum(float(self.objective.loss(self.network, forest)) for _, forest in parts)
-        return loss / max(self.objective.total(sequences), 1.0)
+            loss = sum(float(self.objective.validation_loss(read(self.network, part))) for part in pieces)
+        return loss / max(self.objective.total(lessons), 1.0)
+
+    def ready(self, lessons: Sequence[Lesson], step: int) -> list[Lesson]:
+        """The lessons as the objective wants them at a step."""
+        with self.arithmetic():
+            return self.objective.ready(self.network, lessons, step)
 
     def arithmetic(self) -> torch.autocast:
         """The number format of the products of matrices."""
@@ -150,10 +153,9 @@ class Training:
     def _step(self) -> None:
         step = self.counters.step + 1
         batch = self.sampler.batch(step)
-        sequences = [sequence for i in batch for sequence in self.material.train[i]]
         rate = self.settings.learning_rate * self.share(step)
         before = self.watch.seconds
-        done = self.learner.step(sequences, rate)
+        done = self.learner.step([self.material.train[i] for i in batch], rate, step)
         if not math.isfinite(done.loss) or not math.isfinite(done.gradient_norm):
             self._explain_explosion(step, batch, done)
         self._count(step, done)

@@ -1,0 +1,105 @@
+"""What examples become for an objective: the sequences that belong together, and what else is known of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from transformers import PreTrainedModel
+
+from sonneteer.models.forest import Forest, common_prefix, plant, sort_order
+from sonneteer.models.logprobs import head_weight, hidden_states
+from sonneteer.models.render import TemplateRenderer
+from sonneteer.recipe.learning import COMPARING, Objective
+from sonneteer.records import Example, Rendered
+
+
+class Lesson(NamedTuple):
+    """One example as its objective reads it. Its sequences are never parted between micro-batches."""
+
+    sequences: list[Rendered]
+    """For a comparison the better answer first, then the worse one."""
+    labels: tuple[bool | None, ...] = ()
+    """For unpaired feedback: whether people liked each sequence; None for an answer to another question."""
+    references: tuple[float, ...] = ()
+    """Log-probability of each sequence's learned tokens under the starting model."""
+    baseline: float = 0.0
+    """What the batch at large says: see `Kto`."""
+
+    @property
+    def learned_tokens(self) -> int:
+        """Tokens that the loss counts. Nothing predicts a first one."""
+        return sum(weight != 0 for sequence in self.sequences for weight in sequence.weights[1:])
+
+
+class Part(NamedTuple):
+    """Lessons that are computed at once. The forest holds their sequences in the lessons' order."""
+
+    lessons: list[Lesson]
+    forest: Forest
+
+
+class Reading(NamedTuple):
+    """What a network makes of a part: last hidden states (N, D) and output matrix (V, D)."""
+
+    hidden_ND: torch.Tensor
+    weight_VD: torch.Tensor
+    part: Part
+
+
+def read(network: PreTrainedModel, part: Part) -> Reading:
+    """One pass of a part through a network."""
+    return Reading(hidden_states(network, part.forest), head_weight(network), part)
+
+
+def parts(lessons: Sequence[Lesson], unique_tokens: int, device: torch.device) -> Iterator[Part]:
+    """Cut a batch into parts of at most `unique_tokens` unique tokens, lessons that begin alike together.
+
+    A single lesson that is larger is a part of its own.
+    """
+    for group in _groups(lessons, unique_tokens):
+        together = [lessons[i] for i in group]
+        sequences = [sequence for lesson in together for sequence in lesson.sequences]
+        yield Part(together, plant(sequences).to(device))
+
+
+def _groups(lessons: Sequence[Lesson], unique_tokens: int) -> list[list[int]]:
+    ids = [[np.asarray(sequence.ids, dtype=np.int64) for sequence in lesson.sequences] for lesson in lessons]
+    firsts = [first for first, *_ in ids]
+    groups: list[list[int]] = []
+    room, previous = 0, -1
+    for i in sort_order(firsts):
+        more = sum(len(other) - common_prefix(firsts[i], other) for other in ids[i][1:])
+        fresh = len(firsts[i]) - (common_prefix(firsts[previous], firsts[i]) if previous >= 0 else 0) + more
+        if not groups or fresh > room:
+            groups.append([])
+            room, fresh = unique_tokens, len(firsts[i]) + more
+        groups[-1].append(i)
+        room, previous = room - fresh, i
+    return groups
+
+
+def lessons_of(examples: Sequence[Example], renderer: TemplateRenderer, objective: Objective) -> list[Lesson]:
+    """Render examples for an objective."""
+    if objective in COMPARING:
+        return [_compared(example, renderer) for example in examples]
+    if objective == "kto":
+        return [_judged(examples, i, renderer) for i in range(len(examples))]
+    return [Lesson(renderer.render(example)) for example in examples]
+
+
+def _compared(example: Example, renderer: TemplateRenderer) -> Lesson:
+    rejected = example.as_rejected
+    assert rejected is not None, "the data room keeps only pairs for this objective"
+    return Lesson([renderer.answer(example), renderer.answer(rejected)])
+
+
+def _judged(examples: Sequence[Example], index: int, renderer: TemplateRenderer) -> Lesson:
+    """The answer, or both of a pair, and the next example's answer to this question: what is likely anyway."""
+    example, other = examples[index], examples[(index + 1) % len(examples)]
+    sequences, labels = [renderer.answer(example)], [example.label is not False]
+    if example.as_rejected is not None:
+        sequences, labels = [*sequences, renderer.answer(example.as_rejected)], [True, False]
+    return Lesson([*sequences, renderer.answer(example.with_answer(other.answer))], (*labels, None))
