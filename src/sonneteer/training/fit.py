@@ -58,9 +58,6 @@ def fit(model: LanguageModel, recipe: Recipe, material: Material, folder: Path, 
     Goes on from the newest checkpoint in `folder`. Raises KeyboardInterrupt, everything saved, on Ctrl-C.
     """
     settings = recipe.training
-    objective = objective_of(settings)
-    if objective.needs_references:
-        material = _compared_with_start(model.network, material, settings, folder)
     network: torch.nn.Module
     if settings.method == "lora":
         network = add_adapter(model.network, settings, recipe.seed)
@@ -68,7 +65,9 @@ def fit(model: LanguageModel, recipe: Recipe, material: Material, folder: Path, 
         network = model.network.requires_grad_(True)
     torch.manual_seed(recipe.seed)
     check_exactness(model.network, settings, material)
-    learner = Learner(model.network, objective, settings)
+    learner = Learner(model.network, objective_of(settings), settings)
+    if learner.objective.needs_references:
+        material = _compared_with_start(learner, material, folder)
     sampler = Sampler(len(material.train), settings.batch_size, settings.epochs, recipe.seed)
     with interruptible() as interrupt:
         counters = Training(learner, material, sampler, folder, progress).go(interrupt)
@@ -82,12 +81,12 @@ def fit(model: LanguageModel, recipe: Recipe, material: Material, folder: Path, 
     return Fitted(counters, sum(p.numel() for p in model.network.parameters()), trained)
 
 
-def _compared_with_start(
-    network: PreTrainedModel, material: Material, settings: TrainingSettings, folder: Path
-) -> Material:
-    tokens = settings.micro_batch_tokens
-    train = with_references(network, material.train, tokens, folder / "reference-train.safetensors")
-    validation = with_references(network, material.validation, tokens, folder / "reference-validation.safetensors")
+def _compared_with_start(learner: Learner, material: Material, folder: Path) -> Material:
+    """What the starting model says. It is still there: a new adapter adds nothing, and no checkpoint is read yet."""
+    tokens, network = learner.settings.micro_batch_tokens, learner.network
+    with learner.arithmetic():
+        train = with_references(network, material.train, tokens, folder / "reference-train.safetensors")
+        validation = with_references(network, material.validation, tokens, folder / "reference-validation.safetensors")
     return material._replace(train=train, validation=validation)
 
 
