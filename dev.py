@@ -20,7 +20,11 @@ PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
 OLDER_CLIENTS = VENV / "older-clients"
 OLDER = ["anthropic==1.17.0", "openai==2.54.0"]
 DEMO = ROOT / "demo"
-BENCHMARKS = ["couplet"]
+BENCHMARKS = ["couplet", "training"]
+PEERS = {
+    "trl": ["trl==1.16.0", "datasets==5.2.0", "transformers", "peft", "torch", "--constraint", "constraints.txt"],
+    "llamafactory": ["llamafactory==0.9.5", "torch==2.13.0"],  # asks for older versions than the constraints
+}
 
 
 def main() -> int:
@@ -81,6 +85,7 @@ def check() -> int:
 def bench() -> int:
     """The benchmarks, one after the other."""
     set_up("dev")
+    set_up_peers()
     return max(run([str(PYTHON), f"benchmarks/{name}.py"]) for name in BENCHMARKS)
 
 
@@ -119,6 +124,25 @@ def set_up_older_clients() -> None:
     if not stamp.exists() or stamp.read_text() != " ".join(OLDER):
         pip("install", "--target", str(OLDER_CLIENTS), "--upgrade", *OLDER)
         stamp.write_text(" ".join(OLDER))
+
+
+def set_up_peers() -> None:
+    """What the training is compared with, each in an environment of its own; one that does not install is skipped."""
+    for name, packages in PEERS.items():
+        folder = VENV / "peers" / name
+        stamp, reason = folder / "installed.txt", folder / "not-installed.txt"
+        if any(path.exists() and path.read_text().startswith(" ".join(packages)) for path in (stamp, reason)):
+            continue
+        print(f"Setting up {name} for the benchmarks (once; a few minutes) ...", flush=True)
+        venv.create(folder, with_pip=True)
+        python = folder / PYTHON.relative_to(VENV)
+        command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages]
+        done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        reason.unlink(missing_ok=True)
+        if done.returncode:
+            reason.write_text(" ".join(packages) + " cannot be installed here: " + done.stdout.strip().splitlines()[-1])
+        else:
+            stamp.write_text(" ".join(packages))
 
 
 def pip(*arguments: str) -> None:

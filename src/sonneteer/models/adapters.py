@@ -13,6 +13,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import PreTrainedModel
 
 from sonneteer.errors import ModelError, RecipeError
+from sonneteer.models.fused import fuse
 from sonneteer.recipe.sections import TrainingSettings
 
 
@@ -32,12 +33,14 @@ def add_adapter(network: PreTrainedModel, settings: TrainingSettings, seed: int)
     torch.manual_seed(seed)
     try:
         with _newer_transformers():
-            return cast(PeftModel, get_peft_model(network, config))
+            adapted = cast(PeftModel, get_peft_model(network, config))
     except ValueError as problem:
         names = sorted({n.rsplit(".", 1)[-1] for n, m in network.named_modules() if isinstance(m, torch.nn.Linear)})
         raise RecipeError(
             f"training.target_modules: {targets!r} fits no layer of this model. Its linear layers: {', '.join(names)}."
         ) from problem
+    fuse(adapted)
+    return adapted
 
 
 def put_on(network: PreTrainedModel, folder: Path) -> PeftModel:

@@ -8,13 +8,16 @@ import torch
 from transformers import PreTrainedModel
 
 from sonneteer.models.attention import blocks_of, forest_attention
+from sonneteer.models.families import shares_prefixes, unshared_states
 from sonneteer.models.forest import Forest, budgeted, plant
 from sonneteer.models.head import Predictions, cross_entropy, predictions
 from sonneteer.records import Rendered
 
 
 def hidden_states(network: PreTrainedModel, forest: Forest) -> torch.Tensor:
-    """Last hidden states after the final norm, (N, D), each unique token computed once."""
+    """Last hidden states after the final norm, (N, D), each unique token computed once where the layers allow it."""
+    if not shares_prefixes(network):
+        return unshared_states(network, forest)
     decoder = network.get_decoder()
     with forest_attention(network):
         output = decoder(

@@ -65,7 +65,7 @@ def fit(model: LanguageModel, recipe: Recipe, material: Material, folder: Path, 
         network = model.network.requires_grad_(True)
     torch.manual_seed(recipe.seed)
     check_exactness(model.network, settings, material)
-    learner = Learner(model.network, objective_of(settings), settings)
+    learner = Learner(model.network, objective_of(settings), settings, progress.note)
     if learner.objective.needs_references:
         material = _compared_with_start(learner, material, folder)
     sampler = Sampler(len(material.train), settings.batch_size, settings.epochs, recipe.seed)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 from safetensors.torch import load_file
 from torch.optim import Optimizer
 from transformers import PreTrainedModel
 
-from sonneteer.errors import RecipeError
+from sonneteer.errors import MachineError, RecipeError
+from sonneteer.models.fused import shorten
 from sonneteer.profile import has_bfloat16_units, peak_memory_gb
 from sonneteer.progress import Progress
 from sonneteer.recipe.sections import TrainingSettings
@@ -24,6 +25,9 @@ from sonneteer.training.objectives import Objective
 from sonneteer.training.optimizer import optimizers, schedule, set_learning_rate
 from sonneteer.training.sampler import Sampler
 from sonneteer.training.watch import Interrupt, MetricsFile, Stopwatch
+
+Result = TypeVar("Result")
+SMALLEST_BUDGET = 64  # unique tokens; less than an example is no help
 
 
 class Material(NamedTuple):
@@ -52,39 +56,72 @@ class Learner:
     network: PreTrainedModel
     objective: Objective
     settings: TrainingSettings
+    note: Callable[[str], None] = print
 
     def __post_init__(self) -> None:
+        self.budget = self.settings.micro_batch_tokens
         self.trained = [(name, p) for name, p in self.network.named_parameters() if p.requires_grad]
+        if self.is_short:
+            shorten(self.network)
         self.optimizers: list[Optimizer] = optimizers(self.trained, self.settings)
 
     def step(self, batch: Sequence[Lesson], rate: float, number: int = 1) -> StepFigures:
-        """Learn from one batch, cut into micro-batches of at most `micro_batch_tokens` unique tokens."""
+        """Learn from one batch, cut into micro-batches of at most `budget` unique tokens."""
         lessons = self.ready(batch, number)
-        self.network.train()
-        total = self.objective.total(lessons)
-        loss, naive, unique = 0.0, 0, 0
-        for part in parts(lessons, self.settings.micro_batch_tokens, self.network.device):
-            with self.arithmetic():
-                part_loss = self.objective.loss(read(self.network, part)) / max(total, 1.0)
-            part_loss.backward()  # type: ignore[no-untyped-call]
-            loss += float(part_loss.detach())
-            naive, unique = naive + part.forest.naive_tokens, unique + part.forest.unique_tokens
+        loss, naive, unique = self._within_memory(lambda: self._gradients(lessons))
         parameters = [parameter for _, parameter in self.trained]
         norm = float(torch.nn.utils.clip_grad_norm_(parameters, self.settings.max_gradient_norm))
         if math.isfinite(loss) and math.isfinite(norm):
             set_learning_rate(self.optimizers, rate)
             for optimizer in self.optimizers:
                 optimizer.step()
+        self._forget_gradients()
+        return StepFigures(loss, norm, naive, unique, sum(lesson.learned_tokens for lesson in lessons))
+
+    def _gradients(self, lessons: Sequence[Lesson]) -> tuple[float, int, int]:
+        """Loss, tokens and unique tokens of a batch, whose gradients are left to be used."""
+        self._forget_gradients()
+        self.network.train()
+        total = self.objective.total(lessons)
+        loss, naive, unique = 0.0, 0, 0
+        for part in parts(lessons, self.budget, self.network.device):
+            with self.arithmetic():
+                part_loss = self.objective.loss(read(self.network, part)) / max(total, 1.0)
+            part_loss.backward()  # type: ignore[no-untyped-call]
+            loss += float(part_loss.detach())
+            naive, unique = naive + part.forest.naive_tokens, unique + part.forest.unique_tokens
+        return loss, naive, unique
+
+    def _forget_gradients(self) -> None:
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
-        return StepFigures(loss, norm, naive, unique, sum(lesson.learned_tokens for lesson in lessons))
+
+    def _within_memory(self, compute: Callable[[], Result]) -> Result:
+        """What `compute` gives. When memory runs out, it is computed again in smaller micro-batches: the same sums."""
+        while True:
+            try:
+                return compute()
+            except (MemoryError, RuntimeError) as problem:
+                if not is_out_of_memory(problem):
+                    raise
+                if self.budget <= SMALLEST_BUDGET:
+                    raise MachineError(
+                        f"training.micro_batch_tokens: memory runs out even with {self.budget} unique tokens at once "
+                        f"({problem}). Make data.max_tokens or training.rank smaller, or take a smaller base.model."
+                    ) from problem
+            self._forget_gradients()
+            self.budget //= 2
+            self.note(f"Memory ran out. Going on with {self.budget} unique tokens at once; the result stays the same.")
 
     @torch.no_grad()
     def validation_loss(self, examples: Sequence[Lesson]) -> float:
         """The objective's own loss on other examples."""
         lessons = self.ready(examples, step=0)
+        return self._within_memory(lambda: self._validation_loss(lessons))
+
+    def _validation_loss(self, lessons: Sequence[Lesson]) -> float:
         self.network.eval()
-        pieces = parts(lessons, self.settings.micro_batch_tokens, self.network.device)
+        pieces = parts(lessons, self.budget, self.network.device)
         with self.arithmetic():
             loss = sum(float(self.objective.validation_loss(read(self.network, part))) for part in pieces)
         return loss / max(self.objective.total(lessons), 1.0)
@@ -96,10 +133,13 @@ class Learner:
 
     def arithmetic(self) -> torch.autocast:
         """The number format of the products of matrices."""
-        device = self.network.device.type
-        wanted = self.settings.precision
-        is_short = wanted == "bfloat16" or (wanted == "auto" and (device == "cuda" or has_bfloat16_units()))
-        return torch.autocast(device, torch.bfloat16, enabled=is_short)
+        return torch.autocast(self.network.device.type, torch.bfloat16, enabled=self.is_short)
+
+    @property
+    def is_short(self) -> bool:
+        """Whether frozen weights and products of matrices are bfloat16."""
+        is_fast = self.network.device.type == "cuda" or has_bfloat16_units()
+        return self.settings.precision == "bfloat16" or (self.settings.precision == "auto" and is_fast)
 
     def weights(self) -> saved.Tensors:
         """The trained parameters by name."""
@@ -110,6 +150,12 @@ class Learner:
         """Set the trained parameters."""
         for name, parameter in self.trained:
             parameter.copy_(tensors[name])
+
+
+def is_out_of_memory(problem: Exception) -> bool:
+    """Whether PyTorch or Python failed for want of memory. On the processor PyTorch says so in words only."""
+    is_told = isinstance(problem, MemoryError | torch.OutOfMemoryError)
+    return is_told or "can't allocate memory" in str(problem) or "not enough memory" in str(problem)
 
 
 @dataclass
