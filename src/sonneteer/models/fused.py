@@ -64,11 +64,14 @@ def _is_plain(layer: Linear) -> bool:
 
 
 def _forward(layer: Linear, x: torch.Tensor, *others: Any, **named: Any) -> torch.Tensor:
+    out: torch.Tensor
     if layer.disable_adapters or layer.merged or layer.active_adapters != [ADAPTER]:
-        return Linear.forward(layer, x, *others, **named)
+        out = Linear.forward(layer, x, *others, **named)
+        return out
     base, dropout = layer.get_base_layer(), layer.lora_dropout[ADAPTER]
     rows_NI = x.reshape(-1, x.shape[-1]).to(base.weight.dtype)
     is_dropped = layer.training and not isinstance(dropout, torch.nn.Identity)
+    dropped_NI = dropout(rows_NI) if is_dropped else None
     masters = layer.lora_A[ADAPTER].weight, layer.lora_B[ADAPTER].weight
-    out_NO = _Fused.apply(rows_NI, dropout(rows_NI) if is_dropped else None, base, *masters, layer.scaling[ADAPTER])  # type: ignore[no-untyped-call]
-    return out_NO.view(*x.shape[:-1], -1)
+    out = _Fused.apply(rows_NI, dropped_NI, base, *masters, layer.scaling[ADAPTER])  # type: ignore[no-untyped-call]
+    return out.view(*x.shape[:-1], -1)
