@@ -153,9 +153,7 @@ def summary(workload: str, results: Results, peak: float) -> dict[str, dict[str,
 def print_table(plan: Plan, figures: Figures, skipped: dict[Key, str], peak: float) -> None:
     """The machine, a line for each system on each workload, and what is missing."""
     here = machine()
-    print(
-        f"{here.processor}, {here.cores} cores, {here.memory_gb} GB, {peak:.0f} GFLOP per CPU second in products of matrices"
-    )
+    print(f"{here.processor}, {here.cores} cores, {here.memory_gb} GB; {peak:.0f} GFLOP per CPU second at most")
     print(
         f"SmolLM2-135M's shape with {plan.layers} layers, medians of {plan.rounds} rounds; 'x' is against Sonneteer\n"
     )
