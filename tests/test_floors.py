@@ -13,7 +13,7 @@ FLOORS: list[tuple[str, ...]] = [
     ("quiet", "errors"),
     ("records", "progress"),
     ("chat", "recipe", "recipes", "migrations"),
-    ("store", "profile", "testing"),
+    ("store", "profile", "testing", "privacy"),
     ("data", "models", "evaluation", "serving"),
     ("training",),
     ("backends",),

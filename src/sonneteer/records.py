@@ -136,6 +136,7 @@ Fate = Literal[
     "too_long",
     "nothing_to_learn",
     "disliked",
+    "private",
 ]
 KEPT: tuple[SplitName, ...] = ("train", "validation", "test")
 
@@ -183,6 +184,10 @@ class DatasetVersion(Record):
     totals: dict[Fate, int]
     """Rows by fate. Their sum is the number of rows that the sources hold."""
     ledger_file: str
+    redacted: dict[str, int] = Field(default_factory=dict)
+    """Personal data that was taken out of the rows, pieces by type."""
+    redacted_rows: int = 0
+    """Rows that something was taken out of."""
     tag_counts: dict[str, dict[str, int]] = Field(default_factory=dict)
     """Kept examples by tag and value, of the tags with at most fifty values."""
     token_counts: dict[SplitName, int] = Field(default_factory=dict)

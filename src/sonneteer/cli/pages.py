@@ -28,6 +28,7 @@ FATES: Mapping[Fate, tuple[str, str]] = {
     "too_long": ("yellow", "longer than data.max_tokens or the model's context"),
     "nothing_to_learn": ("yellow", "held no answer to learn"),
     "disliked": ("yellow", "answers that people did not like"),
+    "private": ("yellow", "held personal data, and privacy says: drop"),
     "broken": ("red", "could not be read"),
 }
 """Colour and plain words for what became of a row."""
@@ -50,7 +51,15 @@ def ledger_page(dataset: DatasetVersion) -> RenderableType:
     for fate, (colour, words) in FATES.items():
         if rows := dataset.totals.get(fate):
             table.add_row(Text(fate.replace("_", " "), style=colour), f"{rows:,}", Text(words, style="dim"))
-    return table
+    return Group(table, *redacted_lines(dataset))
+
+
+def redacted_lines(dataset: DatasetVersion) -> list[Text]:
+    """What was taken out of the rows, in types and counts."""
+    if not dataset.redacted:
+        return []
+    kinds = ", ".join(f"{number:,} {kind.replace('_', ' ')}" for kind, number in dataset.redacted.items())
+    return [Text(f"redacted in {count(dataset.redacted_rows, 'row')}: {kinds}", style="yellow")]
 
 
 def verdict_page(report: Report) -> RenderableType:

@@ -12,6 +12,7 @@ import pyarrow as arrow
 import pyarrow.parquet as parquet
 
 from sonneteer.data import ledger as book
+from sonneteer.data import private
 from sonneteer.data.clean import Counted
 from sonneteer.data.ledger import Ledger
 from sonneteer.records import DatasetVersion, Example, LedgerEntry, Source, Split, SplitName, fingerprint_of
@@ -35,6 +36,7 @@ class Draft(NamedTuple):
 def freeze(draft: Draft, store: Store) -> DatasetVersion:
     """Keep the splits and the ledger, and name the data set by their content. What is known already stays as it was."""
     splits = {side: _kept(store, counted) for side, counted in draft.sides.items()}
+    redacted_rows, redacted = private.redacted(draft.ledger.close())
     ledger_file = store.put(book.to_bytes(draft.ledger.close()), "jsonl")
     id = fingerprint_of([draft.name, {side: split.fingerprint for side, split in splits.items()}, ledger_file])
     known = store.find(DatasetVersion, id=id)
@@ -47,6 +49,8 @@ def freeze(draft: Draft, store: Store) -> DatasetVersion:
         sources=tuple(draft.sources),
         totals=draft.ledger.totals(),
         ledger_file=ledger_file,
+        redacted=redacted,
+        redacted_rows=redacted_rows,
         tag_counts=_tag_counts(one.candidate.example for counted in draft.sides.values() for one in counted),
         token_counts={side: sum(one.tokens for one in counted) for side, counted in draft.sides.items()},
         learned_token_counts={

@@ -12,17 +12,19 @@ from sonneteer.data.clean import Counted, learnable, refuse_nothing
 from sonneteer.data.contamination import KeptOut
 from sonneteer.data.freeze import Draft, freeze
 from sonneteer.data.ledger import Ledger
+from sonneteer.data.private import refuse_private, without_personal_data
 from sonneteer.data.read import SourceFile, load, rows_of
 from sonneteer.data.sources import gather, refuse_repeated
 from sonneteer.data.split import split
 from sonneteer.data.steps import corpus_steps, row_steps
 from sonneteer.data.suited import BothAnswers
 from sonneteer.errors import MissingError
+from sonneteer.privacy import Guard
 from sonneteer.recipe.sections import Recipe
 from sonneteer.records import KEPT, DatasetVersion, Example, Renderer, SplitName, fingerprint_of
 from sonneteer.store import Store
 
-EDITION = 3
+EDITION = 4
 """Counts the changes of this preparation itself: what an older one made is not taken for the same."""
 
 
@@ -55,10 +57,11 @@ def prepare(
         note(f"Data set {known.id} holds exactly this already.")
         return known
     ledger = Ledger()
-    # What looks at one example at a time (personal data, too) joins these; see `candidates.RowStep`.
     kept = _kept_out(kept_out, recipe.data.clean.evaluation_files)
     steps = row_steps(recipe.data.clean, kept, recipe.training.objective)
+    steps.append(without_personal_data(Guard(recipe.privacy)))
     sources, candidates = gather(recipe.data, files, steps, ledger, note)
+    refuse_private(ledger)
     for step in corpus_steps(recipe.data):
         candidates = step(candidates, ledger)
     refuse_nothing(candidates, ledger)
@@ -80,7 +83,7 @@ def _kept_out(files: Sequence[SourceFile], names: Sequence[str]) -> KeptOut | No
 
 def _origin(recipe: Recipe, files: Sequence[SourceFile], reader: Reader) -> str:
     """Fingerprint of everything that the result depends on."""
-    settings = recipe.data.model_dump(mode="json")
+    settings = recipe.model_dump(mode="json", include={"data", "privacy"})
     contents = [file.sha256 for file in files]
     return fingerprint_of(
         [EDITION, recipe.name, recipe.seed, settings, recipe.training.objective, contents, reader.fingerprint]

@@ -31,6 +31,7 @@ FATES: dict[Fate, str] = {
     "broken": "could not be read",
     "too_long": "longer than the limit; nothing is ever cut",
     "nothing_to_learn": "holds no answer to learn",
+    "private": "held personal data that may not stay",
     "disliked": "an answer that people rejected",
 }
 LISTED_ROWS = 200

@@ -1,0 +1,87 @@
+"""Street addresses, in the forms of several languages, and whatever is called an address and holds a number."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from sonneteer.privacy.rules import Rule, called
+from sonneteer.privacy.words import words
+
+STREETS = words("english_streets")
+STREET = "|".join(STREETS)
+WORD = r"[A-ZÀ-ÖØ-ÞĀ-Ž][\w’'-]*\.?"
+SMALL = r"(?:de|del|de la|de los|de las|du|des|da|das|do|dos|di|della|dei|van|van de|van der|den|der|la|le|les|d'|l')"
+TOWN = rf"{WORD}(?:[ -](?:{SMALL} )?{WORD}){{0,3}}"
+UNIT = r"(?:(?:Apt|Apartment|Suite|Ste|Unit|Flat|Studio|Room|Floor|Fl|#)\.? ?#?\w{1,5})"
+US_END = rf"(?:,?\s+{TOWN})?,?\s+[A-Z]{{2,3}},?\s+\d{{4,5}}(?:-\d{{4}})?(?!\d)"
+UK_END = rf"(?:,?\s+{TOWN})?,?\s+[A-Z]{{1,2}}\d[A-Z\d]? ?\d[A-Z]{{2}}(?!\w)"
+CA_END = rf"(?:,?\s+{TOWN})?,?\s+(?:[A-Z]{{2}}\s+)?[A-Z]\d[A-Z] ?\d[A-Z]\d(?!\w)"
+CODE_TOWN = (
+    rf",?\s+(?:[A-Z]{{1,2}}-)?(?:\d{{5}}|\d{{4}} ?[A-Z]{{2}}|\d{{2}}-\d{{3}}|\d{{4}}-\d{{3}}|\d{{4}})"
+    rf"(?:,?\s+{TOWN})?(?:\s\(?[A-Z]{{2}}\)?(?!\w))?"
+)
+TOWN_END = rf",\s+{TOWN}(?:,?\s+\d{{4,6}}(?!\d))?"
+END = rf"(?:{US_END}|{UK_END}|{CA_END}|{CODE_TOWN}|{TOWN_END})?"
+NUMBER = r"(?:,? ?(?:n[º°.]?|nr\.?|No\.?)? ?\d{1,5}(?: ?[a-zA-Z](?!\w))?(?:[/-]\d{1,4})?(?!\d))"
+
+ENDINGS = words("street_endings")
+FRENCH = words("french_streets")
+FIRST = words("romance_and_polish_streets")
+
+
+class Form(NamedTuple):
+    """One way to write an address, and the words without one of which it cannot stand."""
+
+    pattern: str
+    words: Iterable[str] = ()
+    signs: tuple[str, ...] = ()
+
+
+FORMS: tuple[Form, ...] = (
+    Form(
+        rf"(?:{UNIT},?\s+)?\d{{1,6}}[A-Za-z]?\s+(?:[NSEW]\.?\s+)?(?:(?:{WORD}|\d{{1,3}}(?:st|nd|rd|th))\s+){{1,4}}?"
+        rf"(?:{STREET})\b\.?(?:,?\s+{UNIT})?{END}",
+        STREETS,
+    ),
+    Form(rf"(?:P\.?\s?O\.?\s?|Post(?:al)? )Box\s?\d+{END}", ("box",)),
+    Form(
+        r"PSC \d+,? Box \d+,?\s+(?:APO|FPO|DPO) A[AEP] \d{5}|"
+        r"(?:USS|USNS|USNV|USCGC|Unit) \w+(?: Box \d+)?,?\s+(?:APO|FPO|DPO) A[AEP] \d{5}",
+        ("apo", "fpo", "dpo"),
+    ),
+    Form(
+        rf"{WORD}(?:[ -]{WORD}){{0,2}}?(?i:{'|'.join(ENDINGS)}){NUMBER}{END}",
+        signs=tuple(f"{ending} 0" for ending in ENDINGS),
+    ),
+    Form(
+        rf"\d{{1,5}}(?: ?(?:bis|ter|[A-Z]))?,? (?:(?i:{'|'.join(FRENCH)}))(?: {SMALL})* ?{TOWN}{END}",
+        [word.rstrip(".") for word in FRENCH],
+    ),
+    Form(
+        rf"(?:{'|'.join(map(re.escape, FIRST))})(?: {SMALL})* ?{TOWN}{NUMBER}"
+        rf"(?:,? (?:Piso|Apt\.?|Puerta|Appartamento|Interno) ?\w{{1,4}})?{END}",
+        [word.rstrip("./") for word in FIRST],
+    ),
+)
+CUES = words("address_cues")
+CALLED = (
+    r"(?=[^;\n]{0,60}\d)[A-ZÀ-Ž\d#][\w’'#/-]*\.?(?:,?[ ]+(?:[A-ZÀ-Ž\d#][\w’'#/-]*|"
+    r"de|del|la|di|da|do|van|der|den|du|des|los|las)\.?){1,14}(?<![.,])"
+)
+
+
+def _holds_a_number(text: str) -> bool:
+    return any(map(str.isdigit, text))
+
+
+def _rule(form: Form) -> Rule:
+    words = frozenset(word.lower() for word in form.words)
+    return Rule("addresses", re.compile(rf"(?<![\w/.-])(?:{form.pattern})"), words=words, signs=form.signs, digits=1)
+
+
+ADDRESSES: tuple[Rule, ...] = (
+    *map(_rule, FORMS),
+    called("addresses", CUES, CALLED, _holds_a_number, digits=1),
+)

@@ -1,0 +1,200 @@
+"""What a rule is, and those that hold everywhere: e-mail, cards, accounts, networks, secrets, dates of birth."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+from sonneteer.privacy.checksums import is_card, is_iban
+from sonneteer.privacy.words import words
+
+ROLES = frozenset(words("roles"))
+"""Mailboxes of a role, not of a person."""
+
+LINKS = "is|was|are|number|num|no|nr|nº|n°|code|id|ist|lautet|est|es|è|é|jest|to|am|on|of|for"
+LINK = rf"(?:[\s,]*(?:\b(?:{LINKS})\b|[#:=._-]+)){{0,4}}"
+"""What may stand between a cue and the value it announces."""
+
+
+def _anything(_: str) -> bool:
+    return True
+
+
+class Rule(NamedTuple):
+    """One way to find one type of personal data: a pattern, a check of what it found, and when to try it at all."""
+
+    kind: str
+    pattern: re.Pattern[str]
+    """The group `value`, or else all of it, is what is found."""
+    holds: Callable[[str], bool] = _anything
+    words: frozenset[str] = frozenset()
+    """Lower-case words without one of which the pattern cannot match."""
+    signs: tuple[str, ...] = ()
+    """Pieces without one of which it cannot match. Lower case, and 0 stands for any digit."""
+    digits: int = 0
+    """Digits that stand near each other in what it matches."""
+    longest: int = 0
+    """Letters and digits in a row in what it matches."""
+
+    def may_match(self, profile: Profile) -> bool:
+        """Whether it is worth trying on a text: nearly always it is not, and this is quickly known."""
+        if self.digits > profile.digits or self.longest > profile.longest:
+            return False
+        if self.words and self.words.isdisjoint(profile.words):
+            return False
+        return not self.signs or any(sign in profile.lowered for sign in self.signs)
+
+
+class Profile(NamedTuple):
+    """What is quickly known of a text."""
+
+    lowered: str
+    """The text in lower case, with 0 for every digit."""
+    words: frozenset[str]
+    digits: int
+    """The longest stretch of digits, with at most two signs or blanks between them."""
+    longest: int
+    """The longest word."""
+
+
+COMMON = frozenset({"number", "identifier", "health", "name"})
+WORD = re.compile(r"[^\W_]+")
+ISLAND = re.compile(r"\d(?:[^\w\n]{0,2}\d)*")
+ZEROS = str.maketrans("123456789", "000000000")
+
+
+def profile_of(text: str) -> Profile:
+    """What is quickly known of a text."""
+    lowered = text.lower()
+    words = frozenset(WORD.findall(lowered))
+    islands = [match.end() - match.start() for match in ISLAND.finditer(text)]
+    if islands:
+        lowered = lowered.translate(ZEROS)
+    return Profile(lowered, words, max(islands, default=0), max(map(len, words), default=0))
+
+
+def called(
+    kind: str, cues: Sequence[str], value: str, holds: Callable[[str], bool] = _anything, digits: int = 0
+) -> Rule:
+    """A value that one of the cues announces, as in `SSN: 078-05-1120`."""
+    pattern = re.compile(rf"(?i:(?<![^\W_])(?:{either(cues)})(?![^\W_])){LINK}[\s\"'“„«(\[*`]*(?P<value>{value})")
+    return Rule(kind, pattern, holds, rarest(cues), digits=digits)
+
+
+def either(cues: Iterable[str]) -> str:
+    """A pattern for any of the cues, the longest first. A blank stands for a hyphen, too."""
+    return "|".join(re.escape(cue).replace("\\ ", "[ _-]") for cue in sorted(cues, key=len, reverse=True))
+
+
+def rarest(cues: Iterable[str]) -> frozenset[str]:
+    """Of each cue its longest word, and rather none that stands everywhere."""
+    return frozenset(max(WORD.findall(cue), key=lambda word: (word not in COMMON, len(word))) for cue in cues)
+
+
+# Identifiers after a cue hold a digit, so that "passport number please" is none.
+ID = r"(?=[A-Z-]{0,6}[ ]?\d)[A-Z0-9](?:[ ./-]?[A-Z0-9]){3,20}(?![\w@])"
+
+
+def _is_personal_mailbox(text: str) -> bool:
+    return re.split(r"[@\s(\[{]", text, maxsplit=1)[0].lower() not in ROLES
+
+
+def _is_public_address(text: str) -> bool:
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return not (address.is_private or address.is_loopback or address.is_multicast or address.is_unspecified)
+
+
+def _looks_random(text: str) -> bool:
+    """Letters and digits, or letters and signs: not a word of the language."""
+    return any(map(str.isdigit, text)) or (bool(re.search(r"[^\w\s.,'’-]", text)) and len(text) >= 6)
+
+
+def _is_key(text: str) -> bool:
+    return len(text) >= 12 and any(map(str.isdigit, text)) and any(map(str.isalpha, text))
+
+
+KEY_FORMS = (
+    r"(?:AKIA|ASIA)[0-9A-Z]{16}",  # Amazon
+    r"gh[pousr]_[A-Za-z0-9]{30,}|github_pat_\w{20,}|glpat-[\w-]{16,}",
+    r"sk-[A-Za-z0-9_-]{20,}|[sr]k_(?:live|test)_[A-Za-z0-9]{16,}|whsec_[A-Za-z0-9]{16,}",
+    r"xox[abeoprs]-[A-Za-z0-9-]{10,}|AIza[\w-]{35}|ya29\.[\w-]{20,}|hf_[A-Za-z0-9]{20,}|npm_[A-Za-z0-9]{30,}",
+    r"SG\.[\w-]{16,}\.[\w-]{16,}|dop_v1_[0-9a-f]{40,}|pypi-[\w-]{40,}",
+    r"eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]*",  # JSON web token
+)
+KEY_SIGNS = words("key_signs")
+EMAIL = r"(?<![\w.+-])[\w.+'-]{1,64}@\w(?:[\w-]*\w)?(?:\.\w(?:[\w-]*\w)?)+"
+SPELLED_EMAIL = r"(?i)\b[\w.+-]{1,64}\s?[\[({]\s?at\s?[\])}]\s?[\w-]+(?:\s?(?:[\[({]\s?dot\s?[\])}]|\.)\s?[\w-]+)+"
+PASSWORD = words("password_cues")
+SECRET = words("secret_cues")
+URL_SECRET = r"token|key|api_?key|access_?token|sig|signature|secret|password|pwd|auth|code|session(?:_?id)?|sid|jwt"
+
+MONTHS = (
+    r"jan(?:uary|uar|vier)?|feb(?:ruary|ruar|r)?|f[ée]vr(?:ier)?|mar(?:ch|s|zo|ço)?|märz|maart|apr(?:il|ile)?|avril|abril|"
+    r"ma[iy]|mayo|maggio|maio|mei|jun[ei]?|juin|junio|giugno|junho|juni|jul[iy]?|juillet|julio|luglio|julho|"
+    r"aug(?:ust|ustus)?|ao[uû]t|agosto|sep(?:t|tember|tembre)?|set(?:tembre|embro)?|septiembre|o[ck]t(?:ober|obre)?|"
+    r"octubre|outubro|ottobre|nov(?:ember|embre|iembre|embro)?|de[czs](?:ember|embre)?|diciembre|dicembre|dezembro|"
+    r"enero|gennaio|janeiro|febrero|febbraio|fevereiro|januari|februari|augustus|décembre|stycznia|lutego|marca|"
+    r"kwietnia|maja|czerwca|lipca|sierpnia|września|października|listopada|grudnia"
+)
+DATE = (
+    r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}(?!\d)|\d{1,2}[-/. ]\s?\d{1,2}[-/. ]\s?(?:19|20)?\d{2}(?!\d)|"
+    rf"\d{{1,2}}(?:st|nd|rd|th|\.|º|er)?[ -](?:(?:of|de|di) )?(?i:{MONTHS})\.?,?[ -](?:(?:de|del) )?\d{{2,4}}(?!\d)|"
+    rf"(?i:{MONTHS})\.? \d{{1,2}}(?:st|nd|rd|th)?,? \d{{4}}(?!\d)"
+)
+BORN = words("birth_cues")
+BIRTH_LINK = r"(?:[\s,:=(-]+(?:is|was|on|the|am|ist|est|le|el|il|em|es|op|dnia|in \w+ on|in \w+)){0,3}[\s.,:=(-]*"
+LONG_TOKEN = r"[A-Za-z0-9_+/=.-]{12,}(?<![.])"
+
+
+def _pattern(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern)
+
+
+def _born() -> Rule:
+    pattern = rf"(?i:(?<!\w)(?:{either(BORN)})(?!\w)){BIRTH_LINK}(?P<value>{DATE})"
+    return Rule("birth_dates", re.compile(pattern), words=rarest(BORN), digits=1)
+
+
+EVERYWHERE: tuple[Rule, ...] = (
+    Rule(
+        "secrets",
+        _pattern(r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"),
+        signs=("private key-----",),
+    ),
+    Rule("secrets", _pattern(rf"(?<![\w-])(?:{'|'.join(KEY_FORMS)})"), signs=KEY_SIGNS),
+    Rule("secrets", _pattern(r"(?<![\w-])(?:AC|SK)[0-9a-f]{32}(?!\w)"), longest=34),
+    Rule("secrets", _pattern(r"(?<=://)[^\s/:@]+:(?P<value>[^\s/@]+)(?=@)"), signs=("://",)),
+    Rule("secrets", _pattern(rf"(?i:[?&#;](?:{URL_SECRET})=)(?P<value>[^\s&#\"'<>)\]]{{6,}})"), signs=("=",)),
+    Rule("emails", _pattern(EMAIL), _is_personal_mailbox, signs=("@",)),
+    Rule("emails", _pattern(SPELLED_EMAIL), _is_personal_mailbox, signs=("[at", "(at", "{at", "[ at", "( at", "{ at")),
+    Rule("ibans", _pattern(r"(?<!\w)[A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]{2,4}){3,8}(?!\w)"), is_iban, digits=6),
+    Rule(
+        "ibans",
+        _pattern(r"(?<!\w)[a-z]{2}\d{2}(?:[ -]?[a-z0-9]{4}){2,7}(?:[ -]?[a-z0-9]{1,3})?(?!\w)"),
+        is_iban,
+        digits=6,
+    ),
+    Rule("cards", _pattern(r"(?<![\w.-])(?<!\d )\d(?:[ -]?\d){12,18}(?![\w-])"), is_card, digits=13),
+    Rule("network_addresses", _pattern(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?!\w|\.\d)"), _is_public_address, digits=7),
+    Rule(
+        "network_addresses",
+        _pattern(r"(?<![\w:])(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f]{0,4}(?![\w:])"),
+        _is_public_address,
+        signs=("::", "0:", ":0"),
+    ),
+    Rule(
+        "network_addresses",
+        _pattern(r"(?<![\w:-])[0-9A-Fa-f]{2}(?:[:-][0-9A-Fa-f]{2}){5}(?![\w:-])"),
+        signs=("0:", ":0", "0-", "-0"),
+    ),
+    called("secrets", PASSWORD, r"[^\s\"'”“»)\]`,;]{4,}(?<![.?!])", _looks_random),
+    called("secrets", SECRET, LONG_TOKEN, _is_key),
+    called("secrets", ("cvv", "cvc", "security code", "pin"), r"\d{3,6}(?!\w)", digits=3),
+    _born(),
+    Rule("birth_dates", _pattern(rf"(?<![\w*])[*]\s?(?P<value>{DATE})"), signs=("*",), digits=1),
+)
