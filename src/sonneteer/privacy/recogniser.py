@@ -1,0 +1,149 @@
+"""A small linear recogniser of people's names: it judges each capitalised word by its letters and its neighbours.
+
+It was trained by `tools/train_names.py` on generated English sentences, with an averaged perceptron (Collins 2002).
+Its weights are plain JSON: features as text, each with a number.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+from collections.abc import Iterator, Sequence
+from functools import cache
+from importlib.resources import files
+from typing import NamedTuple
+
+TOKEN = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*|\d+|[^\w\s]|\n")
+ENDS = frozenset('.!?:;\n•-–*#>|"“(')
+PARTICLES = frozenset("van von der den de del della di da dos das do du la le el al bin ibn ter ten zu y e".split(" "))
+INTRODUCE = frozenset("am i'm im is name hi hello hey dear thanks from by called this mr mrs ms dr ask tell".split(" "))
+
+
+class Token(NamedTuple):
+    """A word, a number or a sign, and where it stands."""
+
+    text: str
+    lowered: str
+    start: int
+    end: int
+
+
+class Recogniser:
+    """Weights of features, and words that are common in lower case."""
+
+    def __init__(self, weights: dict[str, float], common: frozenset[str], threshold: float = 0.0) -> None:
+        self._weights = weights
+        self._common = common
+        self._threshold = threshold
+
+    def names_in(self, text: str) -> list[tuple[int, int]]:
+        """Where names of people stand, first and last names together."""
+        tokens = tokens_of(text)
+        labels = [False] * len(tokens)
+        weight = self._weights.get
+        for place in candidates(tokens, self._common):
+            score = sum(weight(feature, 0.0) for feature in features(tokens, place, labels, self._common))
+            labels[place] = score > self._threshold
+        return list(spans(tokens, labels))
+
+
+@cache
+def bundled() -> Recogniser:
+    """The recogniser that comes with Sonneteer."""
+    packed = files("sonneteer.privacy").joinpath("names.json.gz").read_bytes()
+    model = json.loads(gzip.decompress(packed))
+    return Recogniser(model["weights"], frozenset(model["common"].split(" ")), model["threshold"])
+
+
+def tokens_of(text: str) -> list[Token]:
+    """The words, numbers and signs of a text. A possessive 's is no part of its word."""
+    tokens = []
+    for match in TOKEN.finditer(text):
+        word, end = match.group(), match.end()
+        if word[-2:] in ("'s", "’s") and len(word) > 2:
+            word, end = word[:-2], end - 2
+        tokens.append(Token(word, word.lower(), match.start(), end))
+    return tokens
+
+
+def candidates(tokens: Sequence[Token], common: frozenset[str]) -> Iterator[int]:
+    """Words that might be names: capitalised ones, and rare ones in lower case after an introduction."""
+    before = ""
+    for place, token in enumerate(tokens):
+        first = token.text[0]
+        if first.isupper() or (before in INTRODUCE and first.isalpha() and token.lowered not in common):
+            yield place
+        before = token.lowered
+
+
+def features(tokens: Sequence[Token], place: int, labels: Sequence[bool], common: frozenset[str]) -> Iterator[str]:
+    """What is true of the word at `place`; `labels` says which words before it are names."""
+    token = tokens[place]
+    before = tokens[place - 1] if place else None
+    after = tokens[place + 1] if place + 1 < len(tokens) else None
+    after_that = tokens[place + 2] if place + 2 < len(tokens) else None
+    word, form = token.lowered, shape_of(token.text)
+    is_common = "c" if word in common else "r"
+    is_first = before is None or before.text in ENDS
+    one = "^" if before is None else before.lowered
+    two = tokens[place - 2].lowered if place > 1 else "^"
+    next_form = "$" if after is None else shape_of(after.text)
+    known = "N" if place and labels[place - 1] else "O"
+    after_particle = place > 1 and labels[place - 2] and one in PARTICLES
+    next_common = "" if after is None else "c" if after.lowered in common else "r"
+    yield "b" + form + is_common
+    yield "w" + word
+    yield "4" + word[-4:]
+    yield "3" + word[-3:]
+    yield "2" + word[-2:]
+    yield "p" + word[:3]
+    yield f"f{is_first:d}{is_common}{form}{next_form}{next_common}"
+    yield "1" + one
+    yield "d" + two + " " + one
+    yield "k" + known + is_common + next_form
+    yield "l" + known + shape_of(one if before is None else before.text) + is_common
+    yield f"q{after_particle:d}{form}"
+    yield "n" + ("$" if after is None else after.lowered) + known
+    yield "m" + next_form + ("$" if after_that is None else after_that.lowered) + known
+    yield "o" + one + is_common + next_form + next_common
+
+
+def shape_of(word: str) -> str:
+    """One letter for how a word is written."""
+    if len(word) == 1:
+        return "I" if word.isupper() else word if not word.isalnum() else "x"
+    if word.isupper():
+        return "U"
+    if word[0].isupper():
+        return "T" if word[1:].islower() else "M"
+    return "9" if word[0].isdigit() else "x"
+
+
+def spans(tokens: Sequence[Token], labels: Sequence[bool]) -> Iterator[tuple[int, int]]:
+    """Names that follow each other are one, also with a particle, an initial's point or a hyphen between them."""
+    place = 0
+    while place < len(tokens):
+        if not labels[place]:
+            place += 1
+            continue
+        last = place
+        while (following := _following(tokens, labels, last)) is not None:
+            last = following
+        if last > place or len(tokens[place].text) > 1:
+            yield tokens[place].start, tokens[last].end
+        place = last + 1
+
+
+def _following(tokens: Sequence[Token], labels: Sequence[bool], place: int) -> int | None:
+    """The next word of the same name."""
+    for step in (1, 2, 3):
+        if place + step >= len(tokens):
+            return None
+        token = tokens[place + step]
+        if labels[place + step]:
+            return place + step
+        is_point = token.text == "." and step == 1 and len(tokens[place].text) == 1
+        if not is_point and token.text not in PARTICLES:
+            return None
+    return None

@@ -1,0 +1,188 @@
+"""Train the name recogniser on generated sentences and write `src/sonneteer/privacy/names.json.gz`.
+
+    python tools/train_names.py TEXT...
+
+TEXT are files of ordinary English (.jsonl.xz with a field `text`); only the words that they write in lower case are
+taken from them. Names are Faker's, of the locales below; those of `benchmarks/privacy.py` are others.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import lzma
+import random
+import re
+import sys
+import tomllib
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from faker import Faker
+
+from sonneteer.privacy.recogniser import Recogniser, candidates, features, tokens_of
+
+HERE = Path(__file__).resolve().parent
+TARGET = HERE.parent / "src" / "sonneteer" / "privacy" / "names.json.gz"
+LOCALES = tuple(
+    "en_US en_GB de_DE fr_FR es_ES it_IT nl_NL pt_PT sv_SE da_DK pl_PL cs_CZ hu_HU ro_RO tr_TR hr_HR en_IN id_ID "
+    "en_KE zu_ZA es_MX ga_IE".split()
+)
+TITLES = ("Mr", "Mr.", "Mrs", "Mrs.", "Ms.", "Ms", "Miss", "Dr.", "Dr", "Prof.")
+SENTENCES, EPOCHS, SEED = 30_000, 5, 7
+COMMON_WORDS = 12_000
+SLOT = re.compile(r"\{(\w+)\}")
+PEOPLE = ("name", "first", "last")
+
+
+class Sentence(NamedTuple):
+    """A text, and where its names stand."""
+
+    text: str
+    names: list[tuple[int, int]]
+
+
+class Names:
+    """Draws names of many countries."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self._rng = rng
+        self._fakers = [Faker(locale) for locale in LOCALES]
+        for faker in self._fakers:
+            faker.seed_instance(rng.random())
+
+    def first(self) -> str:
+        return str(self._rng.choice(self._fakers).first_name())
+
+    def last(self) -> str:
+        return str(self._rng.choice(self._fakers).last_name())
+
+    def name(self) -> str:
+        faker = self._rng.choice(self._fakers)
+        first, last = faker.first_name(), faker.last_name()
+        kind = self._rng.random()
+        if kind < 0.08:
+            return f"{first} {faker.first_name()[0]}. {last}"
+        if kind < 0.12:
+            return f"{first[0]}. {last}"
+        if kind < 0.16:
+            return f"{first} {faker.first_name()} {last}"
+        if kind < 0.2:
+            return f"{first} {last}-{faker.last_name()}"
+        if kind < 0.23:
+            return f"{first} {self._rng.choice(('van', 'de', 'von', 'van der', 'de la', 'al', 'di'))} {last}"
+        if kind < 0.3:
+            return str(self._rng.choice((first, last)))
+        return f"{first} {last}"
+
+
+def sentences(rng: random.Random) -> Iterator[Sentence]:
+    """Generated sentences, some of them joined, some written in capitals or without."""
+    words = {
+        key: [word.strip() for word in value.split(";")]
+        for key, value in tomllib.loads((HERE / "name_words.toml").read_text("utf-8")).items()
+    }
+    lines = (HERE / "name_templates.txt").read_text("utf-8").splitlines()
+    templates = [line for line in lines if line and not line.startswith("#")]
+    names = Names(rng)
+    for _ in range(SENTENCES):
+        parts = [_filled(rng.choice(templates), words, names, rng) for _ in range(rng.choice((1, 1, 2, 3)))]
+        sentence = _joined(parts, rng.choice((" ", " ", "\n", "\n\n")))
+        style = rng.random()
+        if style < 0.03:
+            yield sentence._replace(text=_same_length(sentence.text, sentence.text.upper()))
+        elif style < 0.07:
+            yield sentence._replace(text=_same_length(sentence.text, sentence.text.lower()))
+        else:
+            yield sentence
+
+
+def _same_length(text: str, changed: str) -> str:
+    return changed if len(changed) == len(text) else text
+
+
+def _filled(template: str, words: dict[str, list[str]], names: Names, rng: random.Random) -> Sentence:
+    text, found, place = "", [], 0
+    for match in SLOT.finditer(template):
+        text += template[place : match.start()]
+        slot = match.group(1)
+        if slot in PEOPLE:
+            value = getattr(names, slot)()
+            found.append((len(text), len(text) + len(value)))
+        elif slot == "title":
+            value = rng.choice(TITLES)
+        elif slot == "number":
+            value = str(rng.randint(1, 9999))
+        else:
+            value = rng.choice(words[slot])
+        text += value
+        place = match.end()
+    return Sentence(text + template[place:], found)
+
+
+def _joined(parts: Sequence[Sentence], between: str) -> Sentence:
+    text, found = "", []
+    for part in parts:
+        shift = len(text)
+        found += [(start + shift, end + shift) for start, end in part.names]
+        text += part.text + between
+    return Sentence(text.removesuffix(between), found)
+
+
+def common_words(paths: Sequence[Path]) -> frozenset[str]:
+    """Words that ordinary English nearly always writes in lower case within a sentence."""
+    small: Counter[str] = Counter()
+    large: Counter[str] = Counter()
+    for path in paths:
+        with lzma.open(path, "rt", encoding="utf-8") as stream:
+            for line in stream:
+                for word in re.findall(r"(?<=[a-z,;] )[A-Za-z][a-z'’-]+", json.loads(line)["text"]):
+                    (small if word[0].islower() else large)[word.lower()] += 1
+    kept = [word for word, count in small.most_common() if count >= 5 and count > 5 * large[word]]
+    return frozenset(kept[:COMMON_WORDS])
+
+
+def train(examples: Sequence[Sentence], common: frozenset[str], rng: random.Random) -> dict[str, float]:
+    """Averaged perceptron over the candidates, with the recogniser's own labels before each as it would have them."""
+    weights: dict[str, float] = defaultdict(float)
+    sums: dict[str, float] = defaultdict(float)
+    step = 0
+    order = list(examples)
+    for _ in range(EPOCHS):
+        rng.shuffle(order)
+        for example in order:
+            tokens = tokens_of(example.text)
+            inside = [any(start <= token.start < end for start, end in example.names) for token in tokens]
+            labels = [False] * len(tokens)
+            for place in candidates(tokens, common):
+                step += 1
+                seen = list(features(tokens, place, labels, common))
+                score = sum(weights[feature] for feature in seen)
+                labels[place] = inside[place]
+                wanted = 1.0 if inside[place] else -1.0
+                if score * wanted <= 1.0:
+                    for feature in seen:
+                        weights[feature] += wanted
+                        sums[feature] += wanted * step
+    return {feature: weight - sums[feature] / step for feature, weight in weights.items()}
+
+
+def main() -> None:
+    """Train, prune, write, and say how well the training sentences are recognised."""
+    rng = random.Random(SEED)
+    common = common_words([Path(path) for path in sys.argv[1:]])
+    examples = list(sentences(rng))
+    weights = train(examples, common, rng)
+    kept = {feature: round(weight, 1) for feature, weight in sorted(weights.items()) if abs(weight) >= 0.5}
+    model = {"threshold": 0.0, "common": " ".join(sorted(common)), "weights": kept}
+    packed = json.dumps(model, ensure_ascii=False, separators=(",", ":")).encode()
+    TARGET.write_bytes(gzip.compress(packed, mtime=0))
+    recogniser = Recogniser(kept, common)
+    hits = sum(set(recogniser.names_in(one.text)) == set(one.names) for one in examples[:3000])
+    print(f"{len(common)} common words, {len(kept)} weights, {TARGET.stat().st_size:,} bytes, {hits / 3000:.3f} whole")
+
+
+if __name__ == "__main__":
+    main()
