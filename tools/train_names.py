@@ -3,7 +3,7 @@
     python tools/train_names.py TEXT...
 
 TEXT are files of ordinary English (.jsonl.xz with a field `text`); only the words that they write in lower case are
-taken from them. Names are Faker's, of the locales below; those of `benchmarks/privacy.py` are others.
+taken from them. Names are Faker's, of the locales in `name_words.toml`; those of `benchmarks/privacy.py` are others.
 """
 
 from __future__ import annotations
@@ -26,10 +26,7 @@ from sonneteer.privacy.recogniser import Recogniser, candidates, features, token
 
 HERE = Path(__file__).resolve().parent
 TARGET = HERE.parent / "src" / "sonneteer" / "privacy" / "names.json.gz"
-LOCALES = tuple(
-    "en_US en_GB de_DE fr_FR es_ES it_IT nl_NL pt_PT sv_SE da_DK pl_PL cs_CZ hu_HU ro_RO tr_TR hr_HR en_IN id_ID "
-    "en_KE zu_ZA es_MX ga_IE".split()
-)
+LOCALES = tomllib.loads((HERE / "name_words.toml").read_text("utf-8"))["locales"]
 TITLES = ("Mr", "Mr.", "Mrs", "Mrs.", "Ms.", "Ms", "Miss", "Dr.", "Dr", "Prof.")
 SENTENCES, EPOCHS, SEED = 30_000, 5, 7
 COMMON_WORDS = 12_000
@@ -82,7 +79,7 @@ def sentences(rng: random.Random) -> Iterator[Sentence]:
     """Generated sentences, some of them joined, some written in capitals or without."""
     words = {
         key: [word.strip() for word in value.split(";")]
-        for key, value in tomllib.loads((HERE / "name_words.toml").read_text("utf-8")).items()
+        for key, value in tomllib.loads((HERE / "name_words.toml").read_text("utf-8"))["words"].items()
     }
     lines = (HERE / "name_templates.txt").read_text("utf-8").splitlines()
     templates = [line for line in lines if line and not line.startswith("#")]

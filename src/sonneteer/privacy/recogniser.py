@@ -14,10 +14,13 @@ from functools import cache
 from importlib.resources import files
 from typing import NamedTuple
 
+from sonneteer.privacy.words import words
+
 TOKEN = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*|\d+|[^\w\s]|\n")
 ENDS = frozenset('.!?:;\n•-–*#>|"“(')
-PARTICLES = frozenset("van von der den de del della di da dos das do du la le el al bin ibn ter ten zu y e".split(" "))
-INTRODUCE = frozenset("am i'm im is name hi hello hey dear thanks from by called this mr mrs ms dr ask tell".split(" "))
+PARTICLES = frozenset(words("joining_particles"))
+INTRODUCE = frozenset(words("introductions"))
+LONGEST_ACRONYM = 5
 
 
 class Token(NamedTuple):
@@ -72,9 +75,22 @@ def candidates(tokens: Sequence[Token], common: frozenset[str]) -> Iterator[int]
     before = ""
     for place, token in enumerate(tokens):
         first = token.text[0]
+        if _is_acronym(tokens, place):
+            before = token.lowered
+            continue
         if first.isupper() or (before in INTRODUCE and first.isalpha() and token.lowered not in common):
             yield place
         before = token.lowered
+
+
+def _is_acronym(tokens: Sequence[Token], place: int) -> bool:
+    """Few capitals, with no other word in capitals beside them."""
+    text = tokens[place].text
+    if not (1 < len(text) <= LONGEST_ACRONYM and text.isupper()):
+        return False
+    return not any(
+        token.text.isupper() for token in (*tokens[max(0, place - 1) : place], *tokens[place + 1 : place + 2])
+    )
 
 
 def features(tokens: Sequence[Token], place: int, labels: Sequence[bool], common: frozenset[str]) -> Iterator[str]:
