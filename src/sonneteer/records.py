@@ -236,6 +236,8 @@ class Run(Record):
     best_validation_loss: float | None = None
     first_validation_loss: float | None = None
     """Before the first step: what the base model loses on the validation split, in nats per learned token."""
+    train_loss: float | None = None
+    """The same loss of the kept weights on examples that were learned, as many as in the validation split."""
     tokens: int = 0
     """Tokens of all steps as a plain padded trainer would have computed them, padding aside."""
     unique_tokens: int = 0
@@ -245,6 +247,13 @@ class Run(Record):
     parameters: int = 0
     trained_parameters: int = 0
     problem: str = ""
+
+    @property
+    def generalisation_gap(self) -> float | None:
+        """By how much the kept model loses more on what it did not learn than on what it did. Large is overfitted."""
+        if self.best_validation_loss is None or self.train_loss is None:
+            return None
+        return self.best_validation_loss - self.train_loss
 
 
 class Interval(Record):

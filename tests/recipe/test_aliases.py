@@ -157,6 +157,14 @@ def test_a_recipe_of_another_tool_means_the_same_here(tmp_path: Path, text: str,
     assert loaded.recipe == ours
 
 
+def test_other_tools_ways_to_adapt_mean_the_same_here(tmp_path: Path) -> None:
+    text = "use_rslora: true\npeft_use_dora: true\nnum_layers: 4\nneftune_noise_alpha: 5\nlabel_smoothing_factor: 0.1\n"
+    training = read(tmp_path, LEAST + text).recipe.training
+    assert (training.rank_stabilised, training.dora, training.layers) == (True, True, "last 4")
+    assert (training.embedding_noise, training.label_smoothing) == (5, 0.1)
+    assert read(tmp_path, LEAST + "num_layers: -1").recipe.training.layers == "all"
+
+
 PREFERENCES = {
     "Axolotl": "rl: kto\nrl_beta: 0.2\nkto_undesirable_weight: 1.5\n",
     "LLaMA-Factory": "stage: kto\npref_beta: 0.2\nkto_rejected_weight: 1.5\n",
@@ -230,6 +238,8 @@ def test_axolotls_empty_adapter_means_all_weights(tmp_path: Path) -> None:
         ("datasets: [{path: a, shards: 3}]", "'shards' of an entry has no counterpart"),
         ("dataset: 5", "a file, or a list of files"),
         ("stage: ppo", "there is 'imitation', 'dpo'"),
+        ("freeze_trainable_layers: -2", "such as 'last 4'"),
+        ("training: {layers: top}", "must be 'all', 'last 4'"),
         ("rl: ipo", "training.preference.loss 'ipo'"),
         ("pref_loss: hinge", "there is 'sigmoid', 'ipo' and 'simpo'"),
         ("ppo_epochs: 4", "`training.objective` says what is learned"),

@@ -65,6 +65,7 @@ class LocalBackend:
                 "best_step": counters.best_step,
                 "best_validation_loss": counters.best_loss,
                 "first_validation_loss": counters.first_loss,
+                "train_loss": counters.train_loss,
                 "tokens": counters.tokens,
                 "unique_tokens": counters.unique_tokens,
                 "learned_tokens": counters.learned_tokens,

@@ -14,6 +14,7 @@ from transformers import PreTrainedModel
 
 from sonneteer.errors import ModelError, RecipeError
 from sonneteer.models.fused import fuse
+from sonneteer.models.layers import chosen_blocks, linear_names
 from sonneteer.recipe.sections import TrainingSettings
 
 
@@ -23,11 +24,17 @@ def add_adapter(network: PreTrainedModel, settings: TrainingSettings, seed: int)
     Raises RecipeError where `training.target_modules` names a layer that the model does not have.
     """
     targets = settings.target_modules
+    blocks = None if settings.layers == "all" else chosen_blocks(network, settings.layers)
+    if blocks is not None and targets == "all-linear":
+        targets = tuple(linear_names(network))
     config = LoraConfig(
         r=settings.rank,
         lora_alpha=settings.alpha,  # PEFT says int, and computes with floats
         lora_dropout=settings.dropout,
         target_modules=targets if isinstance(targets, str) else list(targets),
+        layers_to_transform=blocks,
+        use_rslora=settings.rank_stabilised,
+        use_dora=settings.dora,
         task_type="CAUSAL_LM",
     )
     torch.manual_seed(seed)

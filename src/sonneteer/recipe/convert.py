@@ -33,6 +33,15 @@ def method(value: Any) -> str:
     raise ValueError("there is 'lora' and 'full'")
 
 
+def last_layers(value: Any) -> Any:
+    """Number of the last blocks that learn; -1 is the other tools' word for all."""
+    if value == -1:
+        return "all"
+    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        return f"last {value}"
+    raise ValueError("it must be a number of blocks: write training.layers, such as 'last 4' or '8-15'")
+
+
 OBJECTIVES = {"sft": "imitation", "trl_sft": "imitation", "pt": "imitation", "trl_dpo": "dpo", "trl_kto": "kto"}
 FORMS_OF_DPO = ("ipo", "simpo")
 

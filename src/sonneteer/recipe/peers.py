@@ -82,6 +82,15 @@ ALIASES: dict[str, Alias] = {
     "lora_parameters.keys": Alias("mlx-lm", "training.target_modules", convert.target_modules),
     "lora.target_modules": Alias("Soup", "training.target_modules", convert.target_modules),
     "target_modules": Alias("ms-swift", "training.target_modules", convert.target_modules),
+    "peft_use_rslora": Alias("Axolotl", "training.rank_stabilised"),
+    "use_rslora": Alias(f"{LF}, {HF}, ms-swift", "training.rank_stabilised"),
+    "peft_use_dora": Alias("Axolotl", "training.dora"),
+    "use_dora": Alias(f"{LF}, {HF}, ms-swift", "training.dora"),
+    "num_layers": Alias("mlx-lm", "training.layers", convert.last_layers),
+    "lora_layers": Alias("mlx-lm", "training.layers", convert.last_layers),
+    "freeze_trainable_layers": Alias(LF, "training.layers", convert.last_layers),
+    "neftune_noise_alpha": Alias(f"Axolotl, {LF}, {HF}", "training.embedding_noise"),
+    "label_smoothing_factor": Alias(HF, "training.label_smoothing"),
     "train_on_inputs": Alias("Axolotl", "training.learn_prompts"),
     "train_on_prompt": Alias(LF, "training.learn_prompts"),
     "mask_prompt": Alias("mlx-lm", "training.learn_prompts", convert.opposite),
@@ -260,17 +269,13 @@ REFUSALS: tuple[Refusal, ...] = (
         dict.fromkeys(("dpo_*", "kto_*", "pref_*", "simpo_*", "ppo_*", "grpo*", "reward_*", "ref_model"), ()),
     ),
     Refusal(
-        "an adapter is a plain LoRA beside the chosen layers",
-        dict.fromkeys(
-            ("use_dora", "peft_use_dora", "use_rslora", "peft_use_rslora", "lora_on_cpu", "use_galore"), (False,)
-        )
-        | {"lora_bias": ("none",), "num_layers": (-1,), "lora_layers": (-1,), "freeze_*": (), "additional_target": ()}
+        "an adapter is a LoRA beside the chosen layers, and `training.layers` names the blocks that learn",
+        dict.fromkeys(("lora_on_cpu", "use_galore"), (False,))
+        | {"lora_bias": ("none",), "freeze_*": (), "additional_target": ()}
         | dict.fromkeys(
             ("lora_modules_to_save", "modules_to_save", "init_lora_weights", "pissa_init", "loraplus_*"), ()
         )
-        | dict.fromkeys(
-            ("lora_layers_to_transform", "lora_fan_in_fan_out", "neftune_noise_alpha", "unfrozen_parameters"), ()
-        ),
+        | dict.fromkeys(("lora_layers_to_transform", "lora_fan_in_fan_out", "unfrozen_parameters"), ()),
     ),
     Refusal(
         "a training starts from `base.model`: name the model's folder there",
@@ -292,9 +297,7 @@ REFUSALS: tuple[Refusal, ...] = (
         dict.fromkeys(
             ("adam_beta1", "adam_beta2", "adam_epsilon", "optimizer_config", "optim_args", "lr_scheduler_kwargs"), ()
         )
-        | dict.fromkeys(
-            ("lr_schedule.arguments", "lr_schedule.warmup_init", "lr_min", "min_lr", "label_smoothing_factor"), ()
-        ),
+        | dict.fromkeys(("lr_schedule.arguments", "lr_schedule.warmup_init", "lr_min", "min_lr"), ()),
     ),
     Refusal(
         "validation and test are split from all sources by `data.validation_share` and `data.test_share`",

@@ -6,6 +6,7 @@ writes, and in the reference page.
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -171,12 +172,40 @@ class TrainingSettings(Section):
     """Share of the adapter's inputs that is dropped, against overfitting."""
     target_modules: tuple[str, ...] | Literal["all-linear"] = "all-linear"
     """Names of the layers that get an adapter."""
+    rank_stabilised: bool = False
+    """Scale the adapter by alpha / sqrt(rank) instead of alpha / rank (rsLoRA): for ranks from 64 on."""
+    dora: bool = False
+    """Learn each weight's length apart from its direction (DoRA): better at small ranks, slower."""
+    layers: str = "all"
+    """Blocks that learn: 'all', 'last 4', 'first 4', or a range such as '8-15', counted from 0."""
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    """Share of each target that is spread over all tokens, against overfitting; for imitation."""
+    embedding_noise: float = Field(0.0, ge=0)
+    """Noise on what is read, against overfitting (NEFTune's alpha, 5 to 15); 0 is none."""
+    anchor: float = Field(0.0, ge=0)
+    """Weight of the KL divergence from the starting model on the learned tokens, against forgetting; 0 is none."""
+    average: float | None = Field(None, gt=0, lt=1)
+    """Validate and keep a moving average of the weights; this share of it stays in a step, such as 0.99."""
     validate_every: int | None = Field(None, ge=1)
     """Steps between two validations. Without it the run is validated eight times."""
     patience: int | None = Field(3, ge=1)
     """Validations without improvement before the training stops early. `null` never stops early."""
     checkpoint_seconds: float = Field(60.0, ge=0)
     """Least time between two resumable checkpoints besides those at validations."""
+
+    @model_validator(mode="after")
+    def _says_what_is_read(self) -> TrainingSettings:
+        if not re.fullmatch(r"all|(first|last) [1-9]\d*|\d+-\d+", self.layers):
+            raise ValueError(
+                f"training.layers is '{self.layers}', but must be 'all', 'last 4', 'first 4', or a range such as "
+                "'8-15', counted from 0."
+            )
+        if self.label_smoothing and self.objective != "imitation":
+            raise ValueError(
+                f"training.label_smoothing is for the objective 'imitation', and the objective is '{self.objective}'. "
+                "Remove it; training.preference.label_smoothing smooths dpo."
+            )
+        return self
 
 
 class EvaluationSettings(Section):

@@ -32,6 +32,8 @@ class Counters(Record):
     first_loss: float | None = None
     best_loss: float | None = None
     best_step: int | None = None
+    train_loss: float | None = None
+    """Of the best weights, on as many learned examples as watched the training; known at the end."""
     stale_validations: int = 0
     """Validations since the best one."""
     tokens: int = 0

@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 from sonneteer.errors import DataError, ModelError
 from sonneteer.models.adapters import add_adapter
 from sonneteer.models.forest import plant
+from sonneteer.models.layers import thaw
 from sonneteer.models.load import LanguageModel, disk_errors, save_model
 from sonneteer.models.logprobs import loss_sum
 from sonneteer.models.render import TemplateRenderer
@@ -62,7 +63,8 @@ def fit(model: LanguageModel, recipe: Recipe, material: Material, folder: Path, 
     if settings.method == "lora":
         network = add_adapter(model.network, settings, recipe.seed)
     else:
-        network = model.network.requires_grad_(True)
+        network = model.network
+        thaw(model.network, settings.layers)
     torch.manual_seed(recipe.seed)
     check_exactness(model.network, settings, material)
     learner = Learner(model.network, objective_of(settings), settings, progress.note)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -15,6 +16,7 @@ from transformers import PreTrainedModel
 
 from sonneteer.errors import MachineError, RecipeError
 from sonneteer.models.fused import shorten
+from sonneteer.models.layers import noisy_embeddings
 from sonneteer.profile import has_bfloat16_units, peak_memory_gb
 from sonneteer.progress import Progress
 from sonneteer.recipe.sections import TrainingSettings
@@ -23,6 +25,7 @@ from sonneteer.training.checkpoint import Checkpoint, Counters
 from sonneteer.training.lessons import Lesson, parts, read
 from sonneteer.training.objectives import Objective
 from sonneteer.training.optimizer import optimizers, schedule, set_learning_rate
+from sonneteer.training.regularize import Anchor, Average
 from sonneteer.training.sampler import Sampler
 from sonneteer.training.watch import Interrupt, MetricsFile, Stopwatch
 
@@ -64,6 +67,8 @@ class Learner:
         if self.is_short:
             shorten(self.network)
         self.optimizers: list[Optimizer] = optimizers(self.trained, self.settings)
+        self.anchor = Anchor(self.network) if self.settings.anchor else None
+        self.average = Average(self.weights(), self.settings.average) if self.settings.average else None
 
     def step(self, batch: Sequence[Lesson], rate: float, number: int = 1) -> StepFigures:
         """Learn from one batch, cut into micro-batches of at most `budget` unique tokens."""
@@ -75,6 +80,8 @@ class Learner:
             set_learning_rate(self.optimizers, rate)
             for optimizer in self.optimizers:
                 optimizer.step()
+            if self.average is not None:
+                self.average.follow(number)
         self._forget_gradients()
         return StepFigures(loss, norm, naive, unique, sum(lesson.learned_tokens for lesson in lessons))
 
@@ -82,11 +89,16 @@ class Learner:
         """Loss, tokens and unique tokens of a batch, whose gradients are left to be used."""
         self._forget_gradients()
         self.network.train()
-        total = self.objective.total(lessons)
+        total, learned = self.objective.total(lessons), sum(lesson.learned_tokens for lesson in lessons)
         loss, naive, unique = 0.0, 0, 0
         for part in parts(lessons, self.budget, self.network.device):
+            length = part.forest.naive_tokens / part.forest.sequences
             with self.arithmetic():
-                part_loss = self.objective.loss(read(self.network, part)) / max(total, 1.0)
+                with noisy_embeddings(self.network, self.settings.embedding_noise, length):
+                    reading = read(self.network, part)
+                part_loss = self.objective.loss(reading) / max(total, 1.0)
+                if self.anchor is not None:
+                    part_loss = part_loss + self.settings.anchor * self.anchor.loss(reading) / max(learned, 1)
             part_loss.backward()  # type: ignore[no-untyped-call]
             loss += float(part_loss.detach())
             naive, unique = naive + part.forest.naive_tokens, unique + part.forest.unique_tokens
@@ -113,9 +125,14 @@ class Learner:
             self.budget //= 2
             self.note(f"Memory ran out. Going on with {self.budget} unique tokens at once; the result stays the same.")
 
-    @torch.no_grad()
     def validation_loss(self, examples: Sequence[Lesson]) -> float:
-        """The objective's own loss on other examples."""
+        """The objective's own loss on other examples, with the weights that would be kept."""
+        with self.average.put_on() if self.average is not None else nullcontext():
+            return self.loss_on(examples)
+
+    @torch.no_grad()
+    def loss_on(self, examples: Sequence[Lesson]) -> float:
+        """The objective's validation loss with the weights as they are."""
         lessons = self.ready(examples, step=0)
         return self._within_memory(lambda: self._validation_loss(lessons))
 
@@ -144,6 +161,10 @@ class Learner:
     def weights(self) -> saved.Tensors:
         """The trained parameters by name."""
         return {name: parameter.data for name, parameter in self.trained}
+
+    def kept_weights(self) -> saved.Tensors:
+        """What a run would leave behind now: the average of the weights, where there is one."""
+        return self.weights() if self.average is None else self.average.tensors
 
     @torch.no_grad()
     def put_weights(self, tensors: saved.Tensors) -> None:
@@ -253,7 +274,7 @@ class Training:
                 changes["first_loss"] = loss
             self.counters = counters.model_copy(update=changes)
             if is_best:
-                saved.save_tensors(self._best_file, self.learner.weights())
+                saved.save_tensors(self._best_file, self.learner.kept_weights())
         self._save()
 
     @property
@@ -263,6 +284,8 @@ class Training:
     def _save(self) -> None:
         self.counters = self.counters.model_copy(update={"seconds": self.watch.seconds})
         tensors = self.learner.weights() | saved.optimizer_tensors(self.learner.optimizers) | saved.random_tensors()
+        if self.learner.average is not None:
+            tensors |= {f"average.{name}": tensor for name, tensor in self.learner.average.tensors.items()}
         saved.write_checkpoint(self.folder / "checkpoints", self.counters, tensors)
         self._saved_at = self.watch.seconds
         for older in self.folder.glob("best-*.safetensors"):
@@ -273,6 +296,9 @@ class Training:
         if found is None:
             return
         self.learner.put_weights(found.tensors)
+        if self.learner.average is not None:
+            for name, tensor in self.learner.average.tensors.items():
+                tensor.copy_(found.tensors[f"average.{name}"])
         saved.restore_optimizers(self.learner.optimizers, found.tensors)
         saved.restore_random(found.tensors)
         self.counters = found.counters
@@ -280,9 +306,17 @@ class Training:
         self.progress.note(f"Going on from step {found.counters.step} of {self.steps}.")
 
     def _use_best(self) -> None:
-        """Without validation examples there is no best: the last weights stay."""
-        if self.counters.best_step is not None:
-            self.learner.put_weights(load_file(self._best_file))
+        """Put the best weights on, and see how well they do on examples that were learned.
+
+        Without validation examples there is no best: the last weights stay.
+        """
+        if self.counters.best_step is None:
+            self.learner.put_weights(self.learner.kept_weights())
+            return
+        self.learner.put_weights(load_file(self._best_file))
+        learned = self.material.train[: len(self.material.validation)]
+        loss = self.learner.loss_on(learned)
+        self.counters = self.counters.model_copy(update={"train_loss": loss})
 
     def _explain_explosion(self, step: int, batch: list[int], done: StepFigures) -> None:
         names = ", ".join(self.material.names[i] for i in batch[:5])

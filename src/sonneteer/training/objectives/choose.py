@@ -19,4 +19,4 @@ def objective_of(settings: TrainingSettings) -> Objective:
         case "kto":
             return Kto(settings.preference, settings.micro_batch_tokens)
         case "imitation":
-            return Imitation()
+            return Imitation(settings.label_smoothing)
