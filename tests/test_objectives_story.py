@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from statistics import mean
 
 import pytest
+import torch
 
 from sonneteer import lifecycle
+from sonneteer.errors import RecipeError
 from sonneteer.progress import Silent
 from sonneteer.recipe import LoadedRecipe, read_recipe
-from sonneteer.records import ModelVersion, Run
+from sonneteer.records import Example, ModelVersion, Run
 from sonneteer.store import Store
+from sonneteer.training.watch import read_metrics
 
-from .models.networks import saved
+from .models.networks import network, saved, tokenizer
 
 RECIPE = """
 name: tiny
@@ -64,3 +68,42 @@ def test_kto_learns_from_answers_that_were_liked_or_not(tmp_path: Path) -> None:
     assert run.first_validation_loss == pytest.approx(0.5, rel=1e-4)
     assert run.best_validation_loss is not None
     assert run.best_validation_loss < 0.47
+
+
+def test_a_student_follows_its_teacher(tmp_path: Path) -> None:
+    rows: list[dict[str, object]] = [{"prompt": f"Say {i}", "completion": "Good day."} for i in range(40)]
+    loaded(tmp_path, "imitation", rows)
+    teacher = network("llama", seed=3)
+    with torch.no_grad():
+        for parameter in teacher.parameters():
+            parameter.mul_(3)  # a random network that has opinions
+    teacher.save_pretrained(tmp_path / "teacher")
+    tokenizer().save_pretrained(tmp_path / "teacher")
+    words = ["--training.objective=distillation", "--training.distillation.teacher=teacher", "--training.method=full"]
+    run = trained(read_recipe(tmp_path / "recipe.yaml", words), Store(tmp_path / "w"))
+    assert run.first_validation_loss is not None
+    assert run.best_validation_loss is not None
+    assert run.best_validation_loss < 0.7 * run.first_validation_loss
+
+
+def vowels(example: Example, answer: str) -> float:
+    """A user's own idea of a good answer."""
+    return sum(answer.lower().count(letter) for letter in "aeiou") / 12
+
+
+def test_grpo_raises_the_reward_of_a_user_s_own_function(tmp_path: Path) -> None:
+    rows: list[dict[str, object]] = [{"prompt": f"Say {i}", "completion": "Good day."} for i in range(24)]
+    loaded(tmp_path, "imitation", rows)
+    words = ["--training.objective=grpo", "--training.reward.kind=python", "--training.reward.max_answer_tokens=6"]
+    words += ["--training.reward.answers=4", "--training.epochs=5", "--training.validate_every=5"]
+    recipe = read_recipe(tmp_path / "recipe.yaml", words)
+    with pytest.raises(RecipeError, match="needs a function from Python"):
+        lifecycle.train(recipe, Store(tmp_path / "without"), Silent())
+    store = Store(tmp_path / "w")
+    run = trained(recipe._replace(reward=vowels), store)
+    lines = read_metrics(store.folder(run.id) / "metrics.jsonl")
+    rewards = [line["reward"] for line in lines if "reward" in line]
+    assert mean(rewards[-3:]) > mean(rewards[:3]) + 0.1
+    assert run.best_validation_loss is not None
+    assert run.first_validation_loss is not None
+    assert run.best_validation_loss < run.first_validation_loss

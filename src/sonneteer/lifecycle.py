@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import inspect
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -114,7 +115,7 @@ def newest_model(loaded: LoadedRecipe, store: Store) -> ModelVersion:
 
 
 def _backend(loaded: LoadedRecipe, store: Store) -> LocalBackend:
-    return LocalBackend(loaded.recipe, loaded.folder, store)
+    return LocalBackend(loaded.recipe, loaded.folder, store, loaded.reward)
 
 
 def _new_run(loaded: LoadedRecipe, dataset: DatasetVersion, backend: Backend) -> Run:
@@ -122,6 +123,8 @@ def _new_run(loaded: LoadedRecipe, dataset: DatasetVersion, backend: Backend) ->
     recipe = loaded.recipe
     settings = recipe.model_dump(mode="json", include={"seed", "base", "training"})
     settings["data"] = {"max_tokens": recipe.data.max_tokens}
+    if loaded.reward is not None:
+        settings["reward"] = _named(loaded.reward)
     return Run(
         id=f"{recipe.name}-{fingerprint_of([settings, dataset.id, backend.fingerprint])}",
         name=recipe.name,
@@ -133,6 +136,14 @@ def _new_run(loaded: LoadedRecipe, dataset: DatasetVersion, backend: Backend) ->
         machine=machine(),
         started_at=datetime.now(UTC),
     )
+
+
+def _named(function: Callable[..., float]) -> str:
+    """A name for a user's function that changes with its words, as far as they can be read."""
+    try:
+        return fingerprint_of(inspect.getsource(function))
+    except (OSError, TypeError):  # built in, or typed into a console
+        return getattr(function, "__qualname__", type(function).__qualname__)
 
 
 @contextmanager

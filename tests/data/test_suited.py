@@ -40,3 +40,9 @@ def test_a_rejected_answer_counts_for_the_length_where_it_is_learned_from() -> N
     better, worse = BothAnswers(renderer).render(PAIR)
     assert len(worse.ids) > len(better.ids)
     assert BothAnswers(renderer).render(PLAIN) == renderer.render(PLAIN)
+
+
+def test_plain_text_asks_nothing_that_could_be_rewarded() -> None:
+    text = Example(messages=(SAID,), is_text=True)
+    assert suited(text, "grpo").fate == "nothing_to_learn"
+    assert suited(PLAIN, "grpo").example == PLAIN

@@ -165,6 +165,13 @@ def test_other_tools_ways_to_adapt_mean_the_same_here(tmp_path: Path) -> None:
     assert read(tmp_path, LEAST + "num_layers: -1").recipe.training.layers == "all"
 
 
+def test_other_tools_words_for_rewards_and_teachers_mean_the_same_here(tmp_path: Path) -> None:
+    text = "rlhf_type: grpo\nnum_generations: 4\nmax_completion_length: 32\nkd_alpha: 0.5\nteacher_model: big\n"
+    training = read(tmp_path, LEAST + text).recipe.training
+    assert (training.objective, training.reward.answers, training.reward.max_answer_tokens) == ("grpo", 4, 32)
+    assert (training.distillation.teacher, training.distillation.share) == ("big", 0.5)
+
+
 PREFERENCES = {
     "Axolotl": "rl: kto\nrl_beta: 0.2\nkto_undesirable_weight: 1.5\n",
     "LLaMA-Factory": "stage: kto\npref_beta: 0.2\nkto_rejected_weight: 1.5\n",
@@ -239,6 +246,7 @@ def test_axolotls_empty_adapter_means_all_weights(tmp_path: Path) -> None:
         ("dataset: 5", "a file, or a list of files"),
         ("stage: ppo", "there is 'imitation', 'dpo'"),
         ("freeze_trainable_layers: -2", "such as 'last 4'"),
+        ("training: {objective: distillation}", "training.distillation.teacher is missing"),
         ("training: {layers: top}", "must be 'all', 'last 4'"),
         ("rl: ipo", "training.preference.loss 'ipo'"),
         ("pref_loss: hinge", "there is 'sigmoid', 'ipo' and 'simpo'"),

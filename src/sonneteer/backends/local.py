@@ -19,25 +19,30 @@ from sonneteer.recipe.sections import Architecture, Recipe
 from sonneteer.records import DatasetVersion, Example, ModelVersion, Run, fingerprint_of
 from sonneteer.store import Store
 from sonneteer.training.fit import fit, material_of
+from sonneteer.training.objectives import objective_of
+from sonneteer.training.rewards import Reward
 
 
 class LocalBackend:
     """Trains and opens the models of one recipe. `folder` is the recipe's, for relative paths."""
 
-    def __init__(self, recipe: Recipe, folder: Path, store: Store) -> None:
+    def __init__(self, recipe: Recipe, folder: Path, store: Store, reward: Reward | None = None) -> None:
         self._recipe = recipe
         self._folder = folder
         self._store = store
+        self._reward = reward
 
     @cached_property
     def fingerprint(self) -> str:
-        """Of the base model's files, or of the plan for a new one; and of what else decides how it reads."""
+        """Of the base model's files, or of the plan for a new one; of its teacher; and of how it reads."""
         architecture = self._recipe.base.from_scratch
         if architecture is not None:
             base = fingerprint_of(architecture.model_dump(mode="json"))
         else:
             base = fingerprint_of_folder(locate(self._recipe.base.model, self._folder))
-        return fingerprint_of([base, self._recipe.training.learn_prompts])
+        teacher = self._recipe.training.distillation.teacher
+        guide = None if teacher is None else fingerprint_of_folder(locate(teacher, self._folder))
+        return fingerprint_of([base, self._recipe.training.learn_prompts, guide])
 
     def renderer(self, examples: Sequence[Example]) -> TemplateRenderer:
         """The base model's own template, as training uses it."""
@@ -54,7 +59,8 @@ class LocalBackend:
         model = self._starting_model(train, self._store.folder(run.id))
         progress.note(f"Rendering {len(train) + len(validation)} examples.")
         material = material_of(self._training_renderer(model), self._recipe.training.objective, train, validation)
-        fitted = fit(model, self._recipe, material, self._store.folder(run.id), progress)
+        objective = objective_of(self._recipe, model, self._folder, self._reward)
+        fitted = fit(model, self._recipe, objective, material, self._store.folder(run.id), progress)
         counters = fitted.counters
         return run.model_copy(
             update={

@@ -17,6 +17,8 @@ def suited(example: Example, objective: Objective) -> Outcome:
     if objective == "kto" and example.rejected is None and example.label is None:
         reason = "nobody said whether the answer is liked, and kto learns from such labels"
         return Outcome(None, reason, "nothing_to_learn")
+    if objective == "grpo" and example.is_text:
+        return Outcome(None, "plain text asks nothing, and grpo learns from answers", "nothing_to_learn")
     if objective != "kto" and example.label is False:
         return Outcome(None, "people disliked this answer, so it is not imitated", "disliked")
     return Outcome(example)

@@ -49,6 +49,24 @@ class LocalChat:
             answers |= {i: draft.finished(prompts[i]) for i, draft in zip(batch, drafts, strict=True)}
         return [answers[i] for i in range(len(ids))]
 
+    def continuations(self, prompts: Sequence[list[int]], options: Options) -> list[list[int]]:
+        """One answer to each prompt as token ids, its end mark included: the very tokens that were drawn.
+
+        Each batch takes a seed of its own, so that a prompt that comes again gets another answer.
+        """
+        written: list[list[int]] = []
+        for start in range(0, len(prompts), self._batch_size):
+            batch = list(prompts[start : start + self._batch_size])
+            drafts = [Draft(self._model, options, len(ids)) for ids in batch]
+            seeded = options.model_copy(update={"seed": options.seed + start})
+            rows: list[list[int]] = [[] for _ in batch]
+            for tokens in self._decode(batch, seeded, drafts):
+                for row, token in zip(rows, tokens, strict=True):
+                    if not row or row[-1] not in self._stop_ids:
+                        row.append(token)
+            written += rows
+        return written
+
     def stream(self, prompt: Prompt, options: Options) -> Iterator[Piece]:
         """The answer as it comes; half a character or half a stop sequence is held back until it is whole."""
         ids = self._prompt_ids(prompt, options)

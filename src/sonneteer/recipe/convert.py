@@ -42,7 +42,14 @@ def last_layers(value: Any) -> Any:
     raise ValueError("it must be a number of blocks: write training.layers, such as 'last 4' or '8-15'")
 
 
-OBJECTIVES = {"sft": "imitation", "trl_sft": "imitation", "pt": "imitation", "trl_dpo": "dpo", "trl_kto": "kto"}
+OBJECTIVES = {
+    "sft": "imitation",
+    "trl_sft": "imitation",
+    "pt": "imitation",
+    "trl_dpo": "dpo",
+    "trl_kto": "kto",
+    "trl_grpo": "grpo",
+}
 FORMS_OF_DPO = ("ipo", "simpo")
 
 

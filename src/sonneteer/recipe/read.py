@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ from sonneteer.recipe.peers import ACCUMULATION, EXAMPLES_AT_ONCE, SCALE
 from sonneteer.recipe.problems import in_order, in_words
 from sonneteer.recipe.sections import Recipe
 from sonneteer.recipe.settings import SETTINGS
+from sonneteer.records import Example
 
 COMMAND_LINE = "command line"
 INSTEAD = {
@@ -35,6 +36,8 @@ class LoadedRecipe(NamedTuple):
     notes: list[str]
     path: Path = Path("recipe.yaml")
     """As it was named: what to write in the next command."""
+    reward: Callable[[Example, str], float] | None = None
+    """What an answer is worth, for `training.reward.kind: python`: given through Python, with `_replace`."""
 
 
 def read_recipe(path: Path, overrides: Sequence[str] = ()) -> LoadedRecipe:

@@ -12,7 +12,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from sonneteer.recipe.data import CleanSettings, DataSettings, SourceSettings
-from sonneteer.recipe.learning import Objective, PreferenceSettings
+from sonneteer.recipe.learning import DistillationSettings, Objective, PreferenceSettings, RewardSettings
 from sonneteer.recipe.section import Section
 
 __all__ = [
@@ -135,8 +135,11 @@ class TrainingSettings(Section):
     """'lora' trains a small adapter beside the frozen weights, 'full' trains all weights."""
     objective: Objective = "imitation"
     """What is learned: 'imitation' gives the answers as they stand (and plain text), 'dpo' and 'orpo' prefer an answer
-    to a rejected one, 'kto' learns from answers that people liked or disliked."""
+    to a rejected one, 'kto' learns from answers that people liked or disliked, 'distillation' follows a teacher, 'grpo'
+    raises the rewards of answers that the model draws itself."""
     preference: PreferenceSettings = PreferenceSettings()
+    distillation: DistillationSettings = DistillationSettings()
+    reward: RewardSettings = RewardSettings()
     learn_prompts: bool = False
     """Learn the questions too, and not only the answers."""
     learning_rate: float = Field(2e-4, gt=0)
@@ -200,6 +203,8 @@ class TrainingSettings(Section):
                 f"training.layers is '{self.layers}', but must be 'all', 'last 4', 'first 4', or a range such as "
                 "'8-15', counted from 0."
             )
+        if self.objective == "distillation" and self.distillation.teacher is None:
+            raise ValueError("training.distillation.teacher is missing: the folder of the model to learn from.")
         if self.label_smoothing and self.objective != "imitation":
             raise ValueError(
                 f"training.label_smoothing is for the objective 'imitation', and the objective is '{self.objective}'. "

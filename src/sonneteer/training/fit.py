@@ -17,13 +17,13 @@ from sonneteer.models.load import LanguageModel, disk_errors, save_model
 from sonneteer.models.logprobs import loss_sum
 from sonneteer.models.render import TemplateRenderer
 from sonneteer.progress import Progress
-from sonneteer.recipe.learning import Objective
+from sonneteer.recipe.learning import Objective as ObjectiveName
 from sonneteer.recipe.sections import Recipe, TrainingSettings
 from sonneteer.records import Example, Rendered
 from sonneteer.training.checkpoint import Counters
 from sonneteer.training.lessons import lessons_of
 from sonneteer.training.loop import Learner, Material, Training
-from sonneteer.training.objectives import objective_of
+from sonneteer.training.objectives import Objective
 from sonneteer.training.references import with_references
 from sonneteer.training.sampler import Sampler
 from sonneteer.training.watch import interruptible
@@ -40,7 +40,7 @@ class Fitted(NamedTuple):
 
 
 def material_of(
-    renderer: TemplateRenderer, objective: Objective, train: Sequence[Example], validation: Sequence[Example]
+    renderer: TemplateRenderer, objective: ObjectiveName, train: Sequence[Example], validation: Sequence[Example]
 ) -> Material:
     """Render the examples. Raises DataError where nothing at all would be learned."""
     material = Material(
@@ -53,7 +53,9 @@ def material_of(
     return material
 
 
-def fit(model: LanguageModel, recipe: Recipe, material: Material, folder: Path, progress: Progress) -> Fitted:
+def fit(
+    model: LanguageModel, recipe: Recipe, objective: Objective, material: Material, folder: Path, progress: Progress
+) -> Fitted:
     """Train and write the result to `folder / 'result'`: a PEFT adapter, or a whole transformers model.
 
     Goes on from the newest checkpoint in `folder`. Raises KeyboardInterrupt, everything saved, on Ctrl-C.
@@ -67,7 +69,7 @@ def fit(model: LanguageModel, recipe: Recipe, material: Material, folder: Path, 
         thaw(model.network, settings.layers)
     torch.manual_seed(recipe.seed)
     check_exactness(model.network, settings, material)
-    learner = Learner(model.network, objective_of(settings), settings, progress.note)
+    learner = Learner(model.network, objective, settings, progress.note)
     if learner.objective.needs_references:
         material = _compared_with_start(learner, material, folder)
     sampler = Sampler(len(material.train), settings.batch_size, settings.epochs, recipe.seed)

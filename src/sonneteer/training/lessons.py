@@ -27,6 +27,10 @@ class Lesson(NamedTuple):
     """Log-probability of each sequence's learned tokens under the starting model."""
     baseline: float = 0.0
     """What the batch at large says: see `Kto`."""
+    example: Example | None = None
+    """What is asked, where answers are drawn in training."""
+    rewards: tuple[float, ...] = ()
+    """What the drawn answers were worth."""
 
     @property
     def learned_tokens(self) -> int:
@@ -87,6 +91,8 @@ def lessons_of(examples: Sequence[Example], renderer: TemplateRenderer, objectiv
         return [_compared(example, renderer) for example in examples]
     if objective == "kto":
         return [_judged(examples, i, renderer) for i in range(len(examples))]
+    if objective == "grpo":
+        return [Lesson([renderer.answer(example)], example=example) for example in examples]
     return [Lesson(renderer.render(example)) for example in examples]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import NamedTuple, TypeVar
 
 import torch
@@ -50,6 +51,8 @@ class StepFigures(NamedTuple):
     tokens: int
     unique_tokens: int
     learned_tokens: int
+    reward: float | None
+    """Mean worth of the answers that were drawn, where the objective draws any."""
 
 
 @dataclass
@@ -83,7 +86,8 @@ class Learner:
             if self.average is not None:
                 self.average.follow(number)
         self._forget_gradients()
-        return StepFigures(loss, norm, naive, unique, sum(lesson.learned_tokens for lesson in lessons))
+        learned = sum(lesson.learned_tokens for lesson in lessons)
+        return StepFigures(loss, norm, naive, unique, learned, _mean_reward(lessons))
 
     def _gradients(self, lessons: Sequence[Lesson]) -> tuple[float, int, int]:
         """Loss, tokens and unique tokens of a batch, whose gradients are left to be used."""
@@ -179,6 +183,11 @@ def is_out_of_memory(problem: Exception) -> bool:
     return is_told or "can't allocate memory" in str(problem) or "not enough memory" in str(problem)
 
 
+def _mean_reward(lessons: Sequence[Lesson]) -> float | None:
+    rewards = [worth for lesson in lessons for worth in lesson.rewards]
+    return fmean(rewards) if rewards else None
+
+
 @dataclass
 class Training:
     """A run in progress: the learner, its material, and where its files are."""
@@ -255,6 +264,8 @@ class Training:
             "memory_gb": peak_memory_gb(),
             "seconds": self.watch.seconds,
         }
+        if done.reward is not None:
+            figures["reward"] = done.reward
         self.metrics.write(step, **figures)
         if self.counters.best_loss is not None:
             figures["validation_loss"] = self.counters.best_loss
