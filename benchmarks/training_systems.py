@@ -115,7 +115,7 @@ def sonneteer(workload: str, layers: int, steps: int) -> dict[str, Any]:
     from sonneteer.recipe.sections import TrainingSettings
     from sonneteer.training.lessons import Lesson
     from sonneteer.training.loop import Learner
-    from sonneteer.training.objectives import objective_of
+    from sonneteer.training.objectives import Dpo, Imitation
     from sonneteer.training.references import log_probs_of
 
     rows = WORKLOADS[workload]()
@@ -125,7 +125,8 @@ def sonneteer(workload: str, layers: int, steps: int) -> dict[str, Any]:
     )
     network = new_network(layers)
     add_adapter(network, settings, seed=0)
-    learner = Learner(network, objective_of(settings), settings)
+    objective = Dpo(settings.preference) if has_pairs else Imitation()
+    learner = Learner(network, objective, settings)
     lessons = [Lesson(_rendered(row)) for row in rows]
     if has_pairs:  # known before the training begins, as TRL's are
         with learner.arithmetic():
