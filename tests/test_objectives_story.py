@@ -9,6 +9,7 @@ from statistics import mean
 
 import pytest
 import torch
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from sonneteer import lifecycle
 from sonneteer.errors import RecipeError
@@ -18,7 +19,7 @@ from sonneteer.records import Example, ModelVersion, Run
 from sonneteer.store import Store
 from sonneteer.training.watch import read_metrics
 
-from .models.networks import network, saved, tokenizer
+from .models.networks import SHAPE, network, saved, tokenizer
 
 RECIPE = """
 name: tiny
@@ -108,3 +109,15 @@ def test_grpo_raises_the_reward_of_a_user_s_own_function(tmp_path: Path) -> None
     assert run.best_validation_loss is not None
     assert run.first_validation_loss is not None
     assert run.best_validation_loss < run.first_validation_loss
+
+
+@pytest.mark.parametrize("weights", ["4bit", "8bit"])
+def test_an_adapter_is_trained_beside_a_quantised_base(tmp_path: Path, weights: str) -> None:
+    loaded(tmp_path, "dpo", PAIRS)
+    wide = {"hidden_size": 128, "intermediate_size": 256}  # blocks of 64 weights share a scale
+    LlamaForCausalLM(LlamaConfig(**(SHAPE | wide))).save_pretrained(tmp_path / "base")
+    recipe = read_recipe(tmp_path / "recipe.yaml", [f"--training.base_weights={weights}", "--training.epochs=1"])
+    store = Store(tmp_path / "w")
+    run = store.get(Run, lifecycle.train(recipe, store, Silent()).run_id)
+    assert run.best_validation_loss is not None
+    assert run.best_validation_loss < 0.6

@@ -232,7 +232,10 @@ def test_axolotls_empty_adapter_means_all_weights(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [
-        ("adapter: qlora", "not quantised"),
+        ("adapter: qlora", "training.base_weights '4bit'"),
+        ("quantization_bit: 3", "there is 4 and 8"),
+        ("training: {method: full, base_weights: 4bit}", "trains these weights"),
+        ("load_in_4bit: true", "`training.base_weights` says"),
         ("finetuning_type: freeze", "there is 'lora' and 'full'"),
         ("lora_target_linear: false", "training.target_modules"),
         ("val_set_size: 500", "not a number of rows"),

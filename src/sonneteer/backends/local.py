@@ -11,6 +11,7 @@ from sonneteer.data import read_split
 from sonneteer.models.adapters import merged, put_on
 from sonneteer.models.generate import LocalChat
 from sonneteer.models.load import LanguageModel, fingerprint_of_folder, locate, open_folder, open_model, save_model
+from sonneteer.models.quantise import open_quantised
 from sonneteer.models.render import TemplateRenderer
 from sonneteer.models.scratch import new_model, new_tokenizer
 from sonneteer.profile import peak_memory_gb
@@ -112,11 +113,16 @@ class LocalBackend:
     def _starting_model(self, train: list[Example], folder: Path) -> LanguageModel:
         architecture = self._recipe.base.from_scratch
         if architecture is None:
-            return self._base
+            return self._opened(locate(self._recipe.base.model, self._folder))
         if not (folder / "initial" / "config.json").exists():
             model = self._new_model(architecture, train)
             save_model(model, folder / "initial")
-        return open_folder(self._recipe.base.model, folder / "initial")
+        return self._opened(folder / "initial")
+
+    def _opened(self, path: Path) -> LanguageModel:
+        """The base model as training holds it."""
+        name, weights = self._recipe.base.model, self._recipe.training.base_weights
+        return open_folder(name, path) if weights == "whole" else open_quantised(name, path, weights)
 
     def _new_model(self, architecture: Architecture, train: list[Example]) -> LanguageModel:
         return new_model(self._recipe.base.model, architecture, _texts(train), self._recipe.seed)

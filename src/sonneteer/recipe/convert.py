@@ -27,9 +27,7 @@ def method(value: Any) -> str:
     if said in ("lora", "full"):
         return said
     if said in ("qlora", "lora/qlora"):
-        raise ValueError(
-            "the base model is not quantised for training. Write 'lora': it needs more memory, not other data"
-        )
+        raise ValueError("here it is training.method 'lora' with training.base_weights '4bit'")
     raise ValueError("there is 'lora' and 'full'")
 
 
@@ -40,6 +38,13 @@ def last_layers(value: Any) -> Any:
     if isinstance(value, int) and not isinstance(value, bool) and value > 0:
         return f"last {value}"
     raise ValueError("it must be a number of blocks: write training.layers, such as 'last 4' or '8-15'")
+
+
+def bits(value: Any) -> str:
+    """How many bits the frozen base takes."""
+    if value in (4, 8):
+        return f"{value}bit"
+    raise ValueError("there is 4 and 8")
 
 
 OBJECTIVES = {

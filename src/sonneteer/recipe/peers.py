@@ -83,6 +83,7 @@ ALIASES: dict[str, Alias] = {
     "lora.target_modules": Alias("Soup", "training.target_modules", convert.target_modules),
     "target_modules": Alias("ms-swift", "training.target_modules", convert.target_modules),
     "peft_use_rslora": Alias("Axolotl", "training.rank_stabilised"),
+    "quantization_bit": Alias(LF, "training.base_weights", convert.bits),
     "use_rslora": Alias(f"{LF}, {HF}, ms-swift", "training.rank_stabilised"),
     "peft_use_dora": Alias("Axolotl", "training.dora"),
     "use_dora": Alias(f"{LF}, {HF}, ms-swift", "training.dora"),
@@ -225,7 +226,7 @@ REFUSALS: tuple[Refusal, ...] = (
         ),
     ),
     Refusal(
-        "the base model is not quantised for training",
+        "`training.base_weights` says '4bit' or '8bit'",
         dict.fromkeys(
             ("load_in_4bit", "load_in_8bit", "quantization", "quantization_*", "quant_*", "bnb_*"), (False, "none")
         ),

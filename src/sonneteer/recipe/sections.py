@@ -175,6 +175,9 @@ class TrainingSettings(Section):
     """Share of the adapter's inputs that is dropped, against overfitting."""
     target_modules: tuple[str, ...] | Literal["all-linear"] = "all-linear"
     """Names of the layers that get an adapter."""
+    base_weights: Literal["whole", "8bit", "4bit"] = "whole"
+    """How the frozen base is kept while an adapter is trained: '4bit' (QLoRA) and '8bit' need less memory and more
+    time. The result is merged into the whole base."""
     rank_stabilised: bool = False
     """Scale the adapter by alpha / sqrt(rank) instead of alpha / rank (rsLoRA): for ranks from 64 on."""
     dora: bool = False
@@ -205,6 +208,11 @@ class TrainingSettings(Section):
             )
         if self.objective == "distillation" and self.distillation.teacher is None:
             raise ValueError("training.distillation.teacher is missing: the folder of the model to learn from.")
+        if self.method == "full" and self.base_weights != "whole":
+            raise ValueError(
+                f"training.base_weights is '{self.base_weights}', but the method 'full' trains these weights. Write "
+                "'whole', or train an adapter: method 'lora'."
+            )
         if self.label_smoothing and self.objective != "imitation":
             raise ValueError(
                 f"training.label_smoothing is for the objective 'imitation', and the objective is '{self.objective}'. "
