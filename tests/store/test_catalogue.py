@@ -17,7 +17,7 @@ from sonneteer.errors import ExtraError, MachineError, RecipeError
 from sonneteer.records import Run
 from sonneteer.store import Store
 
-TABLES = {"datasets", "runs", "reports", "models", "test_openings", "alembic_version"}
+TABLES = {"datasets", "runs", "reports", "models", "test_openings", "audit", "alembic_version"}
 
 
 def tables_of(root: Path) -> set[str]:

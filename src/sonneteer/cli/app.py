@@ -228,6 +228,23 @@ def doctor(context: Context, workspace: Workspace = WORKSPACE, json: Json = Fals
     return Outcome(document, [findings_page(findings)], ExitCode.DONE if is_able else ExitCode.MUST_CHANGE)
 
 
+@app.command(rich_help_panel="Use")
+def audit(
+    context: Context,
+    action: Annotated[
+        Literal["show", "verify"], typer.Argument(help="What to do with the log.", metavar="show|verify")
+    ],
+    workspace: Workspace = WORKSPACE,
+    json: Json = False,
+) -> Outcome:
+    """Show who did what when in the workspace, or verify that nobody tampered with it."""
+    _session(context, workspace, json)
+    from sonneteer.cli.audit import show_log, verify_log
+    from sonneteer.store import Store
+
+    return (show_log if action == "show" else verify_log)(Store(workspace))
+
+
 def _session(context: Context, workspace: Path, is_json: bool) -> Session:
     """The session that the command line opened, told what this command is."""
     session: Session = context.obj

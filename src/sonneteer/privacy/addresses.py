@@ -13,16 +13,16 @@ STREETS = words("english_streets")
 STREET = "|".join(STREETS)
 WORD = r"[A-ZÀ-ÖØ-ÞĀ-Ž][\w’'-]*\.?"
 SMALL = r"(?:de|del|de la|de los|de las|du|des|da|das|do|dos|di|della|dei|van|van de|van der|den|der|la|le|les|d'|l')"
-TOWN = rf"{WORD}(?:[ -](?:{SMALL} )?{WORD}){{0,3}}"
-UNIT = r"(?:(?:Apt|Apartment|Suite|Ste|Unit|Flat|Studio|Room|Floor|Fl|#)\.? ?#?\w{1,5})"
+TOWN = rf"(?:{SMALL} )?{WORD}(?:[ -](?:{SMALL} )?{WORD}){{0,3}}"
+UNIT = r"(?:(?:Level|Apt|Apartment|Suite|Ste|Unit|Flat|Studio|Room|Floor|Fl|#)\.? ?#?\w{1,5})"
 US_END = rf"(?:,?\s+{TOWN})?,?\s+[A-Z]{{2,3}},?\s+\d{{4,5}}(?:-\d{{4}})?(?!\d)"
 UK_END = rf"(?:,?\s+{TOWN})?,?\s+[A-Z]{{1,2}}\d[A-Z\d]? ?\d[A-Z]{{2}}(?!\w)"
 CA_END = rf"(?:,?\s+{TOWN})?,?\s+(?:[A-Z]{{2}}\s+)?[A-Z]\d[A-Z] ?\d[A-Z]\d(?!\w)"
 CODE_TOWN = (
-    rf",?\s+(?:[A-Z]{{1,2}}-)?(?:\d{{5}}|\d{{4}} ?[A-Z]{{2}}|\d{{2}}-\d{{3}}|\d{{4}}-\d{{3}}|\d{{4}})"
+    rf",?\s+(?:[A-Z]{{1,2}}-)?(?:\d{{5}}|\d{{4}} ?[A-Z]{{2}},?|\d{{2}}-\d{{3}}|\d{{4}}-\d{{3}}|\d{{4}})"
     rf"(?:,?\s+{TOWN})?(?:\s\(?[A-Z]{{2}}\)?(?!\w))?"
 )
-TOWN_END = rf",\s+{TOWN}(?:,?\s+\d{{4,6}}(?!\d))?"
+TOWN_END = rf",\s+{TOWN}(?:,?\s+(?:[A-Z]{{2,3}},\s+)?\d{{4,6}}(?!\d))?"
 END = rf"(?:{US_END}|{UK_END}|{CA_END}|{CODE_TOWN}|{TOWN_END})?"
 NUMBER = r"(?:,? ?(?:n[º°.]?|nr\.?|No\.?)? ?\d{1,5}(?: ?[a-zA-Z](?!\w))?(?:[/-]\d{1,4})?(?!\d))"
 
@@ -41,7 +41,7 @@ class Form(NamedTuple):
 
 FORMS: tuple[Form, ...] = (
     Form(
-        rf"(?:{UNIT},?\s+)?\d{{1,6}}[A-Za-z]?\s+(?:[NSEW]\.?\s+)?(?:(?:{WORD}|\d{{1,3}}(?:st|nd|rd|th))\s+){{1,4}}?"
+        rf"(?:{UNIT},?\s+)?\d{{1,6}}(?:/\d{{1,4}})?[A-Za-z]?\s+(?:[NSEW]\.?\s+)?(?:(?:{WORD}|\d{{1,3}}(?:st|nd|rd|th))\s+){{1,4}}?"
         rf"(?:{STREET})\b\.?(?:,?\s+{UNIT})?{END}",
         STREETS,
     ),
@@ -61,9 +61,16 @@ FORMS: tuple[Form, ...] = (
     ),
     Form(
         rf"(?:{'|'.join(map(re.escape, FIRST))})(?: {SMALL})* ?{TOWN}{NUMBER}"
-        rf"(?:,? (?:Piso|Apt\.?|Puerta|Appartamento|Interno) ?\w{{1,4}})?{END}",
+        rf"(?:,? (?:Piso|Apt\.?|Puerta|Appartamento|Interno|Piano) ?\w{{1,4}})* ?{END}",
         [word.rstrip("./") for word in FIRST],
     ),
+)
+FORMS += (
+    Form(
+        rf"(?:(?:(?i:{'|'.join(FRENCH)}))(?: {SMALL})* ?{TOWN}),? \d{{5}} {TOWN}",
+        [word.rstrip(".") for word in FRENCH],
+    ),
+    Form(rf"{UNIT},?\s+(?:{WORD}\s+){{1,3}}?(?:{STREET})\b{END}", STREETS),
 )
 CUES = words("address_cues")
 CALLED = (

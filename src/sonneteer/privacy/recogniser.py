@@ -32,12 +32,21 @@ class Token(NamedTuple):
     end: int
 
 
-class Recogniser:
-    """Weights of features, and words that are common in lower case."""
+class Lexicon(NamedTuple):
+    """Words that are known, in lower case."""
 
-    def __init__(self, weights: dict[str, float], common: frozenset[str], threshold: float = 0.0) -> None:
+    common: frozenset[str]
+    """Words that English nearly always writes in lower case."""
+    names: frozenset[str]
+    """First and last names of many countries."""
+
+
+class Recogniser:
+    """Weights of features, and the words that are known."""
+
+    def __init__(self, weights: dict[str, float], lexicon: Lexicon, threshold: float = 0.0) -> None:
         self._weights = weights
-        self._common = common
+        self._lexicon = lexicon
         self._threshold = threshold
 
     def names_in(self, text: str) -> list[tuple[int, int]]:
@@ -45,8 +54,8 @@ class Recogniser:
         tokens = tokens_of(text)
         labels = [False] * len(tokens)
         weight = self._weights.get
-        for place in candidates(tokens, self._common):
-            score = sum(weight(feature, 0.0) for feature in features(tokens, place, labels, self._common))
+        for place in candidates(tokens, self._lexicon.common):
+            score = sum(weight(feature, 0.0) for feature in features(tokens, place, labels, self._lexicon))
             labels[place] = score > self._threshold
         return list(spans(tokens, labels))
 
@@ -56,7 +65,8 @@ def bundled() -> Recogniser:
     """The recogniser that comes with Sonneteer."""
     packed = files("sonneteer.privacy").joinpath("names.json.gz").read_bytes()
     model = json.loads(gzip.decompress(packed))
-    return Recogniser(model["weights"], frozenset(model["common"].split(" ")), model["threshold"])
+    lexicon = Lexicon(frozenset(model["common"].split(" ")), frozenset(model["names"].split(" ")))
+    return Recogniser(model["weights"], lexicon, model["threshold"])
 
 
 def tokens_of(text: str) -> list[Token]:
@@ -93,21 +103,23 @@ def _is_acronym(tokens: Sequence[Token], place: int) -> bool:
     )
 
 
-def features(tokens: Sequence[Token], place: int, labels: Sequence[bool], common: frozenset[str]) -> Iterator[str]:
+def features(tokens: Sequence[Token], place: int, labels: Sequence[bool], lexicon: Lexicon) -> Iterator[str]:
     """What is true of the word at `place`; `labels` says which words before it are names."""
     token = tokens[place]
     before = tokens[place - 1] if place else None
     after = tokens[place + 1] if place + 1 < len(tokens) else None
     after_that = tokens[place + 2] if place + 2 < len(tokens) else None
     word, form = token.lowered, shape_of(token.text)
-    is_common = "c" if word in common else "r"
+    is_common = ("c" if word in lexicon.common else "r") + ("n" if word in lexicon.names else "")
     is_first = before is None or before.text in ENDS
     one = "^" if before is None else before.lowered
     two = tokens[place - 2].lowered if place > 1 else "^"
     next_form = "$" if after is None else shape_of(after.text)
     known = "N" if place and labels[place - 1] else "O"
     after_particle = place > 1 and labels[place - 2] and one in PARTICLES
-    next_common = "" if after is None else "c" if after.lowered in common else "r"
+    next_common = ""
+    if after is not None:
+        next_common = ("c" if after.lowered in lexicon.common else "r") + "n" * (after.lowered in lexicon.names)
     yield "b" + form + is_common
     yield "w" + word
     yield "4" + word[-4:]

@@ -79,7 +79,7 @@ def called(
     kind: str, cues: Sequence[str], value: str, holds: Callable[[str], bool] = _anything, digits: int = 0
 ) -> Rule:
     """A value that one of the cues announces, as in `SSN: 078-05-1120`."""
-    pattern = re.compile(rf"(?i:(?<![^\W_])(?:{either(cues)})(?![^\W_])){LINK}[\s\"'“„«(\[*`]*(?P<value>{value})")
+    pattern = re.compile(rf"(?i:(?<![^\W_])(?:{either(cues)})(?![^\W_])){LINK}[\s\"'“„«(\[*`]*(?P<value>{value})(?!\w)")
     return Rule(kind, pattern, holds, rarest(cues), digits=digits)
 
 
@@ -179,7 +179,7 @@ EVERYWHERE: tuple[Rule, ...] = (
         is_iban,
         digits=6,
     ),
-    Rule("cards", _pattern(r"(?<![\w.-])(?<!\d )\d(?:[ -]?\d){12,18}(?![\w-])"), is_card, digits=13),
+    Rule("cards", _pattern(r"(?<![\w.-])(?<!\d )\d(?:[ -]?\d){11,18}(?![\w-])"), is_card, digits=12),
     Rule("network_addresses", _pattern(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?!\w|\.\d)"), _is_public_address, digits=7),
     Rule(
         "network_addresses",

@@ -20,7 +20,8 @@ from sqlalchemy.pool import NullPool
 from sonneteer.errors import BusyError, ExtraError, MachineError, MissingError, RecipeError
 from sonneteer.migrations import upgrade
 from sonneteer.records import DatasetVersion, ModelVersion, Report, Run
-from sonneteer.store import disk
+from sonneteer.store import audit, disk
+from sonneteer.store.audit import AuditEntry
 
 Kept = DatasetVersion | Run | Report | ModelVersion
 R = TypeVar("R", DatasetVersion, Run, Report, ModelVersion)
@@ -90,6 +91,16 @@ class Catalogue:
             connection.execute(sql.select(datasets.c.id).where(datasets.c.id == dataset_id).with_for_update())
             count = sql.select(sql.func.count()).select_from(OPENINGS).where(OPENINGS.c.dataset_id == dataset_id)
             return int(connection.execute(count).scalar_one())
+
+    def append_audit(self, action: str, subject: str, content: str) -> AuditEntry:
+        """Write the audit log's next entry. The caller sees to it that nobody else does so meanwhile."""
+        with self._connection() as connection:
+            return audit.append(connection, action, subject, content)
+
+    def audit_log(self) -> list[AuditEntry]:
+        """The whole log, the oldest first."""
+        with self._connection() as connection:
+            return audit.entries(connection)
 
     @contextmanager
     def _connection(self) -> Iterator[sql.Connection]:

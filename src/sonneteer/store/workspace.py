@@ -8,7 +8,10 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from sonneteer.errors import MissingError
-from sonneteer.store.catalogue import Catalogue, Kept, R
+from sonneteer.records import DatasetVersion
+from sonneteer.store import audit
+from sonneteer.store.audit import AuditEntry
+from sonneteer.store.catalogue import TABLES, Catalogue, Kept, R
 from sonneteer.store.disk import refusals, write_whole
 from sonneteer.store.locks import one_writer
 
@@ -64,8 +67,9 @@ class Store:
     # Records ------------------------------------------------------------------------------------
 
     def save(self, record: Kept) -> None:
-        """Insert a record, or replace the one with its id."""
+        """Insert a record, or replace the one with its id; the audit log tells of it."""
         self._catalogue.save(record)
+        self.note_deed("save", f"{TABLES[type(record)]}/{record.id}", record.content_fingerprint())
 
     def get(self, kind: type[R], id: str) -> R:
         """The record of this id. Raises MissingError, which names what comes near."""
@@ -81,7 +85,35 @@ class Store:
 
     def open_test_split(self, dataset_id: str) -> int:
         """Count that the sealed test split was opened; returns how often it has been by now."""
+        self.note_deed("open the sealed test split", f"{TABLES[DatasetVersion]}/{dataset_id}", "")
         return self._catalogue.count_opening(dataset_id)
+
+    # Who did what when --------------------------------------------------------------------------
+
+    def note_deed(self, action: str, subject: str, content: str) -> None:
+        """One more entry of the audit log. Never write anybody's personal data here."""
+        with self.writing("audit", wait_seconds=60):
+            audit.remember_head(self.root, self._catalogue.append_audit(action, subject, content))
+
+    def audit_log(self) -> list[AuditEntry]:
+        """All entries of the audit log, the oldest first."""
+        return self._catalogue.audit_log()
+
+    def audit_problems(self) -> list[str]:
+        """Traces of tampering: with the log, or with records that it tells of. Empty where all is as it was written."""
+        log = self.audit_log()
+        found = audit.problems(log, audit.remembered_head(self.root))
+        saved = {entry.subject: entry.content for entry in log if entry.action == "save"}
+        for kind, table in TABLES.items():
+            records = {f"{table}/{record.id}": record.content_fingerprint() for record in self.find(kind)}
+            told = {subject for subject in saved if subject.startswith(f"{table}/")}
+            found += [f"The record {subject} is gone." for subject in sorted(told - set(records))]
+            found += [
+                f"The record {subject} is not as it was saved."
+                for subject, content in records.items()
+                if saved.get(subject, content) != content
+            ]
+        return found
 
     # One writer at a time -----------------------------------------------------------------------
 

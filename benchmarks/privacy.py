@@ -1,0 +1,310 @@
+"""How much personal data is found, and how much of what is found is personal: side by side with Presidio.
+
+    python benchmarks/privacy.py [--quick] [--json FILE] [--presidio PYTHON] [--wnut FOLDER]
+
+Texts are generated from templates and name locales that the recogniser was not trained on; `--wnut` adds real posts
+(WNUT 2017, people's names only). `--presidio` names the Python of an environment that has presidio-analyzer; it runs
+there without a language model, since none can be had without a download. A piece counts as found where nine tenths
+of its characters are covered, and a finding as right where half of it is personal. Intervals are Wilson's, 95 %.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import random
+import re
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+SEED = 2026
+LOCALES = [
+    "en_NZ",
+    "en_IE",
+    "en_NG",
+    "fi_FI",
+    "no_NO",
+    "fr_CA",
+    "fr_BE",
+    "es_CO",
+    "sk_SK",
+    "sl_SI",
+    "et_EE",
+    "lv_LV",
+    "tw_GH",
+]
+ADDRESSES = ["en_US", "en_GB", "en_AU", "de_DE", "fr_FR", "es_ES", "it_IT", "nl_NL"]
+PHONES = ["en_US", "en_GB", "de_DE", "fr_FR", "es_ES", "it_IT", "nl_NL"]
+ENTITIES = {
+    "PERSON": "names", "EMAIL_ADDRESS": "emails", "PHONE_NUMBER": "phones", "LOCATION": "addresses",
+    "DATE_TIME": "birth_dates", "US_SSN": "national_ids", "CREDIT_CARD": "cards", "IBAN_CODE": "ibans",
+    "IP_ADDRESS": "network_addresses", "UK_NHS": "medical_ids", "MEDICAL_LICENSE": "medical_ids",
+}  # fmt: skip
+"""Presidio's types under our names; every other type of theirs is some national number."""
+
+TEMPLATES = """
+Good morning, {names} here. The boiler you fitted in Wellington leaks again; ring me back on {phones}.
+Our records show that {names} moved to {addresses} last spring.
+Could somebody at Harbour Bank confirm that {emails} is the address you hold for {names}?
+Claimant: {names}. Born {birth_dates}. Social security number {national_ids}.
+We have refunded the Visa card {cards} and written to {emails}.
+Kindly wire the deposit to {ibans}, account holder {names}.
+The nurse on duty, {names}, noted that medical record number {medical_ids} was mislabelled.
+Minutes: {names} opened the session; {names} objected; the Treasury Committee agreed.
+Login from {network_addresses} was blocked on Thursday after five attempts by {emails}.
+The password is {secrets}, please change it after the Easter holidays.
+Export failed: https://reports.example.net/v2/run?format=csv&api_key={secrets} returned 403.
+According to the police report, {names} left {addresses} at noon.
+Passport number {national_ids} belongs to {names}, date of birth {birth_dates}.
+You may reach {names} by phone at {phones} or by e-mail at {emails}.
+Deliver the parcel to {addresses}. Questions? Text {phones}.
+Is {names} still the trustee of the Rosewood Fund?
+I asked {names} about the Kauri desk, and {names} only laughed.
+Patient {names} (DOB {birth_dates}) is allergic to Penicillin; insurance member ID {medical_ids}.
+Thanks so much, {names}
+The firewall saw {network_addresses} probing the Dublin office.
+Set token: {secrets} in the Grafana settings before Tuesday.
+Her tax ID is {national_ids}; his is still pending at the Ministry of Finance.
+The reviewer was {names}, whose talk on Baroque Music filled Carnegie Hall.
+Invoice to: {names}, {addresses}
+The Pacific Ocean is deeper than the Baltic Sea, as every Finnish pupil learns in Geography.
+Order 7741203 shipped on 14 March 2025 from the Rotterdam warehouse with Postal Express.
+Version 4.12.7 of Firefly Studio fixes the Print Preview in Danish and Norwegian.
+Does the Everest Jacket come in Navy Blue? The Summer Sale ends on Sunday.
+Under Section 12 of the Lease, the Tenant pays 1,450 euros by the third of each month.
+Room 204 is booked from 09:30 to 11:00; the Museum of Modern Art is closed on Mondays.
+The European Commission fined Blackrock Steel in Brussels 12 million euros.
+Write to support@harbour.example or open the Help Centre.
+""".strip().splitlines()
+
+
+class Document(NamedTuple):
+    """A text, and what is personal in it: start, end, type."""
+
+    text: str
+    held: list[tuple[int, int, str]]
+
+
+class Score(NamedTuple):
+    """So many of so many."""
+
+    hits: int
+    total: int
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Wilson's score interval, 95 %."""
+        if not self.total:
+            return (0.0, 1.0)
+        share, z = self.hits / self.total, 1.96
+        centre = (share + z * z / (2 * self.total)) / (1 + z * z / self.total)
+        half = z / (1 + z * z / self.total) * math.sqrt(share * (1 - share) / self.total + (z / (2 * self.total)) ** 2)
+        return (centre - half, centre + half)
+
+
+def generated(count: int) -> list[Document]:
+    """Documents of one to three sentences."""
+    rng = random.Random(SEED)
+    makers = _makers(rng)
+    return [_filled(" ".join(rng.sample(TEMPLATES, rng.choice((1, 2, 3)))), makers) for _ in range(count)]
+
+
+def _filled(template: str, makers: dict[str, Callable[[], str]]) -> Document:
+    text, held, place = "", [], 0
+    for match in re.finditer(r"\{(\w+)\}", template):
+        text += template[place : match.start()]
+        value = makers[match.group(1)]()
+        held.append((len(text), len(text) + len(value), match.group(1)))
+        text += value
+        place = match.end()
+    return Document(text + template[place:], held)
+
+
+def _makers(rng: random.Random) -> dict[str, Callable[[], str]]:
+    from faker import Faker
+
+    def fakers(locales: Sequence[str]) -> list[Any]:
+        made = [Faker(locale) for locale in locales]
+        for one in made:
+            one.seed_instance(rng.random())
+        return made
+
+    people, homes, lines, one = fakers(LOCALES), fakers(ADDRESSES), fakers(PHONES), fakers(["en_US"])[0]
+    numbers = fakers(["en_US", "es_ES", "it_IT", "fr_FR", "pl_PL", "pt_BR"])
+    banks = fakers(["de_DE", "en_GB", "fr_FR", "it_IT", "nl_NL", "es_ES"])
+
+    def name() -> str:
+        who = rng.choice(people)
+        return rng.choice(
+            (f"{who.first_name()} {who.last_name()}", f"{who.first_name()} {who.last_name()}", who.first_name())
+        )
+
+    def number() -> str:
+        who = rng.choice(numbers)
+        return str(who.cpf() if hasattr(who, "cpf") and rng.random() < 0.9 else who.ssn())
+
+    def record() -> str:
+        return rng.choice((one.bothify("??-######").upper(), one.numerify("########"), one.bothify("###-##-?").upper()))
+
+    def secret() -> str:
+        forms = (one.bothify("????##??##??##??##??####"), "ghp_" + one.bothify("?#" * 18), one.bothify("??##??##??##!"))
+        return rng.choice(forms)
+
+    dates = ("%d %B %Y", "%B %d, %Y", "%d/%m/%Y", "%Y-%m-%d", "%d.%m.%Y")
+    return {
+        "names": name,
+        "emails": lambda: str(rng.choice(people).free_email()),
+        "phones": lambda: str(rng.choice(lines).phone_number()),
+        "addresses": lambda: str(rng.choice(homes).address()).replace("\n", ", "),
+        "birth_dates": lambda: one.date_of_birth().strftime(rng.choice(dates)),
+        "national_ids": number,
+        "medical_ids": record,
+        "cards": lambda: str(one.credit_card_number()),
+        "ibans": lambda: str(rng.choice(banks).iban()),
+        "network_addresses": lambda: str(rng.choice((one.ipv4_public, one.ipv6))()),
+        "secrets": secret,
+    }
+
+
+def posts(folder: Path) -> list[Document]:
+    """WNUT 2017's development and test posts, with their people."""
+    documents = []
+    for file in ("emerging.dev.conll", "emerging.test.annotated"):
+        for block in re.split(r"\n\s*\n", (folder / file).read_text("utf-8")):
+            pairs = [line.split("\t")[:2] for line in block.splitlines() if "\t" in line]
+            text, held = "", []
+            for word, tag in pairs:
+                start = len(text)
+                text += word + " "
+                if tag == "B-person" or (tag == "I-person" and not held):
+                    held.append((start, start + len(word), "names"))
+                elif tag == "I-person":
+                    held[-1] = (held[-1][0], start + len(word), "names")
+            documents.append(Document(text, held))
+    return documents
+
+
+def by_sonneteer(texts: Sequence[str], is_names_only: bool) -> list[list[tuple[int, int, str]]]:
+    """What Sonneteer finds."""
+    from sonneteer.privacy import Finder
+    from sonneteer.recipe.sections import PERSONAL_KINDS, PrivacySettings
+
+    settings: Any = {kind: "mask" if kind == "names" or not is_names_only else "keep" for kind in PERSONAL_KINDS}
+    finder = Finder(PrivacySettings.model_validate(settings))
+    return [[tuple(one) for one in finder.find([text])[0]] for text in texts]
+
+
+def presidio_worker() -> None:
+    """Runs in Presidio's own environment: texts come in as JSON, findings and the time go out."""
+    import spacy
+    import tldextract
+    from presidio_analyzer import AnalyzerEngine
+    from presidio_analyzer.nlp_engine import SpacyNlpEngine
+
+    class Blank(SpacyNlpEngine):  # type: ignore[misc]
+        def load(self) -> None:
+            self.nlp = {"en": spacy.blank("en")}
+
+    tldextract.extract = tldextract.TLDExtract(suffix_list_urls=())
+    tldextract.tldextract.TLD_EXTRACTOR = tldextract.extract
+    engine = Blank()
+    engine.load()
+    analyzer = AnalyzerEngine(nlp_engine=engine, supported_languages=["en"])
+    texts = json.load(sys.stdin)
+    analyzer.analyze(texts[0], "en")
+    started = time.process_time()
+    found = []
+    for text in texts:
+        results = analyzer.analyze(text, "en", score_threshold=0.35)
+        found.append(
+            [
+                (one.start, one.end, ENTITIES.get(one.entity_type, "national_ids"))
+                for one in results
+                if one.entity_type != "URL"
+            ]
+        )
+    print(json.dumps({"found": found, "seconds": time.process_time() - started}))
+
+
+def scores(documents: Sequence[Document], found: Sequence[Sequence[tuple[int, int, str]]]) -> dict[str, Score]:
+    """Recall and precision by type, and of all."""
+    hits: Counter[str] = Counter()
+    totals: Counter[str] = Counter()
+    for document, ours in zip(documents, found, strict=True):
+        personal = {place for start, end, _ in document.held for place in range(start, end)}
+        covered = {place for start, end, _ in ours for place in range(start, end)}
+        for measure, spans, other, share in (
+            ("recall", document.held, covered, 0.9),
+            ("precision", ours, personal, 0.5),
+        ):
+            for start, end, kind in spans:
+                is_hit = sum(place in other for place in range(start, end)) >= share * (end - start)
+                for name in (f"{measure} {kind}", f"{measure} all"):
+                    totals[name] += 1
+                    hits[name] += is_hit
+    return {name: Score(hits[name], totals[name]) for name in sorted(totals)}
+
+
+def measured(workload: str, documents: Sequence[Document], presidio: str | None) -> Iterator[dict[str, Any]]:
+    """Rows for both systems on the same documents."""
+    texts = [document.text for document in documents]
+    is_names_only = workload == "wnut17"
+    by_sonneteer(texts[:50], is_names_only)
+    started = time.process_time()
+    found = by_sonneteer(texts, is_names_only)
+    yield from _rows(workload, "sonneteer", documents, found, time.process_time() - started)
+    if presidio:
+        command = [presidio, str(Path(__file__).resolve()), "--presidio-worker"]
+        done = subprocess.run(command, input=json.dumps(texts), capture_output=True, text=True, check=True)
+        answer = json.loads(done.stdout.splitlines()[-1])
+        theirs = [[one for one in ours if one[2] == "names" or not is_names_only] for ours in answer["found"]]
+        yield from _rows(workload, "presidio without a model", documents, theirs, answer["seconds"])
+
+
+def _rows(
+    workload: str, system: str, documents: Sequence[Document], found: Any, seconds: float
+) -> Iterator[dict[str, Any]]:
+    place = {"workload": workload, "system": system}
+    for metric, score in scores(documents, found).items():
+        low, high = score.interval
+        value = score.hits / score.total
+        yield {**place, "metric": metric, "value": value, "low": low, "high": high, "n": score.total, "unit": "share"}
+    yield {**place, "metric": "speed", "value": len(documents) / seconds, "unit": "rows per second of one core"}
+    characters = sum(len(document.text) for document in documents)
+    yield {**place, "metric": "length", "value": characters / len(documents), "unit": "characters per row"}
+
+
+def main() -> None:
+    """Measure, print a table, and write the rows."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="a tenth of the documents")
+    parser.add_argument("--json", type=Path, help="write the rows here, one JSON object a line")
+    parser.add_argument("--presidio", help="the Python of an environment with presidio-analyzer")
+    parser.add_argument("--wnut", type=Path, help="the folder of WNUT 2017's files")
+    parser.add_argument("--presidio-worker", action="store_true", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.presidio_worker:
+        presidio_worker()
+        return
+    workloads = {"generated": generated(400 if given.quick else 4000)}
+    if given.wnut:
+        workloads["wnut17"] = posts(given.wnut)
+    rows = [row for name, documents in workloads.items() for row in measured(name, documents, given.presidio)]
+    from sonneteer.profile import machine
+
+    print(f"{machine().processor}, {machine().cores} cores")
+    for row in rows:
+        spread = f"[{row['low']:.3f}, {row['high']:.3f}] of {row['n']}" if "low" in row else row["unit"]
+        print(f"{row['workload']:10} {row['system']:25} {row['metric']:28} {row['value']:10.3f} {spread}")
+    if given.json:
+        given.json.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,36 @@
+"""What `sonneteer audit` shows: who did what when, and whether anybody tampered with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.box import ROUNDED
+from rich.table import Table
+from rich.text import Text
+
+from sonneteer.cli.session import ExitCode, Outcome
+
+if TYPE_CHECKING:
+    from sonneteer.store import Store
+
+
+def show_log(store: Store) -> Outcome:
+    """Every entry of the log."""
+    log = store.audit_log()
+    table = Table(box=ROUNDED, title=f"Audit log of {store.root}", title_justify="left")
+    for column in ("", "when", "who", "what", "which"):
+        table.add_column(column)
+    for entry in log:
+        table.add_row(str(entry.number), entry.at[:19], entry.who, entry.action, entry.subject)
+    return Outcome({"entries": [entry._asdict() for entry in log]}, [table])
+
+
+def verify_log(store: Store) -> Outcome:
+    """Whether log and records are as they were written."""
+    found, log = store.audit_problems(), store.audit_log()
+    document = {"entries": len(log), "last": log[-1].hash if log else None, "problems": found}
+    if found:
+        return Outcome(document, [Text(problem, style="red") for problem in found], ExitCode.MUST_CHANGE)
+    words = f"All {len(log)} entries and the records they tell of are as they were written."
+    last = f"The last entry's hash, to keep elsewhere: {document['last']}"
+    return Outcome(document, [Text(words, style="green"), *([Text(last, style="dim")] if log else [])])

@@ -1,0 +1,30 @@
+"""The audit log on the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from sonneteer.cli import main
+from sonneteer.store import Store
+from tests.cli.conftest import DATASET
+
+
+def told(capsys: pytest.CaptureFixture[str], workspace: Path, action: str) -> dict[str, object]:
+    main(["audit", action, "--workspace", str(workspace), "--json"])
+    document: dict[str, object] = json.loads(capsys.readouterr().out)
+    return document
+
+
+def test_the_log_is_shown_and_verified(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = Store(tmp_path)
+    store.save(DATASET)
+    shown = told(capsys, tmp_path, "show")["entries"]
+    assert isinstance(shown, list)
+    assert [entry["subject"] for entry in shown] == [f"datasets/{DATASET.id}"]
+    assert told(capsys, tmp_path, "verify")["problems"] == []
+    store._catalogue.save(DATASET.model_copy(update={"prepared_from": "forged"}))  # past the log
+    verified = told(capsys, tmp_path, "verify")
+    assert (verified["exit_code"], len(verified["problems"])) == (3, 1)  # type: ignore[arg-type]

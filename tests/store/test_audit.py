@@ -1,0 +1,66 @@
+"""The audit log: every change is told, and whoever tampers is found."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from sonneteer.records import DatasetVersion
+from sonneteer.store import Store
+from tests.cli.conftest import DATASET
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    store = Store(tmp_path)
+    store.save(DATASET)
+    store.save(DATASET.model_copy(update={"prepared_from": "elsewhere"}))
+    store.open_test_split(DATASET.id)
+    return store
+
+
+def tamper(store: Store, statement: str, has_triggers: bool = False) -> None:
+    with closing(sqlite3.connect(store.root / "catalogue.sqlite")) as connection:
+        if not has_triggers:
+            connection.execute("DROP TRIGGER audit_refuses_update")
+            connection.execute("DROP TRIGGER audit_refuses_delete")
+        connection.execute(statement)
+        connection.commit()
+
+
+def test_every_change_is_told_and_an_honest_log_holds(store: Store) -> None:
+    assert [entry.action for entry in store.audit_log()] == ["save", "save", "open the sealed test split"]
+    assert all("@" in entry.who for entry in store.audit_log())
+    assert store.audit_problems() == []
+
+
+@pytest.mark.parametrize(
+    ("statement", "problem"),
+    [
+        ("UPDATE audit SET who = 'nobody' WHERE number = 1", "Entry 1 .* was changed"),
+        ("DELETE FROM audit WHERE number = 2", "Entry 2 is missing"),
+        ("DELETE FROM audit WHERE number = 3", "The log ends at entry 2"),
+        ("UPDATE datasets SET body = replace(body, 'elsewhere', 'nowhere')", "is not as it was saved"),
+        ("DELETE FROM datasets", "is gone"),
+    ],
+)
+def test_tampering_is_found(store: Store, statement: str, problem: str) -> None:
+    tamper(store, statement)
+    assert any(re.search(problem, found) for found in store.audit_problems())
+
+
+@pytest.mark.parametrize("statement", ["UPDATE audit SET who = 'nobody'", "DELETE FROM audit"])
+def test_the_database_itself_refuses_to_change_the_log(store: Store, statement: str) -> None:
+    with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+        tamper(store, statement, has_triggers=True)
+
+
+def test_records_from_before_the_log_are_no_tampering(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store._catalogue.save(DATASET)  # as an older version did
+    assert store.find(DatasetVersion) == [DATASET]
+    assert store.audit_problems() == []
