@@ -91,6 +91,8 @@ def serve(loaded: LoadedRecipe, store: Store, progress: Progress) -> None:
     """The newest model behind Anthropic's and OpenAI's API, until stopped."""
     model = newest_model(loaded, store)
     progress.stage("serving")
+    if model.retrain_because:
+        progress.note(f"{model.id} should be trained again: {model.retrain_because}.")
     chat = _backend(loaded, store).open(model)
     served = serving.ServedModel(name=model.name, chat=chat, created_at=model.created_at, context=chat.context)
     keys = serving.Keys.load(store.root / "keys.json")

@@ -350,4 +350,6 @@ class ModelVersion(Record):
     dataset_id: str
     report_id: str | None = None
     stage: Stage = "candidate"
+    retrain_because: str = ""
+    """Why it should be trained again, such as a person's wish to be forgotten."""
     created_at: datetime

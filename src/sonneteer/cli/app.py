@@ -229,6 +229,22 @@ def doctor(context: Context, workspace: Workspace = WORKSPACE, json: Json = Fals
 
 
 @app.command(rich_help_panel="Use")
+def forget(
+    context: Context,
+    person: Annotated[str, typer.Argument(help="The value of the rows' tag `person`.", metavar="PERSON_ID")],
+    workspace: Workspace = WORKSPACE,
+    json: Json = False,
+) -> Outcome:
+    """Take a person's rows out of all that was derived from them, and name the models to train again."""
+    _session(context, workspace, json)
+    from sonneteer.data import forget as forget_person
+    from sonneteer.store import Store
+
+    gone = forget_person(Store(workspace), person)
+    return Outcome(gone._asdict(), pages.forgotten_lines(gone))
+
+
+@app.command(rich_help_panel="Use")
 def audit(
     context: Context,
     action: Annotated[

@@ -15,6 +15,7 @@ from rich.text import Text
 from sonneteer.cli.session import ExitCode
 
 if TYPE_CHECKING:
+    from sonneteer.data import Forgotten
     from sonneteer.records import Comparison, DatasetVersion, Fate, Interval, Report, Verdict
 
 FATES: Mapping[Fate, tuple[str, str]] = {
@@ -60,6 +61,16 @@ def redacted_lines(dataset: DatasetVersion) -> list[Text]:
         return []
     kinds = ", ".join(f"{number:,} {kind.replace('_', ' ')}" for kind, number in dataset.redacted.items())
     return [Text(f"redacted in {count(dataset.redacted_rows, 'row')}: {kinds}", style="yellow")]
+
+
+def forgotten_lines(gone: Forgotten) -> list[Text]:
+    """What a person's leaving touched."""
+    if not gone.rows:
+        return [Text("No data set holds rows of this person. Later ones will not either.", style="yellow")]
+    named = {"from data sets": gone.datasets, "whose runs are": gone.runs, "train again": gone.models}
+    lines = [Text(f"{count(gone.rows, 'row')} taken out. The sources' own files are yours to clean.", style="green")]
+    lines += [Text(f"{words}: {', '.join(ids)}") for words, ids in named.items() if ids]
+    return lines + [Text(f"removed, since it may show their words: {path}") for path in gone.dossiers]
 
 
 def verdict_page(report: Report) -> RenderableType:

@@ -10,6 +10,7 @@ from sonneteer.data.bonds import member_of
 from sonneteer.data.candidates import Unpacked
 from sonneteer.data.clean import Counted, learnable, refuse_nothing
 from sonneteer.data.contamination import KeptOut
+from sonneteer.data.forget import forgotten_people, without_forgotten
 from sonneteer.data.freeze import Draft, freeze
 from sonneteer.data.ledger import Ledger
 from sonneteer.data.private import refuse_private, without_personal_data
@@ -59,6 +60,7 @@ def prepare(
     ledger = Ledger()
     kept = _kept_out(kept_out, recipe.data.clean.evaluation_files)
     steps = row_steps(recipe.data.clean, kept, recipe.training.objective)
+    steps.append(without_forgotten(forgotten_people(store)))
     steps.append(without_personal_data(Guard(recipe.privacy)))
     sources, candidates = gather(recipe.data, files, steps, ledger, note)
     refuse_private(ledger)

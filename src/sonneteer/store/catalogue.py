@@ -19,7 +19,7 @@ from sqlalchemy.pool import NullPool
 
 from sonneteer.errors import BusyError, ExtraError, MachineError, MissingError, RecipeError
 from sonneteer.migrations import upgrade
-from sonneteer.records import DatasetVersion, ModelVersion, Report, Run
+from sonneteer.records import DatasetVersion, ModelVersion, Report, Run, fingerprint_of
 from sonneteer.store import audit, disk
 from sonneteer.store.audit import AuditEntry
 
@@ -91,6 +91,16 @@ class Catalogue:
             connection.execute(sql.select(datasets.c.id).where(datasets.c.id == dataset_id).with_for_update())
             count = sql.select(sql.func.count()).select_from(OPENINGS).where(OPENINGS.c.dataset_id == dataset_id)
             return int(connection.execute(count).scalar_one())
+
+    def fingerprints(self) -> dict[str, str]:
+        """Of every record as it stands in the database, by its table and id."""
+        found = {}
+        with self._connection() as connection:
+            for kind, name in TABLES.items():
+                table = _table(kind)
+                for id, body in connection.execute(sql.select(table.c.id, table.c.body)):
+                    found[f"{name}/{id}"] = fingerprint_of(json.loads(body))
+        return found
 
     def append_audit(self, action: str, subject: str, content: str) -> AuditEntry:
         """Write the audit log's next entry. The caller sees to it that nobody else does so meanwhile."""

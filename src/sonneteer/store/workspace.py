@@ -104,16 +104,10 @@ class Store:
         log = self.audit_log()
         found = audit.problems(log, audit.remembered_head(self.root))
         saved = {entry.subject: entry.content for entry in log if entry.action == "save"}
-        for kind, table in TABLES.items():
-            records = {f"{table}/{record.id}": record.content_fingerprint() for record in self.find(kind)}
-            told = {subject for subject in saved if subject.startswith(f"{table}/")}
-            found += [f"The record {subject} is gone." for subject in sorted(told - set(records))]
-            found += [
-                f"The record {subject} is not as it was saved."
-                for subject, content in records.items()
-                if saved.get(subject, content) != content
-            ]
-        return found
+        there = self._catalogue.fingerprints()
+        found += [f"The record {subject} is gone." for subject in sorted(set(saved) - set(there))]
+        changed = sorted(subject for subject in set(saved) & set(there) if saved[subject] != there[subject])
+        return found + [f"The record {subject} is not as it was saved." for subject in changed]
 
     # One writer at a time -----------------------------------------------------------------------
 
