@@ -12,13 +12,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from transformers import AttentionInterface, PreTrainedModel
 from transformers.masking_utils import AttentionMaskInterface
 
 from sonneteer.errors import ModelError
+from sonneteer.models.flex import FlexPlan
 from sonneteer.models.forest import Forest, Span
 
 NAME = "forest"
@@ -146,6 +147,42 @@ def _add_to(total_HND: torch.Tensor, spans: tuple[Span, ...], part_HKD: torch.Te
         offset += end - start
 
 
+class Plan(Protocol):
+    """How one pass attends along the paths of its forest."""
+
+    def attend(
+        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float, window: int | None
+    ) -> torch.Tensor:
+        """Query (1, H*G, N, D), key and value (1, H, N, D) -> (1, N, H*G, D)."""
+        ...
+
+
+class PathPlan:
+    """On the processor: block by block, with the backward above."""
+
+    def __init__(self, forest: Forest) -> None:
+        self._blocks = blocks_of(forest)
+
+    def attend(
+        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float, window: int | None
+    ) -> torch.Tensor:
+        """Query (1, H*G, N, D), key and value (1, H, N, D) -> (1, N, H*G, D)."""
+        _, heads, rows, width = query.shape
+        key_heads = key.shape[1]
+        groups = heads // key_heads
+        folded = query.view(key_heads, groups, rows, width).transpose(1, 2).reshape(key_heads, rows * groups, width)
+        shape = _Shape(self._blocks, groups, scale, window)
+        out: torch.Tensor = _PathAttention.apply(  # type: ignore[no-untyped-call]
+            folded, key[0].contiguous(), value[0].contiguous(), shape
+        )
+        return out.view(key_heads, rows, groups, width).permute(1, 0, 2, 3).reshape(1, rows, heads, width)
+
+
+def plan_of(forest: Forest) -> Plan:
+    """The plan for the device that the forest is on."""
+    return FlexPlan(forest) if forest.ids_N.is_cuda else PathPlan(forest)
+
+
 def _forest_attention(
     module: torch.nn.Module,
     query: torch.Tensor,
@@ -153,7 +190,7 @@ def _forest_attention(
     value: torch.Tensor,
     attention_mask: torch.Tensor | None,
     *,
-    forest_blocks: list[Block],
+    forest_plan: Plan,
     scaling: float | None = None,
     sliding_window: int | None = None,
     **others: Any,
@@ -165,16 +202,8 @@ def _forest_attention(
             f"{type(module).__name__} computes attention with '{unsupported[0]}', which training here cannot do "
             "exactly. Choose a Llama-, Qwen-, Mistral-, Gemma-1- or SmolLM-like base model."
         )
-    _, heads, rows, width = query.shape
-    key_heads = key.shape[1]
-    groups = heads // key_heads
     query, key = query.to(value.dtype), key.to(value.dtype)  # under autocast norms leave them in float32
-    folded = query.view(key_heads, groups, rows, width).transpose(1, 2).reshape(key_heads, rows * groups, width)
-    shape = _Shape(forest_blocks, groups, scaling or width**-0.5, sliding_window)
-    out: torch.Tensor = _PathAttention.apply(  # type: ignore[no-untyped-call]
-        folded, key[0].contiguous(), value[0].contiguous(), shape
-    )
-    return out.view(key_heads, rows, groups, width).permute(1, 0, 2, 3).reshape(1, rows, heads, width), None
+    return forest_plan.attend(query, key, value, scaling or query.shape[-1] ** -0.5, sliding_window), None
 
 
 def _no_mask(**_: Any) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from transformers import PreTrainedModel
 
-from sonneteer.models.attention import blocks_of, forest_attention
+from sonneteer.models.attention import forest_attention, plan_of
 from sonneteer.models.families import shares_prefixes, unshared_states
 from sonneteer.models.forest import Forest, budgeted, plant
 from sonneteer.models.head import Predictions, cross_entropy, predictions
@@ -24,7 +24,7 @@ def hidden_states(network: PreTrainedModel, forest: Forest) -> torch.Tensor:
             input_ids=forest.ids_N[None],
             position_ids=forest.positions_N[None],
             use_cache=False,
-            forest_blocks=blocks_of(forest),
+            forest_plan=plan_of(forest),
         )
     hidden: torch.Tensor = output.last_hidden_state[0]
     return hidden
