@@ -40,12 +40,17 @@ class FlexPlan:
         """Blocks that nothing sees are left out, blocks that are seen whole are not masked."""
         if window not in self._masks:
             some, whole = seen_blocks(self._forest, window)
-            tables = (*_table(some & ~whole), *_table(whole))
+            device, count = self._reach_N.device, self._forest.unique_tokens
+            some_count, some_which = (table.to(device) for table in _table(some & ~whole))
+            whole_count, whole_which = (table.to(device) for table in _table(whole))
             self._masks[window] = BlockMask.from_kv_blocks(
-                *(table.to(self._reach_N.device) for table in tables),
+                some_count,
+                some_which,
+                whole_count,
+                whole_which,
                 BLOCK_SIZE=SIDE,
                 mask_mod=self._sees(window),
-                seq_lengths=(self._forest.unique_tokens, self._forest.unique_tokens),
+                seq_lengths=(count, count),
             )
         return self._masks[window]
 
