@@ -63,6 +63,7 @@ def test_a_network_with_convolutions_is_trained_from_end_to_end(tmp_path: Path) 
     from sonneteer.progress import Silent
     from sonneteer.recipe.sections import Recipe
     from sonneteer.training.fit import fit
+    from sonneteer.training.objectives import Imitation
 
     from ..training.test_loop import material
     from .networks import tokenizer
@@ -75,7 +76,7 @@ def test_a_network_with_convolutions_is_trained_from_end_to_end(tmp_path: Path) 
         }
     )
     model = LanguageModel("lfm2", other("lfm2"), tokenizer(), "0" * 16)
-    fitted = fit(model, recipe, material(), tmp_path, Silent())
+    fitted = fit(model, recipe, Imitation(), material(), tmp_path, Silent())
     assert fitted.counters.best_loss is not None
     assert fitted.counters.first_loss is not None
     assert fitted.counters.best_loss < fitted.counters.first_loss - 0.2
