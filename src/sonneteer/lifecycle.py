@@ -17,7 +17,7 @@ from sonneteer.errors import MissingError, SonneteerError
 from sonneteer.profile import machine
 from sonneteer.progress import Progress
 from sonneteer.recipe import LoadedRecipe
-from sonneteer.records import DatasetVersion, ModelVersion, Report, Run, fingerprint_of
+from sonneteer.records import DatasetVersion, LedgerEntry, ModelVersion, Report, Run, fingerprint_of
 from sonneteer.store import Store
 
 Which = Literal["base", "tuned"]
@@ -35,6 +35,23 @@ def prepare(loaded: LoadedRecipe, store: Store, progress: Progress) -> DatasetVe
     progress.stage("preparing")
     with store.writing(f"data-{loaded.recipe.name}"):
         return data.prepare(loaded.recipe, loaded.folder, store, _backend(loaded, store), progress.note)
+
+
+def check(loaded: LoadedRecipe, store: Store, progress: Progress) -> data.Proof:
+    """Proof from the frozen files that no side of the split knows another."""
+    dataset = prepare(loaded, store, progress)
+    progress.stage("checking")
+    return data.check(store, dataset, loaded.recipe.data)
+
+
+def ledger(loaded: LoadedRecipe, store: Store, progress: Progress) -> list[LedgerEntry]:
+    """What became of every source row."""
+    return data.read_ledger(store, prepare(loaded, store, progress))
+
+
+def diff(store: Store, before: str, after: str) -> list[data.Change]:
+    """What changed between two data sets, named by their ids."""
+    return data.changes(store, store.get(DatasetVersion, before), store.get(DatasetVersion, after))
 
 
 def train(loaded: LoadedRecipe, store: Store, progress: Progress) -> ModelVersion:

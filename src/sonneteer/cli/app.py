@@ -11,7 +11,7 @@ import typer
 from rich.text import Text
 
 from sonneteer import __version__
-from sonneteer.cli import pages
+from sonneteer.cli import account, pages
 from sonneteer.cli.session import ExitCode, Outcome, Session, Work, as_json
 
 if TYPE_CHECKING:
@@ -99,6 +99,10 @@ def prepare(
         int | None,
         typer.Option("--show", min=1, metavar="[N]", help="Also show N examples (3) with the learned tokens coloured."),
     ] = None,
+    check: Annotated[
+        bool,
+        typer.Option("--check", metavar="", help="Also prove on the frozen files that no side knows another."),
+    ] = False,
     workspace: Workspace = WORKSPACE,
     json: Json = False,
 ) -> Outcome:
@@ -108,13 +112,56 @@ def prepare(
     from sonneteer import lifecycle
 
     dataset = lifecycle.prepare(*work)
-    document = {"dataset": as_json(dataset)}
+    document: dict[str, Any] = {"dataset": as_json(dataset)}
     page = [pages.ledger_page(dataset)]
+    exit_code = ExitCode.DONE
+    if check:
+        proof = lifecycle.check(*work)
+        document["proof"] = account.proof_document(proof)
+        page += account.proof_page(proof)
+        exit_code = ExitCode.DONE if proof.is_clean else ExitCode.MUST_CHANGE
     if show:
         examples = lifecycle.show(work.loaded, work.store, show, work.progress)
         document["examples"] = [[{"token": token, "is_learned": learned} for token, learned in one] for one in examples]
         page += pages.token_page(examples)
-    return Outcome(document, page)
+    return Outcome(document, page, exit_code)
+
+
+@app.command(**FOLLOWS_A_RECIPE, rich_help_panel="Step by step")
+def ledger(
+    context: Context,
+    words: Words = None,
+    fate: Annotated[
+        str | None, typer.Option("--fate", metavar="FATE", help="Only rows of this fate, such as dropped.")
+    ] = None,
+    show: Annotated[int, typer.Option("--show", min=0, metavar="N", help="Rows of each fate to list.")] = 3,
+    workspace: Workspace = WORKSPACE,
+    json: Json = False,
+) -> Outcome:
+    """Say what became of single source rows, and why."""
+    session = _session(context, workspace, json)
+    work = session.open(words or [])
+    from sonneteer import lifecycle
+
+    rows = account.rows_of_fate(lifecycle.ledger(*work), fate)
+    return Outcome(account.rows_document(rows, show), account.rows_page(rows, show))
+
+
+@app.command(rich_help_panel="Step by step")
+def diff(
+    context: Context,
+    before: Annotated[str, typer.Argument(help="A data set's id, as `prepare` shows it.", metavar="A")],
+    after: Annotated[str, typer.Argument(help="Another one's.", metavar="B")],
+    workspace: Workspace = WORKSPACE,
+    json: Json = False,
+) -> Outcome:
+    """Say what changed between two data sets: sources, fates, examples that came, went or moved."""
+    _session(context, workspace, json)
+    from sonneteer import lifecycle
+    from sonneteer.store import Store
+
+    found = lifecycle.diff(Store(workspace), before, after)
+    return Outcome({"changes": [change._asdict() for change in found]}, account.changes_page(found))
 
 
 @app.command(**FOLLOWS_A_RECIPE, rich_help_panel="Step by step")

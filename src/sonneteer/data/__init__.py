@@ -1,7 +1,19 @@
 """The data room: from raw rows to frozen splits, with an account of every row."""
 
+from sonneteer.data.changes import Change, changes
+from sonneteer.data.check import Proof, check
 from sonneteer.data.forget import Forgotten, forget
 from sonneteer.data.freeze import read_ledger, read_split
 from sonneteer.data.prepare import prepare
 
-__all__ = ["Forgotten", "forget", "prepare", "read_ledger", "read_split"]
+__all__ = [
+    "Change",
+    "Forgotten",
+    "Proof",
+    "changes",
+    "check",
+    "forget",
+    "prepare",
+    "read_ledger",
+    "read_split",
+]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from typing import Literal, NamedTuple, get_args
 
 from sonneteer.data.candidates import Candidate
 from sonneteer.data.ledger import Ledger
 from sonneteer.data.near_duplicates import near_duplicates
-from sonneteer.errors import DataError
+from sonneteer.errors import DataError, RecipeError
 from sonneteer.recipe.sections import CleanSettings, DataSettings
 from sonneteer.records import KEPT, Fate, Rendered, Renderer, SplitName
 
@@ -82,6 +83,25 @@ def refuse_nothing(left: Sequence[object], ledger: Ledger) -> None:
     """Raises DataError where nothing is left to learn, and says what became of it all."""
     if not left:
         raise DataError(f"Nothing is left to learn. {_account(ledger)}")
+
+
+def refuse_above(limits: Mapping[str, float], ledger: Ledger) -> None:
+    """Raises RecipeError for an unknown fate, and DataError where one is met more often than the recipe allows."""
+    totals = ledger.totals()
+    for name, limit in limits.items():
+        fate = next((known for known in get_args(Fate) if known == name), None)
+        if fate is None:
+            near = get_close_matches(name, get_args(Fate), n=1)
+            hint = f"Did you mean '{near[0]}'?" if near else f"Known are {', '.join(get_args(Fate))}."
+            raise RecipeError(f"data.fail_above.{name}: no such fate. {hint}")
+        count = totals.get(fate, 0)
+        if count > limit * ledger.rows:
+            first = ledger.of_fate(fate)[0]
+            raise DataError(
+                f"{count} of {ledger.rows} rows are '{name}' ({count / ledger.rows:.1%}), more than data.fail_above "
+                f"allows ({limit:.1%}), such as {first.source}:{first.row}: {first.reason or 'kept'}. Repair the "
+                "rows, or allow more."
+            )
 
 
 def _counted(candidate: Candidate, data: DataSettings, renderer: Renderer, ledger: Ledger) -> Counted | None:

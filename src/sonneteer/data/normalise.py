@@ -35,10 +35,14 @@ def no_markup(example: Example) -> Outcome:
 
 
 def _rewritten(example: Example, rewrite: Callable[[str], str], said: str) -> Outcome:
-    messages = tuple(message.model_copy(update={"text": rewrite(message.text)}) for message in example.messages)
-    rejected = example.rejected and example.rejected.model_copy(update={"text": rewrite(example.rejected.text)})
-    if messages == example.messages and rejected == example.rejected:
+    texts = [rewrite(message.text) for message in example.messages]
+    other = rewrite(example.rejected.text) if example.rejected else ""
+    is_same = all(text == message.text for text, message in zip(texts, example.messages, strict=True))
+    if is_same and (example.rejected is None or other == example.rejected.text):
         return Outcome(example)
+    written = zip(texts, example.messages, strict=True)
+    messages = tuple(message.model_copy(update={"text": text}) for text, message in written)
+    rejected = example.rejected and example.rejected.model_copy(update={"text": other})
     if not messages[-1].text.strip() and not messages[-1].tool_calls:
         return Outcome(None, f"{said}, and the answer is empty now")
     if rejected is not None and rejected == messages[-1]:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from sonneteer.data.bonds import member_of
 from sonneteer.data.candidates import Unpacked
-from sonneteer.data.clean import Counted, learnable, refuse_nothing
+from sonneteer.data.clean import Counted, learnable, refuse_above, refuse_nothing
 from sonneteer.data.contamination import KeptOut
 from sonneteer.data.forget import forgotten_people, without_forgotten
 from sonneteer.data.freeze import Draft, freeze
@@ -71,6 +71,7 @@ def prepare(
     if recipe.training.objective != "imitation":
         renderer = BothAnswers(renderer)
     sides = _split(learnable(candidates, recipe.data, renderer, ledger), recipe, ledger)
+    refuse_above(recipe.data.fail_above, ledger)
     return freeze(Draft(recipe.name, prepared_from, sources, sides, ledger), store)
 
 
