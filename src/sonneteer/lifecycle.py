@@ -49,6 +49,13 @@ def ledger(loaded: LoadedRecipe, store: Store, progress: Progress) -> list[Ledge
     return data.read_ledger(store, prepare(loaded, store, progress))
 
 
+def card(loaded: LoadedRecipe, store: Store, progress: Progress) -> data.Card:
+    """The data card: a page for people, and its figures as JSON."""
+    dataset = prepare(loaded, store, progress)
+    progress.stage("writing the card")
+    return data.write_card(store, dataset, store.root / f"{loaded.recipe.name}-data-card.html")
+
+
 def diff(store: Store, before: str, after: str) -> list[data.Change]:
     """What changed between two data sets, named by their ids."""
     return data.changes(store, store.get(DatasetVersion, before), store.get(DatasetVersion, after))

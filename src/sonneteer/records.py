@@ -161,6 +161,8 @@ class Source(Record):
     sha256: str
     format: str
     rows: int
+    licence: str = ""
+    """As the recipe states it."""
 
 
 class Split(Record):

@@ -11,7 +11,7 @@ import pytest
 from tests.cli.conftest import Command, Lifecycle
 
 HEAVY = ("torch", "transformers", "pyarrow", "sqlalchemy", "scipy", "numpy", "fastapi", "matplotlib")
-COMMANDS = ("init", "prepare", "ledger", "diff", "train", "evaluate", "chat", "serve", "run", "doctor")
+COMMANDS = ("init", "prepare", "ledger", "card", "diff", "train", "evaluate", "chat", "serve", "run", "doctor")
 
 
 @pytest.mark.parametrize("words", [["--help"], ["run", "--help"], ["--version"]])
@@ -44,7 +44,7 @@ def test_every_command_explains_itself_and_speaks_to_machines(sonneteer: Command
     assert "--json" in said.out
 
 
-@pytest.mark.parametrize("command", ["prepare", "ledger", "train", "evaluate", "run", "chat", "serve"])
+@pytest.mark.parametrize("command", ["prepare", "ledger", "card", "train", "evaluate", "run", "chat", "serve"])
 def test_what_follows_a_recipe_says_where_the_recipe_and_the_workspace_are(sonneteer: Command, command: str) -> None:
     said = sonneteer(command, "--help")
     assert "./recipe.yaml" in said.out

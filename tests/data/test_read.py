@@ -5,8 +5,10 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import lzma
 from pathlib import Path
 
+import pyarrow as arrow
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -29,6 +31,13 @@ def refusal(tmp_path: Path, name: str, content: bytes | str) -> str:
     return str(caught.value)
 
 
+def zstandard(content: bytes) -> bytes:
+    sink = arrow.BufferOutputStream()
+    with arrow.CompressedOutputStream(sink, "zstd") as packed:
+        packed.write(content)
+    return bytes(sink.getvalue())
+
+
 ROWS = [RawRow(1, {"a": "x"}), RawRow(2, {"a": "y"})]
 
 
@@ -43,6 +52,10 @@ ROWS = [RawRow(1, {"a": "x"}), RawRow(2, {"a": "y"})]
         ("x.json", '{"data": [{"a": "x"}, {"a": "y"}]}'),
         ("x.json", '{"a": "x"}\n{"a": "y"}\n'),
         ("x.jsonl.gz", gzip.compress(b'{"a": "x"}\n{"a": "y"}\n', mtime=0)),
+        ("x.jsonl.xz", lzma.compress(b'{"a": "x"}\n{"a": "y"}\n')),
+        ("x.jsonl.zst", zstandard(b'{"a": "x"}\n{"a": "y"}\n')),
+        ("x.jsonl", '{"a": "x"}\n{"a": "y"}\n'.encode("utf-16")),
+        ("x.jsonl", '\ufeff{"a": "x"}\n{"a": "y"}\n'.encode("utf-32-be")),
     ],
 )
 def test_json_is_read_in_all_its_forms(tmp_path: Path, name: str, content: bytes | str) -> None:
@@ -98,8 +111,8 @@ def test_a_whole_surrogate_pair_is_a_character(tmp_path: Path) -> None:
         ("x.json", b"[]", "is empty"),
         ("x.csv", b"a,b\n", "is empty"),
         ("x.txt", b"\n", "is empty"),
-        ("x.jsonl", b'{"a": 1}\n{"a": "caf\xe9"}', "line 2: byte 0xe9 is no UTF-8. Save the file as UTF-8"),
-        ("x.jsonl", '{"a": 1}'.encode("utf-16"), "is UTF-16"),
+        ("x.jsonl.xz", b"no xz", "no whole xz file"),
+        ("x.jsonl.zst", b"no zst", "no whole zst file"),
         ("x.json", b'[{"a": 1},\n {"a": }]', "Expecting value (line 2, column 8)"),
         ("x.json", b"3", "must hold a list of rows, not a number"),
         ("x.docx", b"PK", "'.docx' files cannot be read. Known are .jsonl"),
@@ -110,6 +123,32 @@ def test_a_whole_surrogate_pair_is_a_character(tmp_path: Path) -> None:
 )
 def test_a_file_that_cannot_be_read_is_refused_in_words(tmp_path: Path, name: str, content: bytes, said: str) -> None:
     assert said in refusal(tmp_path, name, content)
+
+
+FRENCH = "Où est ma commande ? J'ai payé la semaine dernière, et le colis n'est pas encore arrivé à Genève. Ça suffit !"
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "utf-8", "utf-16"])
+def test_the_encoding_is_detected(tmp_path: Path, encoding: str) -> None:
+    line = json.dumps({"a": FRENCH}, ensure_ascii=False)
+    assert rows_in(tmp_path, "x.jsonl", f"{line}\n".encode(encoding)) == [RawRow(1, {"a": FRENCH})]
+
+
+def test_the_encoding_that_the_recipe_names_is_not_guessed(tmp_path: Path) -> None:
+    (tmp_path / "x.jsonl").write_bytes('{"a": "Ж"}'.encode("cp1251"))
+    assert rows_of(load(tmp_path / "x.jsonl"), "cp1251") == [RawRow(1, {"a": "Ж"})]
+    with pytest.raises(DataError, match="no known encoding"):
+        rows_of(load(tmp_path / "x.jsonl"), "cp99999")
+    with pytest.raises(DataError, match="is not in utf-8"):
+        rows_of(load(tmp_path / "x.jsonl"), "utf-8")
+
+
+def test_a_broken_byte_in_a_file_of_utf_8_breaks_its_line_alone(tmp_path: Path) -> None:
+    lines = [json.dumps({"a": FRENCH}, ensure_ascii=False).encode()] * 2
+    lines.insert(1, b'{"a": "caf\xe9"}')
+    before, broken, after = rows_in(tmp_path, "x.jsonl", b"\n".join(lines))
+    assert before.fields == after.fields == {"a": FRENCH}
+    assert (broken.number, broken.problem) == (2, "byte 0xe9 is no UTF-8")
 
 
 def test_a_missing_file_names_the_nearest_one(tmp_path: Path) -> None:
@@ -140,7 +179,7 @@ def test_plain_text_is_one_row(tmp_path: Path) -> None:
 @settings(deadline=None, max_examples=150)
 def test_any_bytes_are_read_or_refused(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     folder = tmp_path_factory.mktemp("bytes")
-    for name in ("x.jsonl", "x.json", "x.csv", "x.tsv", "x.txt", "x.parquet", "x.jsonl.gz"):
+    for name in ("x.jsonl", "x.json", "x.csv", "x.tsv", "x.txt", "x.parquet", "x.jsonl.gz", "x.csv.xz", "x.csv.zst"):
         try:
             rows = rows_in(folder, name, content)
         except DataError:

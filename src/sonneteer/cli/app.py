@@ -147,6 +147,18 @@ def ledger(
     return Outcome(account.rows_document(rows, show), account.rows_page(rows, show))
 
 
+@app.command(**FOLLOWS_A_RECIPE, rich_help_panel="Step by step")
+def card(context: Context, words: Words = None, workspace: Workspace = WORKSPACE, json: Json = False) -> Outcome:
+    """Write the data card: one page on sources, fates, splits, topics and groups, and its figures as JSON."""
+    session = _session(context, workspace, json)
+    work = session.open(words or [])
+    from sonneteer import lifecycle
+
+    written = lifecycle.card(*work)
+    steps: dict[str, str | Path] = {"to read and to hand on:": written.page, "its figures:": written.figures}
+    return Outcome({"page": str(written.page), "figures": str(written.figures)}, pages.next_steps(steps))
+
+
 @app.command(rich_help_panel="Step by step")
 def diff(
     context: Context,

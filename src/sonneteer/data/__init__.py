@@ -1,5 +1,6 @@
 """The data room: from raw rows to frozen splits, with an account of every row."""
 
+from sonneteer.data.card import Card, write_card
 from sonneteer.data.changes import Change, changes
 from sonneteer.data.check import Proof, check
 from sonneteer.data.forget import Forgotten, forget
@@ -7,6 +8,7 @@ from sonneteer.data.freeze import read_ledger, read_split
 from sonneteer.data.prepare import prepare
 
 __all__ = [
+    "Card",
     "Change",
     "Forgotten",
     "Proof",
@@ -16,4 +18,5 @@ __all__ = [
     "prepare",
     "read_ledger",
     "read_split",
+    "write_card",
 ]

@@ -43,7 +43,7 @@ def near_duplicates(candidates: Sequence[Candidate], threshold: float) -> Alike:
     signatures = _signatures(candidates)
     clusters = _Clusters(len(candidates))
 
-    @lru_cache(maxsize=20_000)
+    @lru_cache(maxsize=4_000)
     def shingles_of(index: int) -> frozenset[str]:
         return frozenset(shingles(candidates[index].example))
 

@@ -13,6 +13,7 @@ from sonneteer.data.contamination import KeptOut
 from sonneteer.data.forget import forgotten_people, without_forgotten
 from sonneteer.data.freeze import Draft, freeze
 from sonneteer.data.ledger import Ledger
+from sonneteer.data.locations import expanded, fetch
 from sonneteer.data.private import refuse_private, without_personal_data
 from sonneteer.data.read import SourceFile, load, rows_of
 from sonneteer.data.sources import gather, refuse_repeated
@@ -25,7 +26,7 @@ from sonneteer.recipe.sections import Recipe
 from sonneteer.records import KEPT, DatasetVersion, Example, Renderer, SplitName, fingerprint_of
 from sonneteer.store import Store
 
-EDITION = 4
+EDITION = 5
 """Counts the changes of this preparation itself: what an older one made is not taken for the same."""
 
 
@@ -49,10 +50,11 @@ def prepare(
 
     Raises DataError where sources cannot be read, too many rows are broken, or nothing is left to learn.
     """
-    refuse_repeated(recipe.data.sources)
-    files = [load(folder / source.path) for source in recipe.data.sources]
+    data = recipe.data.model_copy(update={"sources": tuple(expanded(recipe.data.sources, folder, note))})
+    refuse_repeated(data.sources)
+    files = [fetch(source, folder) for source in data.sources]
     kept_out = [load(folder / path) for path in recipe.data.clean.evaluation_files]
-    prepared_from = _origin(recipe, [*files, *kept_out], reader)
+    prepared_from = _origin(recipe, [source.path for source in data.sources], [*files, *kept_out], reader)
     known = _known(store, prepared_from)
     if known is not None:
         note(f"Data set {known.id} holds exactly this already.")
@@ -62,9 +64,9 @@ def prepare(
     steps = row_steps(recipe.data.clean, kept, recipe.training.objective)
     steps.append(without_forgotten(forgotten_people(store)))
     steps.append(without_personal_data(Guard(recipe.privacy)))
-    sources, candidates = gather(recipe.data, files, steps, ledger, note)
+    sources, candidates = gather(data, files, steps, ledger, note)
     refuse_private(ledger)
-    for step in corpus_steps(recipe.data):
+    for step in corpus_steps(data):
         candidates = step(candidates, ledger)
     refuse_nothing(candidates, ledger)
     renderer = reader.renderer(Unpacked(candidates))
@@ -84,10 +86,10 @@ def _kept_out(files: Sequence[SourceFile], names: Sequence[str]) -> KeptOut | No
     return kept_out
 
 
-def _origin(recipe: Recipe, files: Sequence[SourceFile], reader: Reader) -> str:
+def _origin(recipe: Recipe, names: Sequence[str], files: Sequence[SourceFile], reader: Reader) -> str:
     """Fingerprint of everything that the result depends on."""
     settings = recipe.model_dump(mode="json", include={"data", "privacy"})
-    contents = [file.sha256 for file in files]
+    contents = [[*names], [file.sha256 for file in files]]
     return fingerprint_of(
         [EDITION, recipe.name, recipe.seed, settings, recipe.training.objective, contents, reader.fingerprint]
     )

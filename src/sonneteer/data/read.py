@@ -1,11 +1,13 @@
-"""Rows from files: JSON lines, JSON, CSV, TSV, Parquet and plain text, as they are or packed with gzip."""
+"""Rows from files: JSON lines, JSON, CSV, TSV, Parquet and plain text, as they are or packed."""
 
 from __future__ import annotations
 
 import codecs
 import gzip
 import hashlib
+import io
 import json
+import lzma
 import re
 import zlib
 from collections.abc import Callable, Iterator
@@ -13,11 +15,13 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pyarrow as arrow
+
+from sonneteer.data.encodings import recoded
 from sonneteer.data.tables import csv_rows, parquet_rows
 from sonneteer.data.values import RawRow, as_json, kind_of
 from sonneteer.errors import DataError
 
-UTF_16_OR_32 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
 HALF_CHARACTER = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -27,6 +31,8 @@ class SourceFile(NamedTuple):
     path: Path
     content: bytes
     sha256: str
+    kind: str = ""
+    """The suffix that says how to read it, where its name does not."""
 
 
 def load(path: Path) -> SourceFile:
@@ -42,18 +48,42 @@ def load(path: Path) -> SourceFile:
     return SourceFile(path, content, hashlib.sha256(content).hexdigest())
 
 
-def rows_of(file: SourceFile) -> list[RawRow]:
+def rows_of(file: SourceFile, encoding: str = "auto") -> list[RawRow]:
     """All rows of a file. Raises DataError for a file that is empty, or of an unknown kind or encoding."""
+    return list(stream(file, encoding).rows)
+
+
+class Streamed(NamedTuple):
+    """The rows of a file, each read when it is asked for, and the encoding that they are read in."""
+
+    rows: Iterator[RawRow]
+    encoding: str
+
+
+def stream(file: SourceFile, encoding: str = "auto") -> Streamed:
+    """The rows of a file, one after the other. Raises as `rows_of` does, some of it later."""
     path, content = file.path, file.content
-    kind = path.suffix.lower()
-    if kind == ".gz":
-        content, kind = _unpacked(path, content), path.with_suffix("").suffix.lower()
+    kind = file.kind or path.suffix.lower()
+    if kind in PACKED:
+        content, kind = _unpacked(path, kind, content), path.with_suffix("").suffix.lower()
     if kind not in KINDS:
-        raise DataError(f"{path}: '{kind}' files cannot be read. Known are {', '.join(KINDS)}, each also with .gz.")
-    rows = list(KINDS[kind](path, content))
-    if not rows:
+        listed = ", ".join(PACKED)
+        raise DataError(
+            f"{path}: '{kind}' files cannot be read. Known are {', '.join(KINDS)}, each also with {listed}."
+        )
+    if kind == ".parquet":
+        return Streamed(_not_empty(path, KINDS[kind](path, content)), "")
+    text = recoded(path, content, encoding)
+    return Streamed(_not_empty(path, KINDS[kind](path, text.content)), text.encoding)
+
+
+def _not_empty(path: Path, rows: Iterator[RawRow]) -> Iterator[RawRow]:
+    row = next(rows, None)
+    if row is None:
         raise DataError(f"{path} is empty: there is no row in it.")
-    return rows
+    while row is not None:
+        yield row
+        row = next(rows, None)
 
 
 def _nearest(path: Path) -> str:
@@ -66,36 +96,45 @@ def _nearest(path: Path) -> str:
     return f"The folder {path.parent} holds: {', '.join(names[:8]) or 'nothing'}."
 
 
-def _unpacked(path: Path, content: bytes) -> bytes:
+def _unpacked(path: Path, kind: str, content: bytes) -> bytes:
     try:
-        return gzip.decompress(content)
-    except (OSError, EOFError, zlib.error) as problem:
-        raise DataError(f"{path} is no whole gzip file: {problem}.") from problem
+        return PACKED[kind](content)
+    except (OSError, EOFError, zlib.error, lzma.LZMAError) as problem:
+        raise DataError(f"{path} is no whole {kind[1:].replace('gz', 'gzip')} file: {problem}.") from problem
+
+
+def _zstandard(content: bytes) -> bytes:
+    with arrow.input_stream(arrow.py_buffer(content), compression="zstd") as packed:
+        return bytes(packed.read())
+
+
+PACKED: dict[str, Callable[[bytes], bytes]] = {".gz": gzip.decompress, ".xz": lzma.decompress, ".zst": _zstandard}
 
 
 def _text(path: Path, content: bytes) -> str:
-    if content.startswith(UTF_16_OR_32):
-        raise DataError(f"{path} is UTF-16 or UTF-32. Save it as UTF-8.")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as problem:
         line = content[: problem.start].count(b"\n") + 1
         byte = content[problem.start]
-        raise DataError(f"{path}, line {line}: byte {byte:#04x} is no UTF-8. Save the file as UTF-8.") from problem
+        raise DataError(
+            f"{path}, line {line}: byte {byte:#04x} is no UTF-8. Save the file as UTF-8, or name its encoding."
+        ) from problem
 
 
 # Kinds of files --------------------------------------------------------------------------------
 
 
 def _json_lines(path: Path, content: bytes) -> Iterator[RawRow]:
-    text = _text(path, content)
-    may_be_halved = HALF_CHARACTER.search(text) is not None
     # Only "\n" ends a line: str.splitlines would also cut at U+2028 and U+0085, which may stand inside a JSON text.
-    for number, line in enumerate(text.split("\n"), 1):
+    for number, line in enumerate(io.BytesIO(content.removeprefix(codecs.BOM_UTF8)), 1):
         if not line.strip():
             continue
         try:
-            yield _row(number, as_json(line, "the line"), may_be_halved)
+            text = line.rstrip(b"\r\n").decode()
+            yield _row(number, as_json(text, "the line"), HALF_CHARACTER.search(text) is not None)
+        except UnicodeDecodeError as problem:
+            yield RawRow(number, None, f"byte {line[problem.start]:#04x} is no UTF-8")
         except DataError as problem:
             yield RawRow(number, None, str(problem))
 

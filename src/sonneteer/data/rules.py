@@ -29,6 +29,8 @@ class Text(NamedTuple):
     words: list[str]
     lines: list[str]
     paragraphs: list[str]
+    repeats: bool
+    """Whether five words in a row come twice. Where they do not, no longer sequence does."""
 
 
 class Rule(NamedTuple):
@@ -68,8 +70,15 @@ def limits_of(rules: Literal["off", "chat", "gopher"], own: dict[str, float]) ->
 
 def taken_apart(text: str) -> Text:
     """Words, lines and paragraphs of a text."""
-    lines = [line for line in text.split("\n") if line.strip()]
-    return Text(text, text.split(), lines, [part for part in re.split(r"\n{2,}", text) if part.strip()])
+    words = text.split()
+    grams = _n_grams(words, 5) if len(words) >= REPETITION_NEEDS_WORDS else []
+    return Text(
+        text,
+        words,
+        [line for line in text.split("\n") if line.strip()],
+        [part for part in re.split(r"\n{2,}", text) if part.strip()],
+        len(set(grams)) < len(grams),
+    )
 
 
 # Measures --------------------------------------------------------------------------------------
@@ -124,7 +133,7 @@ def _top_n_gram(n: int, text: Text) -> float:
 
 def _duplicate_n_grams(n: int, text: Text) -> float:
     """Share of the characters in n-grams that stood there before."""
-    if len(text.words) < REPETITION_NEEDS_WORDS:
+    if not text.repeats:
         return 0.0
     seen: set[tuple[str, ...]] = set()
     place, repeated = 0, 0

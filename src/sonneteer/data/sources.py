@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from difflib import get_close_matches
+from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 
 from sonneteer.data.candidates import Candidate, Passed, RowStep, passed_through
 from sonneteer.data.ledger import Ledger
-from sonneteer.data.read import SourceFile, rows_of
+from sonneteer.data.read import SourceFile, stream
 from sonneteer.data.shapes import SHAPES, Finding, recognise, unused_fields
 from sonneteer.data.values import Fields, RawRow
 from sonneteer.errors import DataError, RecipeError
@@ -17,7 +18,8 @@ from sonneteer.recipe.sections import DataSettings, SourceSettings
 from sonneteer.records import Example, LedgerEntry, Source, fingerprint_of
 
 TAGS = ("person", "conversation", "document", "topic", "group", "source", "time")
-LOOKED_AT = 100
+LOOKED_AT = 1000
+RECOGNISED_BY = 100
 LONGEST_TAG = 100
 
 Note = Callable[[str], None]
@@ -31,23 +33,45 @@ class Gathered(NamedTuple):
 
 
 def gather(
-    data: DataSettings, files: Sequence[SourceFile], steps: Sequence[RowStep], ledger: Ledger, note: Note
+    data: DataSettings, files: list[SourceFile], steps: Sequence[RowStep], ledger: Ledger, note: Note
 ) -> Gathered:
-    """Read all sources, and take each example through the steps.
+    """Read all sources, and take each example through the steps. Each file is let go when it is read.
 
     Raises DataError where more rows are broken than the settings allow.
     """
     gathered = Gathered([], [])
-    for settings, file in zip(data.sources, files, strict=True):
-        rows = _renamed(rows_of(file), settings, file.path)
-        finding = _finding(settings, file.path, rows)
-        ledger.open(settings.path, len(rows))
+    for settings in data.sources:
+        file = files.pop(0)
+        streamed = stream(file, settings.encoding)
+        first = list(islice(streamed.rows, LOOKED_AT))
+        _refuse_missing_fields(first, settings, file.path)
+        finding = _finding(settings, file.path, [_renamed(row, settings) for row in first])
+        rows = _Counted(chain(first, streamed.rows))
         gathered.candidates.extend(_Way(settings, finding.shape, steps).candidates(rows, ledger))
-        gathered.sources.append(Source(path=settings.path, sha256=file.sha256, format=finding.shape, rows=len(rows)))
-        unread = _unread(finding, rows, settings)
-        note(f"{settings.path}: {len(rows)} rows, read as '{finding.shape}': {finding.why}.{unread}")
+        ledger.open(settings.path, rows.count)
+        gathered.sources.append(_source(settings, file, finding.shape, rows.count))
+        unread = _unread(finding, [_renamed(row, settings) for row in first], settings)
+        encoding = "" if streamed.encoding in ("utf-8", "") else f" in {streamed.encoding}"
+        note(f"{settings.path}: {rows.count} rows{encoding}, read as '{finding.shape}': {finding.why}.{unread}")
     _refuse_many_broken(data, ledger)
     return gathered
+
+
+class _Counted:
+    """Rows that are counted while they pass."""
+
+    def __init__(self, rows: Iterable[RawRow]) -> None:
+        self._rows = rows
+        self.count = 0
+
+    def __iter__(self) -> Iterator[RawRow]:
+        for row in self._rows:
+            self.count += 1
+            yield row
+
+
+def _source(settings: SourceSettings, file: SourceFile, shape: str, rows: int) -> Source:
+    return Source(path=settings.path, sha256=file.sha256, format=shape, rows=rows, licence=settings.licence)
 
 
 def refuse_repeated(sources: Sequence[SourceSettings]) -> None:
@@ -58,17 +82,22 @@ def refuse_repeated(sources: Sequence[SourceSettings]) -> None:
         raise RecipeError([f"data.sources: {path} is listed more than once. Remove it there." for path in repeated])
 
 
-def _renamed(rows: list[RawRow], settings: SourceSettings, path: Path) -> list[RawRow]:
-    """The same rows with their fields under the names that the shapes use."""
-    if not settings.fields:
-        return rows
-    columns = {key for row in rows if row.fields for key in row.fields}
+def _refuse_missing_fields(first: Sequence[RawRow], settings: SourceSettings, path: Path) -> None:
+    """Raises RecipeError for a field that none of the first rows has, with the name that comes nearest."""
+    columns = {key for row in first if row.fields for key in row.fields}
     for name, theirs in settings.fields.items():
         if theirs not in columns:
             near = get_close_matches(theirs, columns, n=1)
-            hint = f"Did you mean '{near[0]}'?" if near else f"It has: {', '.join(sorted(columns)[:20])}."
-            raise RecipeError(f"data.sources: fields.{name}: {path} has no field '{theirs}'. {hint}")
-    return [row._replace(fields=_under_our_names(row.fields, settings)) if row.fields else row for row in rows]
+            hint = f"Did you mean '{near[0]}'? " if near else ""
+            named = f"Its columns: {', '.join(str(column)[:30] for column in sorted(columns)[:20])}."
+            raise RecipeError(f"data.sources: fields.{name}: {path} has no field '{theirs}'. {hint}{named}")
+
+
+def _renamed(row: RawRow, settings: SourceSettings) -> RawRow:
+    """The same row with its fields under the names that the shapes use."""
+    if not settings.fields or row.fields is None:
+        return row
+    return row._replace(fields=_under_our_names(row.fields, settings))
 
 
 def _under_our_names(fields: Fields, settings: SourceSettings) -> Fields:
@@ -96,7 +125,7 @@ def _finding(settings: SourceSettings, path: Path, rows: list[RawRow]) -> Findin
 
 
 def _first_readable(rows: list[RawRow]) -> list[Fields]:
-    return [row.fields for row in rows if row.fields is not None][:LOOKED_AT]
+    return [row.fields for row in rows if row.fields is not None][:RECOGNISED_BY]
 
 
 def _unread(finding: Finding, rows: list[RawRow], settings: SourceSettings) -> str:
@@ -120,7 +149,7 @@ class _Way(NamedTuple):
         source, side = self.settings.path, self.settings.split
         for row in rows:
             try:
-                example, remarks, reason, fate = passed_through(self.steps, self._example(row))
+                example, remarks, reason, fate = passed_through(self.steps, self._example(_renamed(row, self.settings)))
             except DataError as problem:
                 example, remarks, reason, fate = Passed(None, (), str(problem), "broken")
             ledger.remark(source, row.number, *remarks)

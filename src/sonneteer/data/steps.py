@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 from sonneteer.data.answers import contradictory, suspicious_labels
+from sonneteer.data.balance import balanced
 from sonneteer.data.boilerplate import without_boilerplate
 from sonneteer.data.candidates import Candidate, RowStep
 from sonneteer.data.clean import flagged, parted_from_alike, without_duplicates
@@ -52,4 +53,6 @@ def corpus_steps(data: DataSettings) -> list[CorpusStep]:
         steps.append(lambda candidates, ledger: flagged(candidates, contradictory(candidates), action, ledger))
     if (verdict := clean.wrong_labels) != "off":
         steps.append(lambda candidates, ledger: flagged(candidates, suspicious_labels(candidates), verdict, ledger))
+    if data.balance.by is not None:
+        steps.append(lambda candidates, ledger: balanced(candidates, data.balance, ledger))
     return steps

@@ -65,6 +65,8 @@ def parquet_rows(path: Path, content: bytes) -> Iterator[RawRow]:
         rows = (row for batch in batches for row in batch.to_pylist())
         for number, fields in enumerate(rows, 1):
             yield RawRow(number, _plain(fields))
+    except (UnicodeDecodeError, OverflowError) as problem:
+        raise DataError(f"{path} holds a value that is none: {problem.__class__.__name__}. Write it anew.") from problem
     except (ArrowException, OSError) as problem:
         raise DataError(f"{path} is no whole Parquet file: {problem}.") from problem
 

@@ -13,7 +13,14 @@ class SourceSettings(Section):
     """One file of raw records."""
 
     path: str
-    """File, relative to the recipe's folder: .jsonl, .json, .csv or .parquet."""
+    """File, folder or pattern such as logs/*.jsonl.gz, relative to the recipe's folder; s3://... or another bucket;
+    with `query`, a database's URL. Files are .jsonl, .json, .csv, .tsv, .parquet or .txt, also .gz, .xz or .zst."""
+    query: str = ""
+    """SQL whose rows are read; `path` is then SQLAlchemy's URL, where $NAME is a variable of the environment."""
+    encoding: str = "auto"
+    """Character encoding, such as cp1252. 'auto' detects it and says what it found."""
+    licence: str = ""
+    """Licence or terms under which these rows may be used; the data card shows it."""
     format: str = "auto"
     """The rows' shape. 'auto' recognises it and says what it found."""
     fields: dict[str, str] = Field(default_factory=dict)
@@ -57,11 +64,28 @@ class CleanSettings(Section):
     """Labels of classification-like data that a classifier trained on the rest contradicts: noted, or dropped."""
 
 
+class BalanceSettings(Section):
+    """How much of each topic or group there may and must be."""
+
+    by: str | None = None
+    """Tag, such as topic, whose values are counted."""
+    most: int | None = Field(None, ge=1)
+    """Examples of each value beyond this many are dropped, drawn by a hash of their content."""
+    fewest: int | None = Field(None, ge=1)
+    """The preparation fails where a value has fewer examples."""
+
+    @model_validator(mode="after")
+    def _knows_what_to_count(self) -> BalanceSettings:
+        if self.by is None and (self.most or self.fewest):
+            raise ValueError("data.balance.most and data.balance.fewest need data.balance.by: the tag to count.")
+        return self
+
+
 class DataSettings(Section):
     """Where the examples come from and how they are prepared."""
 
     sources: tuple[SourceSettings, ...]
-    """Files to read. A plain path, or a list of paths, will do."""
+    """What to read. A plain path, or a list of paths, will do."""
     remove_duplicates: bool = True
     """Keep only the first of several examples that say exactly the same."""
     max_tokens: int = Field(1024, ge=8)
@@ -90,6 +114,7 @@ class DataSettings(Section):
     """Where files are officially for one side: what train has in common with the others is dropped, or kept as is."""
 
     clean: CleanSettings = CleanSettings()
+    balance: BalanceSettings = BalanceSettings()
 
     @model_validator(mode="after")
     def _leaves_something_to_learn(self) -> DataSettings:

@@ -11,12 +11,13 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from sonneteer.recipe.data import CleanSettings, DataSettings, SourceSettings
+from sonneteer.recipe.data import BalanceSettings, CleanSettings, DataSettings, SourceSettings
 from sonneteer.recipe.learning import DistillationSettings, Objective, PreferenceSettings, RewardSettings
 from sonneteer.recipe.section import Section
 
 __all__ = [
     "Architecture",
+    "BalanceSettings",
     "BaseSettings",
     "CleanSettings",
     "DataSettings",

@@ -1,6 +1,7 @@
 """The workspace: a catalogue of all records, files named by their content, and one writer at a time."""
 
 from sonneteer.store.disk import write_whole
+from sonneteer.store.query import queried
 from sonneteer.store.workspace import Store
 
-__all__ = ["Store", "write_whole"]
+__all__ = ["Store", "queried", "write_whole"]

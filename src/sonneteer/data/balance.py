@@ -1,0 +1,40 @@
+"""Caps and floors for the values of a tag, so that no topic or group drowns the others."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Sequence
+
+from sonneteer.data.candidates import Candidate
+from sonneteer.data.ledger import Ledger
+from sonneteer.errors import DataError
+from sonneteer.recipe.sections import BalanceSettings
+
+
+def balanced(candidates: Sequence[Candidate], balance: BalanceSettings, ledger: Ledger) -> list[Candidate]:
+    """At most so many examples of each value, drawn by a hash of their content.
+
+    Raises DataError where a value has fewer than the floor. Examples without the tag are left alone.
+    """
+    by_value: dict[str, list[Candidate]] = defaultdict(list)
+    for candidate in candidates:
+        if value := candidate.example.tags.get(balance.by or ""):
+            by_value[value].append(candidate)
+    for value, own in sorted(by_value.items()):
+        if balance.fewest is not None and len(own) < balance.fewest:
+            raise DataError(
+                f"{balance.by} '{value}' has {len(own)} examples, but data.balance.fewest is {balance.fewest}. Bring "
+                "more of them, or lower it."
+            )
+    beyond: set[int] = set()
+    for value, own in by_value.items():
+        for candidate in sorted(own, key=_lot)[balance.most :] if balance.most else ():
+            said = f"cap: {balance.by} '{value}' has {len(own)} examples, but data.balance.most is {balance.most}"
+            ledger.enter(candidate.entry("dropped", said))
+            beyond.add(id(candidate))
+    return [candidate for candidate in candidates if id(candidate) not in beyond]
+
+
+def _lot(candidate: Candidate) -> tuple[str, int]:
+    return hashlib.sha256(f"cap-{candidate.id}".encode()).hexdigest(), candidate.row

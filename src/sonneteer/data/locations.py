@@ -1,0 +1,95 @@
+"""Where sources lie: files, folders and patterns on this machine, buckets, and databases."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from sonneteer.data.read import KINDS, PACKED, SourceFile, load
+from sonneteer.errors import DataError, RecipeError
+from sonneteer.recipe.sections import SourceSettings
+from sonneteer.store import queried
+
+URL = re.compile(r"[a-z][a-z0-9+.]*://", re.IGNORECASE)
+PATTERN = re.compile(r"[*?\[]")
+
+
+def expanded(sources: Sequence[SourceSettings], folder: Path, note: Callable[[str], None]) -> list[SourceSettings]:
+    """One source for each file: folders and patterns stand for all readable files in them, in the order of names."""
+    single: list[SourceSettings] = []
+    for source in sources:
+        if source.query or URL.match(source.path) or (folder / source.path).is_file():
+            single.append(source)
+        elif (folder / source.path).is_dir():
+            single += _files_of(source, folder, f"{source.path.rstrip('/')}/**/*", note)
+        elif PATTERN.search(source.path):
+            single += _files_of(source, folder, source.path, note)
+        else:
+            single.append(source)
+    return single
+
+
+def fetch(source: SourceSettings, folder: Path) -> SourceFile:
+    """A source's content, as it is at this moment."""
+    if source.query:
+        return _from_database(source, folder)
+    if URL.match(source.path):
+        return _from_bucket(source.path)
+    return load(folder / source.path)
+
+
+def _files_of(source: SourceSettings, folder: Path, pattern: str, note: Callable[[str], None]) -> list[SourceSettings]:
+    root = Path(pattern).anchor
+    base = Path(root) if root else folder
+    found = sorted(path for path in base.glob(str(Path(pattern).relative_to(root) if root else pattern)))
+    files = [path for path in found if path.is_file() and not any(part.startswith(".") for part in path.parts[-2:])]
+    readable = [path for path in files if _kind(path.name) in KINDS]
+    if not readable:
+        raise DataError(
+            f"{source.path}: there is no file in it that can be read. Known are {', '.join(KINDS)}, each also with "
+            f"{', '.join(PACKED)}."
+        )
+    if passed_over := len(files) - len(readable):
+        note(f"{source.path}: {passed_over} files of other kinds were passed over.")
+    names = [str(path) if root else path.relative_to(folder).as_posix() for path in readable]
+    return [source.model_copy(update={"path": name}) for name in names]
+
+
+def _kind(name: str) -> str:
+    path = PurePosixPath(name.lower())
+    return (PurePosixPath(path.stem) if path.suffix in PACKED else path).suffix
+
+
+def _from_bucket(url: str) -> SourceFile:
+    import fsspec
+
+    try:
+        with fsspec.open(url, "rb") as stream:
+            content: bytes = stream.read()
+    except ImportError as problem:
+        raise DataError(f"{url} needs a package that is not installed: {problem}") from problem
+    except (OSError, ValueError) as problem:
+        raise DataError(f"{url} cannot be read: {type(problem).__name__}: {problem}.") from problem
+    return SourceFile(Path(url), content, hashlib.sha256(content).hexdigest())
+
+
+def _from_database(source: SourceSettings, folder: Path) -> SourceFile:
+    """The rows that the query gives, as JSON lines. `$NAME` in the URL stands for a variable of the environment."""
+    url = os.path.expandvars(source.path)
+    if "$" in url:
+        raise RecipeError(f"data.sources: {source.path}: the environment does not have the variable named there.")
+    lines = (json.dumps(row, ensure_ascii=False, default=_plain) for row in queried(url, source.query, folder))
+    content = "".join(f"{line}\n" for line in lines).encode()
+    return SourceFile(Path(source.path), content, hashlib.sha256(content).hexdigest(), kind=".jsonl")
+
+
+def _plain(value: Any) -> Any:
+    """What JSON has no word for: dates as ISO 8601, decimals as numbers, bytes as text."""
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else float(value)

@@ -1,0 +1,37 @@
+"""Rows of anybody's database, read through SQLAlchemy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sql
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+
+from sonneteer.errors import DataError
+
+
+def queried(url: str, query: str, folder: Path) -> list[dict[str, Any]]:
+    """What a query gives. An SQLite file is found relative to the folder, and is never made.
+
+    Raises DataError, which never shows the URL's password.
+    """
+    try:
+        place = sql.make_url(url)
+    except ArgumentError as problem:
+        raise DataError(f"data.sources: this is no database URL: {problem}") from problem
+    if place.get_backend_name() == "sqlite" and place.database and place.database != ":memory:":
+        path = folder / place.database
+        if not path.is_file():
+            raise DataError(f"{path} does not exist: there is no such SQLite file.")
+        place = place.set(database=str(path))
+    shown = place.render_as_string(hide_password=True)
+    try:
+        engine = sql.create_engine(place)
+        with engine.connect() as connection:
+            return [dict(row) for row in connection.execute(sql.text(query)).mappings()]
+    except (NoSuchModuleError, ImportError) as problem:
+        raise DataError(f"{shown} needs a driver that is not installed: {problem}") from problem
+    except SQLAlchemyError as problem:
+        said = str(getattr(problem, "orig", None) or type(problem).__name__)
+        raise DataError(f"{shown}: the query cannot be answered: {said.splitlines()[0]}.") from problem

@@ -1,0 +1,111 @@
+"""The data card tells what a data set holds, and keeps its words to itself."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from sonneteer.data import prepare, write_card
+from sonneteer.data.bias import mentions, wilson
+from sonneteer.data.card import FATES, facts_of
+from sonneteer.data.topics import topics_of
+from sonneteer.recipe.sections import BalanceSettings, SourceSettings
+from sonneteer.records import Example, Fate, Message
+from sonneteer.store import Store
+from tests.data.writing import WordReader, question, recipe_of, write_lines
+
+THINGS = {"delivery": "parcel courier doorstep tracking", "billing": "invoice payment refund amount"}
+
+
+def asked(rng: random.Random, topic: str) -> str:
+    return " ".join(rng.choices(THINGS[topic].split(), k=6))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "workspace")
+
+
+def test_the_card_tells_all_and_shows_no_rare_word(tmp_path: Path, store: Store) -> None:
+    rng = random.Random(1)
+    rows = [
+        {
+            "prompt": f"{asked(rng, topic)} {i}",
+            "completion": f"Dear Xanthippe{i}, <b>she</b> is the nurse",
+            "topic": topic,
+        }
+        for i, topic in enumerate(["delivery", "billing"] * 60)
+    ]
+    write_lines(tmp_path / "a.jsonl", [*rows, rows[0], "torn"])
+    recipe = recipe_of(SourceSettings(path="a.jsonl", licence="CC BY 4.0"))
+    dataset = prepare(recipe, tmp_path, store, WordReader())
+    card = write_card(store, dataset, tmp_path / "card.html")
+    page, figures = card.page.read_text(), json.loads(card.figures.read_text())
+    assert "CC BY 4.0" in page
+    assert "Xanthippe" not in page + card.figures.read_text()
+    assert "http" not in page.replace("http-equiv", "")
+    assert {fate["fate"]: fate["rows"] for fate in figures["fates"]} == dataset.totals
+    assert {tuple(line["by_side"].values()) for line in figures["tags"] if line["tag"] == "topic"}
+    (nurses,) = [line for line in figures["bias"] if line["beside"] == "serving roles"]
+    assert (nurses["group"], nurses["examples"], nurses["share"]) == ("women", 120, 1.0)
+    assert figures["topics"]
+
+
+def test_the_card_knows_every_fate() -> None:
+    assert set(FATES) == set(get_args(Fate))
+
+
+def test_a_data_set_of_a_few_rows_has_a_card_too(tmp_path: Path, store: Store) -> None:
+    write_lines(tmp_path / "a.jsonl", [question(i) for i in range(9)])
+    dataset = prepare(recipe_of("a.jsonl"), tmp_path, store, WordReader())
+    assert facts_of(store, dataset)["topics"] == []
+    assert "not stated in the recipe" in write_card(store, dataset, tmp_path / "card.html").page.read_text()
+
+
+def test_topics_and_drift_find_what_was_planted() -> None:
+    rng = random.Random(2)
+    topics = ["delivery"] * 100 + ["billing"] * 100
+    texts = [asked(rng, topic) for topic in topics]
+    drifting = topics_of(texts, ["train"] * 200, ["a"] * 100 + ["b"] * 100)
+    assert not drifting.drift[0].is_chance
+    assert drifting.drift[0].divergence > 0.9
+    mixed = topics_of(texts, ["train"] * 200, ["a", "b"] * 100)
+    assert mixed.drift[0].divergence < 0.1
+    sealed = topics_of(texts, ["train"] * 100 + ["test"] * 100, ["a"] * 200)
+    assert all("missing in" in topic.doubt for topic in sealed.topics)
+
+
+def test_intervals_hold_the_share_and_shrink_with_the_examples() -> None:
+    low, high = wilson(3, 10)
+    assert low < 0.3 < high
+    assert wilson(300, 1000)[1] - wilson(300, 1000)[0] < high - low
+    assert wilson(0, 0) == (0.0, 1.0)
+    assert (round(wilson(1, 10)[0], 4), round(wilson(1, 10)[1], 4)) == (0.0179, 0.4042)  # as R's prop.test gives it
+
+
+def test_a_group_that_nobody_mentions_is_not_in_the_table() -> None:
+    assert mentions([Example(messages=(Message(role="assistant", text="Yes."),), is_text=True)]) == []
+
+
+def test_what_is_beyond_the_cap_is_dropped_whatever_the_order(tmp_path: Path, store: Store) -> None:
+    rows = [question(i, topic="a" if i < 30 else "b") for i in range(40)]
+    kept = []
+    for order in (rows, rows[::-1]):
+        write_lines(tmp_path / "a.jsonl", order)
+        dataset = prepare(
+            recipe_of("a.jsonl", balance=BalanceSettings(by="topic", most=12)), tmp_path, store, WordReader()
+        )
+        assert dataset.tag_counts["topic"] == {"a": 12, "b": 10}
+        assert dataset.totals["dropped"] == 18
+        kept.append({side: split.fingerprint for side, split in dataset.splits.items()})
+    assert kept[0] == kept[1]
+
+
+def test_a_value_with_too_few_examples_fails_the_preparation(tmp_path: Path, store: Store) -> None:
+    write_lines(tmp_path / "a.jsonl", [question(i, topic="a" if i < 30 else "b") for i in range(40)])
+    with pytest.raises(Exception, match=r"topic 'b' has 10 examples, but data\.balance\.fewest is 20"):
+        prepare(recipe_of("a.jsonl", balance=BalanceSettings(by="topic", fewest=20)), tmp_path, store, WordReader())
