@@ -128,11 +128,10 @@ def _text(path: Path, content: bytes) -> str:
 def _json_lines(path: Path, content: bytes) -> Iterator[RawRow]:
     # Only "\n" ends a line: str.splitlines would also cut at U+2028 and U+0085, which may stand inside a JSON text.
     for number, line in enumerate(io.BytesIO(content.removeprefix(codecs.BOM_UTF8)), 1):
-        if not line.strip():
-            continue
         try:
             text = line.rstrip(b"\r\n").decode()
-            yield _row(number, as_json(text, "the line"), HALF_CHARACTER.search(text) is not None)
+            if text.strip():
+                yield _row(number, as_json(text, "the line"), HALF_CHARACTER.search(text) is not None)
         except UnicodeDecodeError as problem:
             yield RawRow(number, None, f"byte {line[problem.start]:#04x} is no UTF-8")
         except DataError as problem:
