@@ -10,11 +10,10 @@ from sonneteer.recipe.section import Section
 
 
 class SourceSettings(Section):
-    """One file of raw records."""
+    """One place with raw records: .jsonl, .json, .csv, .tsv, .parquet or .txt, also as .gz, .xz or .zst."""
 
     path: str
-    """File, folder or pattern such as logs/*.jsonl.gz, relative to the recipe's folder; s3://... or another bucket;
-    with `query`, a database's URL. Files are .jsonl, .json, .csv, .tsv, .parquet or .txt, also .gz, .xz or .zst."""
+    """File, folder or pattern (logs/*.jsonl.gz), relative to the recipe's folder; or a bucket's or database's URL."""
     query: str = ""
     """SQL whose rows are read; `path` is then SQLAlchemy's URL, where $NAME is a variable of the environment."""
     encoding: str = "auto"
@@ -85,7 +84,7 @@ class DataSettings(Section):
     """Where the examples come from and how they are prepared."""
 
     sources: tuple[SourceSettings, ...]
-    """What to read. A plain path, or a list of paths, will do."""
+    """Files to read. A plain path, or a list of paths, will do."""
     remove_duplicates: bool = True
     """Keep only the first of several examples that say exactly the same."""
     max_tokens: int = Field(1024, ge=8)
