@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
 from sonneteer import data, evaluation, serving
-from sonneteer.backends import Backend
+from sonneteer.backends import Backend, promotion
 from sonneteer.backends.local import LocalBackend
 from sonneteer.chat import Chat
 from sonneteer.errors import MissingError, SonneteerError
 from sonneteer.profile import machine
 from sonneteer.progress import Progress
 from sonneteer.recipe import LoadedRecipe
-from sonneteer.records import DatasetVersion, LedgerEntry, ModelVersion, Report, Run, fingerprint_of
+from sonneteer.records import (
+    Certificate,
+    DatasetVersion,
+    LedgerEntry,
+    ModelVersion,
+    Report,
+    Run,
+    fingerprint_of,
+)
 from sonneteer.store import Store
 
 Which = Literal["base", "tuned"]
@@ -86,12 +94,25 @@ def evaluate(loaded: LoadedRecipe, store: Store, progress: Progress) -> Report:
     run, dataset = store.get(Run, model.run_id), store.get(DatasetVersion, model.dataset_id)
     backend = _backend(loaded, store)
     with store.writing(f"report-{run.id}"):
-        arms = evaluation.Arms(base=backend.open_base(run), tuned=backend.open(model))
+        base = backend.open_base(run)
+        others = tuple(_other_arms(loaded, store, model, base))
+        suites = tuple(evaluation.read_suite(one, loaded.folder) for one in loaded.recipe.evaluation.suites)
+        arms = evaluation.Arms(base, backend.open(model), others, suites, _judge(loaded, others))
         examples = data.read_split(store, dataset, "test")
         report = evaluation.evaluate(loaded.recipe, run, dataset, arms, store, examples, progress)
         store.save(report)
         store.save(model.model_copy(update={"report_id": report.id}))
     return report
+
+
+def pairs_to_judge(loaded: LoadedRecipe, store: Store) -> evaluation.Ballot:
+    """The newest model's answers beside its base model's, for people to judge; what they say is kept with the run."""
+    model = newest_model(loaded, store)
+    run, dataset = store.get(Run, model.run_id), store.get(DatasetVersion, model.dataset_id)
+    pairs = evaluation.read_pairs(loaded.recipe, run, store, data.read_split(store, dataset, "test"))
+    if not pairs:
+        raise MissingError(f"There are no answers of {model.id} to judge yet: sonneteer evaluate {loaded.path}")
+    return evaluation.Ballot(pairs, evaluation.labels_of(store, run))
 
 
 def dossier(loaded: LoadedRecipe, store: Store, report: Report) -> Path:
@@ -100,6 +121,22 @@ def dossier(loaded: LoadedRecipe, store: Store, report: Report) -> Path:
     ledger = data.read_ledger(store, dataset)
     target = store.root / f"{loaded.recipe.name}-dossier.html"
     return evaluation.write_dossier(report, run, dataset, ledger, store.folder(run.id) / "metrics.jsonl", target)
+
+
+def certify(loaded: LoadedRecipe, store: Store, progress: Progress) -> Certificate:
+    """Prove that the newest model, as it is served, is the one that was trained. Kept with the model."""
+    model = newest_model(loaded, store)
+    progress.stage("certifying")
+    run, dataset = store.get(Run, model.run_id), store.get(DatasetVersion, model.dataset_id)
+    certificate = _backend(loaded, store).certify(model, run, dataset)
+    name = store.put(certificate.model_dump_json(indent=1).encode(), "json")
+    store.save(model.model_copy(update={"certificate_file": name}))
+    return certificate
+
+
+def promote(loaded: LoadedRecipe, store: Store, allow: str | None = None) -> promotion.Promotion:
+    """Make the newest model the champion, if report and certificate allow it, or somebody does with a reason."""
+    return promotion.promote(store, newest_model(loaded, store), allow)
 
 
 def open_chat(loaded: LoadedRecipe, store: Store, which: Which) -> Chat:
@@ -170,6 +207,28 @@ def _named(function: Callable[..., float]) -> str:
         return fingerprint_of(inspect.getsource(function))
     except (OSError, TypeError):  # built in, or typed into a console
         return getattr(function, "__qualname__", type(function).__qualname__)
+
+
+def _judge(loaded: LoadedRecipe, arms: Sequence[evaluation.Arm]) -> Chat | None:
+    """The model that judges pairs; None where people do, or nobody."""
+    settings = loaded.recipe.evaluation.judge
+    return next((arm.chat for arm in arms if settings is not None and arm.name == settings.by), None)
+
+
+def _other_arms(loaded: LoadedRecipe, store: Store, model: ModelVersion, base: Chat) -> Iterator[evaluation.Arm]:
+    """The base model with examples in its prompt, the champion, and the models that the recipe names."""
+    settings = loaded.recipe.evaluation
+    if settings.few_shot:
+        training = data.read_split(store, store.get(DatasetVersion, model.dataset_id), "train")
+        shots = evaluation.shots_of(training, settings.few_shot)
+        version = fingerprint_of([model.base_fingerprint, [shot.id for shot in shots]])
+        yield evaluation.Arm("few_shot", evaluation.FewShot(base, shots), version)
+    for champion in store.find(ModelVersion, name=model.name, stage="champion"):
+        if champion.id != model.id:
+            yield evaluation.Arm("champion", _backend(loaded, store).open(champion), champion.run_id)
+    for external in settings.externals:
+        chat = evaluation.ServerChat(external)
+        yield evaluation.Arm(external.name, chat, fingerprint_of(external.model_dump(mode="json")))
 
 
 @contextmanager

@@ -297,6 +297,36 @@ class RuleOutcome(Record):
     reason: str
 
 
+Choice = Literal["base", "tuned", "tie"]
+
+
+class Judging(Record):
+    """What a judge, model or people, thinks of the answers."""
+
+    by: str = "people"
+    preference: Comparison
+    """How often each model's answer is preferred; a tie counts half for both."""
+    ties: int
+    labelled: int
+    """Pairs that people labelled, too."""
+    kappa: Interval | None = None
+    """A judging model's agreement with people beyond chance (Cohen); None where people labelled nothing."""
+    order_share: float | None = None
+    """How often a judging model's ruling followed the order of the answers; such rulings are ties."""
+    longer_share: float | None = None
+    """How often the preferred answer was the longer one."""
+
+
+class Classification(Record):
+    """How one model sorted the examples into classes."""
+
+    accuracy: float
+    macro_f1: float
+    """Mean over the classes, so that rare ones count as much as frequent ones."""
+    confusion: dict[str, dict[str, int]]
+    """Right class, given class, examples."""
+
+
 class SideBySide(Record):
     """One test example and what base and tuned model said."""
 
@@ -318,12 +348,21 @@ class Report(Record):
     created_at: datetime
     confidence: float
     comparisons: tuple[Comparison, ...]
+    against: dict[str, tuple[Comparison, ...]] = Field(default_factory=dict)
+    """The tuned model against each further arm, which stands in the place of the base model."""
+    suites: dict[str, Comparison] = Field(default_factory=dict)
+    """What the training cost elsewhere, named as in `retention (bundled)`."""
     slices: dict[str, Comparison] = Field(default_factory=dict)
     """The first promotion metric on parts of the test split, named as in `topic: refunds`."""
     verdict: Verdict
     reasons: tuple[str, ...]
     rules: tuple[RuleOutcome, ...] = ()
     """Each promotion rule with its outcome."""
+    judging: Judging | None = None
+    classification: dict[str, Classification] = Field(default_factory=dict)
+    """By arm, where the right answers are a few labels."""
+    calibration_error: dict[str, float] = Field(default_factory=dict)
+    """By arm, on multiple choice: how far belief and success lie apart (ECE)."""
     side_by_side: tuple[SideBySide, ...]
     unavailable: dict[str, str] = Field(default_factory=dict)
     """Metrics that could not be had, and why."""
@@ -332,6 +371,29 @@ class Report(Record):
     seconds: float
     test_openings: int
     """How often the sealed test split had been opened, this time included."""
+
+
+class Check(Record):
+    """One thing that was proven, or not."""
+
+    name: str
+    is_passed: bool
+    says: str
+
+
+class Certificate(Record):
+    """The proof that what is served is what was trained."""
+
+    model_id: str
+    created_at: datetime
+    checks: tuple[Check, ...]
+    files: dict[str, str]
+    """SHA-256 of each of the model's files."""
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether all was proven."""
+        return all(check.is_passed for check in self.checks)
 
 
 Stage = Literal["candidate", "champion", "retired"]
@@ -351,6 +413,8 @@ class ModelVersion(Record):
     run_id: str
     dataset_id: str
     report_id: str | None = None
+    certificate_file: str | None = None
+    """The certificate, in the store."""
     stage: Stage = "candidate"
     retrain_because: str = ""
     """Why it should be trained again, such as a person's wish to be forgotten."""

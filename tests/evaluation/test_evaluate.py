@@ -9,6 +9,7 @@ import pytest
 
 from sonneteer.chat import Likelihood
 from sonneteer.errors import DataError
+from sonneteer.evaluation.ask import Arm
 from sonneteer.evaluation.dossier import write_dossier
 from sonneteer.evaluation.evaluate import Arms, evaluate
 from sonneteer.progress import Silent
@@ -128,6 +129,16 @@ def test_metrics_and_parts_are_corrected_together(tmp_path: Path) -> None:
     for figure in (*made.comparisons, *made.slices.values()):
         assert figure.adjusted_p_value is not None
         assert figure.adjusted_p_value >= figure.p_values["randomisation"]
+
+
+def test_further_models_answer_the_same_examples_and_stand_in_the_dossier(tmp_path: Path) -> None:
+    others = (Arm("champion", ScriptedChat(["the right thing"]), "v1"),)
+    arms = Arms(ScriptedChat(["something else"]), ScriptedChat(["the right answer"]), others)
+    made = evaluate(recipe(), run(), dataset(), arms, Store(tmp_path / "w"), examples(), Silent())
+    (figures,) = made.against.values()
+    gains = {figure.metric: figure.gain.value for figure in figures}
+    assert 0 < gains["rouge_l"] < next(c.gain.value for c in made.comparisons if c.metric == "rouge_l")
+    assert "champion: rouge l" in dossier(tmp_path, made)
 
 
 def test_the_same_comparison_is_not_made_twice(tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ import pytest
 
 from sonneteer.errors import RecipeError
 from sonneteer.evaluation import verdict as verdicts
-from sonneteer.evaluation.verdict import Evidence, Judgement, check_metrics
-from sonneteer.recipe.sections import PromotionSettings
+from sonneteer.evaluation.verdict import Evidence, Judgement, check_arms, check_metrics
+from sonneteer.recipe.sections import EvaluationSettings, PromotionSettings
 from sonneteer.records import Comparison, Interval
 
 
@@ -89,6 +89,26 @@ def test_where_less_is_better_a_floor_is_a_ceiling() -> None:
 def test_an_interval_above_zero_is_not_enough_where_the_exact_test_says_chance() -> None:
     doubtful = gain("rouge_l", 0.01, 0.2, 0.3).model_copy(update={"p_values": {"randomisation": 0.08}})
     assert judge([doubtful], {}, BETTER).verdict == "cannot tell"
+
+
+@pytest.mark.parametrize(("low", "verdict"), [(0.1, "better"), (-0.1, "cannot tell")])
+def test_a_further_model_must_be_beaten_on_the_same_metrics(low: float, verdict: str) -> None:
+    rules = PromotionSettings(better_on=("rouge_l",), better_than=("base", "few_shot"))
+    against = {"few_shot": [gain("rouge_l", low, 0.2, 0.3)]}
+    judgement = verdicts.judge(Evidence([gain("rouge_l", 0.1, 0.2, 0.3)], against=against), rules, 0.95)
+    assert judgement.verdict == verdict
+    assert "few_shot" in judgement.rules[0].rule
+
+
+def test_a_champion_that_does_not_exist_yet_is_no_hindrance() -> None:
+    rules = PromotionSettings(better_on=("rouge_l",), better_than=("base", "champion"))
+    assert judge([gain("rouge_l", 0.1, 0.2, 0.3)], {}, rules).verdict == "better"
+
+
+def test_a_model_that_must_be_beaten_has_to_take_part() -> None:
+    with pytest.raises(RecipeError, match=r"few_shot does with evaluation\.few_shot"):
+        check_arms(PromotionSettings(better_than=("few_shot",)), EvaluationSettings())
+    check_arms(PromotionSettings(better_than=("few_shot",)), EvaluationSettings(few_shot=2))
 
 
 def test_one_part_that_lost_blocks_unless_it_may_be_one_of_many_by_chance() -> None:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from sonneteer.chat import Chat
 from sonneteer.progress import Progress
-from sonneteer.records import DatasetVersion, Example, ModelVersion, Renderer, Run
+from sonneteer.records import Certificate, DatasetVersion, Example, ModelVersion, Renderer, Run
 
 
 class Backend(Protocol):
@@ -32,4 +32,8 @@ class Backend(Protocol):
 
     def open_base(self, run: Run | None) -> Chat:
         """The model as it was before training."""
+        ...
+
+    def certify(self, model: ModelVersion, run: Run, dataset: DatasetVersion) -> Certificate:
+        """The proof, or the disproof, that what is opened is what was trained."""
         ...

@@ -7,21 +7,34 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
+from sonneteer.backends.certify import Forms, Written, check_base, check_files, check_forms, check_rendering, hashes
 from sonneteer.data import read_split
+from sonneteer.errors import MissingError
 from sonneteer.models.adapters import merged, put_on
 from sonneteer.models.generate import LocalChat
-from sonneteer.models.load import LanguageModel, fingerprint_of_folder, locate, open_folder, open_model, save_model
+from sonneteer.models.load import (
+    LanguageModel,
+    fingerprint_of_folder,
+    locate,
+    open_folder,
+    open_model,
+    save_model,
+    tokenizer_of,
+)
+from sonneteer.models.proof import probes_of, read_traces, tolerance_of, traces, write_traces
 from sonneteer.models.quantise import open_quantised
 from sonneteer.models.render import TemplateRenderer
 from sonneteer.models.scratch import new_model, new_tokenizer
 from sonneteer.profile import peak_memory_gb
 from sonneteer.progress import Progress
 from sonneteer.recipe.sections import Architecture, Recipe
-from sonneteer.records import DatasetVersion, Example, ModelVersion, Run, fingerprint_of
-from sonneteer.store import Store
+from sonneteer.records import Certificate, DatasetVersion, Example, ModelVersion, Run, fingerprint_of
+from sonneteer.store import Store, write_whole
 from sonneteer.training.fit import fit, material_of
 from sonneteer.training.objectives import objective_of
 from sonneteer.training.rewards import Reward
+
+TRACES, WRITTEN = "traces.safetensors", "written.json"
 
 
 class LocalBackend:
@@ -62,6 +75,7 @@ class LocalBackend:
         material = material_of(self._training_renderer(model), self._recipe.training.objective, train, validation)
         objective = objective_of(self._recipe, model, self._folder, self._reward)
         fitted = fit(model, self._recipe, objective, material, self._store.folder(run.id), progress)
+        self._keep_traces(model, run, probes_of([*train, *validation]))
         counters = fitted.counters
         return run.model_copy(
             update={
@@ -81,6 +95,13 @@ class LocalBackend:
                 "trained_parameters": fitted.trained_parameters,
             }
         )
+
+    def _keep_traces(self, model: LanguageModel, run: Run, probes: Sequence[Example]) -> None:
+        """What the certificate will compare with: the trained network's answers, and what was written of it."""
+        folder = self._store.folder(run.id)
+        write_traces(folder / TRACES, traces(model.network, self._training_renderer(model), probes))
+        written = Written(files=hashes(folder / "result"), tolerance=tolerance_of(model.network))
+        write_whole(folder / WRITTEN, written.model_dump_json(indent=1).encode())
 
     def show(self, examples: Sequence[Example], among: Sequence[Example]) -> list[list[tuple[str, bool]]]:
         """For each example its tokens as text, and whether each is learned. `among` are all training examples."""
@@ -102,6 +123,46 @@ class LocalBackend:
             return self._chat(self._base)
         assert run is not None, "a model from scratch begins with a run"
         return self._chat(open_folder(self._recipe.base.model, self._store.folder(run.id) / "initial"))
+
+    def certify(self, model: ModelVersion, run: Run, dataset: DatasetVersion) -> Certificate:
+        """Prove that what is served is what was trained. Raises MissingError where the training left no traces."""
+        probes = probes_of(
+            [*read_split(self._store, dataset, "train"), *read_split(self._store, dataset, "validation")]
+        )
+        kept = self._store.folder(run.id) / TRACES
+        if not kept.exists():
+            raise MissingError(
+                f"Run {run.id} kept no traces of its network, so nothing later can be compared with it. Train it again."
+            )
+        written = Written.model_validate_json((kept.with_name(WRITTEN)).read_text())
+        result, opened = self._store.root / model.folder, self.open(model).model
+        training = self._training_renderer(self.open_base(run).model)
+        served = self._training_renderer(opened)
+        files = self._stored(model)
+        stored = self._training_renderer(files)
+        checks = check_rendering("server", training, served, probes)
+        checks += check_rendering("stored files", training, stored, probes)
+        checks += check_forms(
+            Forms(
+                trained=read_traces(kept),
+                base=traces(self.open_base(run).model.network, training, probes),
+                stored=traces(files.network, stored, probes),
+                served=traces(opened.network, served, probes),
+            ),
+            written.tolerance,
+        )
+        checks.append(check_files(written.files, hashes(result)))
+        checks.append(check_base(model.base_fingerprint, self.fingerprint))
+        return Certificate(model_id=model.id, created_at=datetime.now(UTC), checks=tuple(checks), files=hashes(result))
+
+    def _stored(self, model: ModelVersion) -> LanguageModel:
+        """The trained model as its files hold it: an adapter beside the base's weights, and its own tokenizer."""
+        result = self._store.root / model.folder
+        if not model.is_adapter:
+            return open_folder(model.name, result)
+        base = open_model(model.base, self._folder)
+        put_on(base.network, result)
+        return LanguageModel(model.name, base.network, tokenizer_of(result), base.fingerprint)
 
     @property
     def _base(self) -> LanguageModel:

@@ -211,6 +211,56 @@ def run(context: Context, words: Words = None, workspace: Workspace = WORKSPACE,
     return _judged(work, report, words, workspace)
 
 
+@app.command(**FOLLOWS_A_RECIPE, rich_help_panel="Step by step")
+def judge(context: Context, words: Words = None, workspace: Workspace = WORKSPACE) -> Outcome:
+    """Show pairs of answers without telling whose they are, and keep which you prefer. Evaluate again to use them."""
+    session = _session(context, workspace, False)
+    work = session.open(words or [])
+    from sonneteer import lifecycle
+    from sonneteer.cli.judging import judge_pairs
+
+    ballot = lifecycle.pairs_to_judge(work.loaded, work.store)
+    judged = judge_pairs(ballot, session.out)
+    left = len(ballot.open_pairs())
+    said = Text(f"{pages.count(judged, 'pair')} judged now, {left} left.")
+    steps = {"what it means:": _command("evaluate", words, workspace)}
+    return Outcome({"judged": judged, "left": left}, [said, *pages.next_steps(steps)])
+
+
+@app.command(**FOLLOWS_A_RECIPE, rich_help_panel="Step by step")
+def certify(context: Context, words: Words = None, workspace: Workspace = WORKSPACE, json: Json = False) -> Outcome:
+    """Prove that the newest model, as it is served, is the one that was trained: tokens, template, weights, answers."""
+    session = _session(context, workspace, json)
+    work = session.open(words or [])
+    from sonneteer import lifecycle
+
+    certificate = lifecycle.certify(*work)
+    code = ExitCode.DONE if certificate.is_valid else ExitCode.MUST_CHANGE
+    return Outcome({"certificate": as_json(certificate)}, [pages.certificate_page(certificate)], code)
+
+
+@app.command(**FOLLOWS_A_RECIPE, rich_help_panel="Step by step")
+def promote(
+    context: Context,
+    words: Words = None,
+    allow: Annotated[
+        str | None,
+        typer.Option("--allow", metavar="REASON", help="Promote whatever speaks against it. The reason is logged."),
+    ] = None,
+    workspace: Workspace = WORKSPACE,
+    json: Json = False,
+) -> Outcome:
+    """Make the newest model the champion. Refused unless it is better and certified."""
+    session = _session(context, workspace, json)
+    work = session.open(words or [])
+    from sonneteer import lifecycle
+
+    promotion = lifecycle.promote(work.loaded, work.store, allow)
+    document = {"model": as_json(promotion.model), "refusals": promotion.refusals, "is_promoted": promotion.is_done}
+    code = ExitCode.DONE if promotion.is_done else (pages.VERDICTS[promotion.verdict][1] or ExitCode.MUST_CHANGE)
+    return Outcome(document, pages.promotion_page(promotion.model.id, promotion.refusals, promotion.is_done), code)
+
+
 @app.command(**FOLLOWS_A_RECIPE, rich_help_panel="Use")
 def chat(
     context: Context,

@@ -16,7 +16,7 @@ from sonneteer.cli.session import ExitCode
 
 if TYPE_CHECKING:
     from sonneteer.data import Forgotten
-    from sonneteer.records import Comparison, DatasetVersion, Fate, Interval, Report, Verdict
+    from sonneteer.records import Certificate, Comparison, DatasetVersion, Fate, Interval, Report, Verdict
 
 FATES: Mapping[Fate, tuple[str, str]] = {
     "train": ("green", "learned from"),
@@ -94,6 +94,29 @@ def comparison_table(report: Report) -> Table:
         name = one.metric.replace("_", " ") + ("" if one.higher_is_better else " ↓")
         table.add_row(name, figure(one.base.value), figure(one.tuned.value), Text(gain(one.gain), style=shade(one)))
     return table
+
+
+def certificate_page(certificate: Certificate) -> RenderableType:
+    """What was proven of the model, check by check."""
+    lines = [
+        Text.assemble(
+            ("✓ " if check.is_passed else "✗ ", "green" if check.is_passed else "bold red"),
+            check.name,
+            (f"  {check.says}", "dim" if check.is_passed else "red"),
+        )
+        for check in certificate.checks
+    ]
+    colour, words = ("green", "valid") if certificate.is_valid else ("red", "not valid: do not serve this model")
+    title = f"Certificate of {certificate.model_id}: {words}"
+    return Panel(Group(*lines), title=title, title_align="left", border_style=colour, padding=(1, 2))
+
+
+def promotion_page(model: str, refusals: Sequence[str], is_done: bool) -> list[RenderableType]:
+    """Champion or not, and what speaks against it."""
+    first = Text(f"{model} is the champion now.", style="bold green")
+    if not is_done:
+        first = Text(f"{model} is not promoted:", style="bold red")
+    return [first, *(Text(f"• {refusal}") for refusal in refusals)]
 
 
 def shade(comparison: Comparison) -> str:

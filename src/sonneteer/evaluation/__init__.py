@@ -1,7 +1,31 @@
 """Evaluation: base against tuned on the sealed test split, a verdict, and a dossier for whoever decides."""
 
+from sonneteer.evaluation.ask import Arm
 from sonneteer.evaluation.charts import plot_losses
 from sonneteer.evaluation.dossier import write_dossier
-from sonneteer.evaluation.evaluate import Arms, evaluate
+from sonneteer.evaluation.evaluate import Arms, evaluate, labels_of, read_pairs
+from sonneteer.evaluation.external import ServerChat
+from sonneteer.evaluation.few_shot import FewShot, shots_of
+from sonneteer.evaluation.judging import Ballot, Pair
+from sonneteer.evaluation.scorers import SCORERS, of_answer
+from sonneteer.evaluation.significance import detectable_share
+from sonneteer.evaluation.suites import read_suite
 
-__all__ = ["Arms", "evaluate", "plot_losses", "write_dossier"]
+__all__ = [
+    "SCORERS",
+    "Arm",
+    "Arms",
+    "Ballot",
+    "FewShot",
+    "Pair",
+    "ServerChat",
+    "detectable_share",
+    "evaluate",
+    "labels_of",
+    "of_answer",
+    "plot_losses",
+    "read_pairs",
+    "read_suite",
+    "shots_of",
+    "write_dossier",
+]

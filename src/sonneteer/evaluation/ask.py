@@ -22,6 +22,8 @@ class Reply(NamedTuple):
     stop_reason: str
     answer_tokens: int
     likelihood: Likelihood | None
+    choices: tuple[float, ...] = ()
+    """Log-probability of each choice, where the example gives some."""
 
 
 class Arm(NamedTuple):
@@ -41,7 +43,7 @@ def ask(
     arm: Arm, examples: Sequence[Example], options: Options, journal: Path, batch_size: int, told: Told
 ) -> list[Reply]:
     """The arm's replies to all examples, in their order."""
-    key = fingerprint_of([arm.name, arm.version, options.model_dump(mode="json")])
+    key = _key(arm.name, arm.version, options)
     known = _read(journal, key)
     told(len([example for example in examples if example.id in known]))
     missing = [example for example in examples if example.id not in known]
@@ -54,15 +56,37 @@ def ask(
     return [known[example.id] for example in examples]
 
 
+def known_replies(journal: Path, name: str, version: str, options: Options) -> dict[str, Reply]:
+    """What an arm has answered already, by example."""
+    return _read(journal, _key(name, version, options))
+
+
+def _key(name: str, version: str, options: Options) -> str:
+    return fingerprint_of([name, version, options.model_dump(mode="json")])
+
+
 def _asked(chat: Chat, examples: list[Example], options: Options) -> list[Reply]:
     answers = chat.answer([example.prompt for example in examples], options)
     likelihoods: Sequence[Likelihood | None] = [None] * len(examples)
+    choices: Sequence[tuple[float, ...]] = [()] * len(examples)
     if isinstance(chat, LogProbs):
-        likelihoods = chat.likelihoods(examples)
+        likelihoods, choices = chat.likelihoods(examples), _weighed(chat, examples)
     return [
-        Reply(answer.text, answer.stop_reason, answer.answer_tokens, likelihood)
-        for answer, likelihood in zip(answers, likelihoods, strict=True)
+        Reply(answer.text, answer.stop_reason, answer.answer_tokens, likelihood, weighed)
+        for answer, likelihood, weighed in zip(answers, likelihoods, choices, strict=True)
     ]
+
+
+def _weighed(chat: LogProbs, examples: list[Example]) -> list[tuple[float, ...]]:
+    """How likely the model finds each of the choices that an example's `reference` gives."""
+    choices = [[str(choice) for choice in example.reference.get("choices") or ()] for example in examples]
+    told = iter(chat.likelihoods([_with(e, one) for e, given in zip(examples, choices, strict=True) for one in given]))
+    return [tuple(next(told).log_prob for _ in given) for given in choices]
+
+
+def _with(example: Example, text: str) -> Example:
+    answer = example.answer.model_copy(update={"text": text})
+    return example.model_copy(update={"messages": (*example.prompt.messages, answer)})
 
 
 def _append(journal: Path, key: str, arm: str, examples: list[Example], replies: list[Reply]) -> None:
@@ -93,4 +117,5 @@ def _reply(line: dict[str, Any]) -> Reply:
         stop_reason=line["stop_reason"],
         answer_tokens=line["answer_tokens"],
         likelihood=None if likelihood is None else Likelihood(*likelihood),
+        choices=tuple(line.get("choices", ())),
     )

@@ -33,7 +33,9 @@ def compare(
     metric: str, scorer: Scorer, base: Scores, tuned: Scores, clusters: Clusters, bootstrap: Bootstrap
 ) -> Comparison:
     """One metric, base against tuned, on the same examples."""
-    sums = _sums(base, tuned, clusters)
+    applies = (base.weights > 0) & (tuned.weights > 0)
+    base, tuned = (Scores(one.values[applies], one.weights[applies]) for one in (base, tuned))
+    sums = _sums(base, tuned, np.unique(clusters[applies], return_inverse=True)[1])
     sign = 1.0 if scorer.higher_is_better else -1.0
 
     def base_of(weights: Values) -> Values:

@@ -16,7 +16,7 @@ from sonneteer.store import write_whole
 
 HEADLINES = {
     "better": "Better than its base. It may be shipped.",
-    "not better": "Not better than its base. Do not ship it.",
+    "not better": "A rule for its promotion is broken. Do not ship it.",
     "cannot tell": "This test cannot tell whether it is better. Do not ship it yet.",
 }
 OUTCOMES = {"better": "met", "not better": "broken", "cannot tell": "cannot tell"}
@@ -95,8 +95,13 @@ def _limits(report: Report, dataset: DatasetVersion) -> list[str]:
         "another kind may be answered better or worse.",
         "One training with one random seed was measured. Another seed gives slightly other figures.",
         "Likeness to the reference answers is measured, not truth: a fluent wrong answer can score well.",
-        "Fairness between groups, memorised personal data, and what the model forgot of other tasks were not tested.",
+        "What personal data the model memorised was not tested.",
     ]
+    kinds = {name.split(" ")[0] for name in report.suites}
+    if "stereotype" not in kinds:
+        limits.append("Whether it favours stereotypes was not tested; evaluation.suites can.")
+    if "retention" not in kinds:
+        limits.append("What it forgot of other tasks was not tested; evaluation.suites can.")
     if report.test_openings > 1:
         limits.insert(
             1,

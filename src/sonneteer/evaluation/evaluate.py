@@ -12,15 +12,29 @@ import numpy as np
 
 from sonneteer.chat import Chat, Options
 from sonneteer.errors import DataError
-from sonneteer.evaluation.ask import Arm, Reply, ask
+from sonneteer.evaluation.ask import Arm, Reply, ask, known_replies
 from sonneteer.evaluation.compare import clusters_of, compare
+from sonneteer.evaluation.descriptions import calibration_error, classification
 from sonneteer.evaluation.intervals import Bootstrap
-from sonneteer.evaluation.scorers import SCORERS, rouge_l, score
+from sonneteer.evaluation.judging import Pair, ask_judge, judged, order_share, read_labels
+from sonneteer.evaluation.scorers import SCORERS, score
 from sonneteer.evaluation.significance import holm, spent_confidence
-from sonneteer.evaluation.verdict import Evidence, check_metrics, judge
+from sonneteer.evaluation.suites import Suite, measure_suite, suite_rule
+from sonneteer.evaluation.texts import rouge_l
+from sonneteer.evaluation.verdict import Evidence, check_arms, check_metrics, judge
 from sonneteer.progress import Progress
 from sonneteer.recipe.sections import Recipe
-from sonneteer.records import Comparison, DatasetVersion, Example, Report, Run, SideBySide, fingerprint_of
+from sonneteer.records import (
+    Choice,
+    Comparison,
+    DatasetVersion,
+    Example,
+    Judging,
+    Report,
+    Run,
+    SideBySide,
+    fingerprint_of,
+)
 from sonneteer.store import Store, write_whole
 
 SIDE_BY_SIDE = 10
@@ -33,6 +47,12 @@ class Arms(NamedTuple):
 
     base: Chat
     tuned: Chat
+    others: tuple[Arm, ...] = ()
+    suites: tuple[Suite, ...] = ()
+    """Texts that show what the training costs elsewhere."""
+    judge: Chat | None = None
+    """The model that judges pairs; None where people do."""
+    """Further models on the same examples: few_shot, champion, external ones."""
 
 
 class Asked(NamedTuple):
@@ -41,6 +61,10 @@ class Asked(NamedTuple):
     examples: list[Example]
     base: list[Reply]
     tuned: list[Reply]
+
+    def against(self, other: list[Reply]) -> Asked:
+        """The same with another model in the base model's place."""
+        return self._replace(base=other)
 
     def where(self, chosen: Sequence[int]) -> Asked:
         """The same for some of the examples."""
@@ -58,8 +82,10 @@ def evaluate(
     progress: Progress,
 ) -> Report:
     """The report of a run. Opening the sealed test split is counted."""
-    check_metrics(recipe.promotion)
-    report_id = _report_id(recipe, run, dataset)
+    check_metrics(recipe.promotion, recipe.evaluation.metrics)
+    check_arms(recipe.promotion, recipe.evaluation)
+    labels = read_labels(labels_of(store, run)) if recipe.evaluation.judge else {}
+    report_id = _report_id(recipe, run, dataset, arms, labels)
     if known := store.find(Report, id=report_id):
         progress.note(f"Report {report_id} compared exactly this already.")
         return known[0]
@@ -68,9 +94,16 @@ def evaluate(
     openings = _openings(store, dataset, journal.with_name(f"{report_id}.openings"))
     confidence = spent_confidence(recipe.evaluation.confidence, openings)
     start = time.monotonic()
-    asked = _ask_both(recipe, run, arms, chosen, journal, progress)
-    evidence = _evidence(recipe, asked, confidence)
-    judgement = judge(evidence, recipe.promotion, confidence)
+    replies = _ask_all(recipe, run, arms, chosen, journal, progress)
+    asked = Asked(chosen, replies["base"], replies["tuned"])
+    others = {arm.name: asked.against(replies[arm.name]) for arm in arms.others}
+    against = {name: _measured(recipe, pair, confidence)[0] for name, pair in others.items()}
+    evidence = _evidence(recipe, asked, confidence)._replace(against=against)
+    judging = _judging(recipe, asked, arms, labels, confidence)
+    bootstrap = Bootstrap(confidence, recipe.evaluation.resamples, recipe.seed)
+    measured = [measure_suite(suite, arms.base, arms.tuned, bootstrap) for suite in arms.suites]
+    costs = [suite_rule(suite.settings, figures) for suite, figures in zip(arms.suites, measured, strict=True)]
+    judgement = judge(evidence._replace(judging=judging, costs=costs), recipe.promotion, confidence)
     return Report(
         id=report_id,
         run_id=run.id,
@@ -78,10 +111,21 @@ def evaluate(
         created_at=datetime.now(UTC),
         confidence=confidence,
         comparisons=tuple(evidence.comparisons),
+        against={name: tuple(figures) for name, figures in evidence.against.items()},
+        suites={
+            f"{suite.settings.kind} ({suite.settings.path})": figures
+            for suite, figures in zip(arms.suites, measured, strict=True)
+            if figures is not None
+        },
         slices=dict(evidence.slices),
         verdict=judgement.verdict,
         reasons=judgement.reasons,
         rules=judgement.rules,
+        judging=judging,
+        classification={name: told for name, part in replies.items() if (told := classification(chosen, part))},
+        calibration_error={
+            name: error for name, part in replies.items() if (error := calibration_error(chosen, part)) is not None
+        },
         side_by_side=_side_by_side(asked),
         unavailable=dict(evidence.unavailable),
         answers_file=store.put(journal.read_bytes(), "jsonl"),
@@ -90,9 +134,40 @@ def evaluate(
     )
 
 
-def _report_id(recipe: Recipe, run: Run, dataset: DatasetVersion) -> str:
+def _report_id(recipe: Recipe, run: Run, dataset: DatasetVersion, arms: Arms, labels: dict[str, Choice]) -> str:
     settings = recipe.model_dump(mode="json", include={"seed", "evaluation", "promotion"})
-    return f"report-{fingerprint_of([settings, run.id, dataset.id])}"
+    others = [[arm.name, arm.version] for arm in arms.others] + [[suite.rows] for suite in arms.suites]
+    return f"report-{fingerprint_of([settings, run.id, dataset.id, others, labels])}"
+
+
+def labels_of(store: Store, run: Run) -> Path:
+    """Where people's choices between a run's answers are kept."""
+    return store.folder(run.id) / "labels.jsonl"
+
+
+def read_pairs(recipe: Recipe, run: Run, store: Store, examples: Sequence[Example]) -> list[Pair]:
+    """The answers that an evaluation has kept, pair by pair, for people to judge."""
+    journal, options = store.folder(run.id) / "answers.jsonl", _options(recipe)
+    base = known_replies(journal, "base", run.base_fingerprint, options)
+    tuned = known_replies(journal, "tuned", run.id, options)
+    chosen = sorted(_chosen(examples, recipe), key=lambda example: example.id)
+    return [Pair(e, base[e.id].text, tuned[e.id].text) for e in chosen if e.id in base and e.id in tuned]
+
+
+def _judging(recipe: Recipe, asked: Asked, arms: Arms, labels: dict[str, Choice], confidence: float) -> Judging | None:
+    settings = recipe.evaluation.judge
+    if settings is None:
+        return None
+    parts = sorted(zip(asked.examples, asked.base, asked.tuned, strict=True), key=lambda part: part[0].id)
+    pairs = [Pair(example, base.text, tuned.text) for example, base, tuned in parts]
+    clusters = clusters_of([pair.example for pair in pairs], recipe.data.keep_together)
+    bootstrap = Bootstrap(confidence, recipe.evaluation.resamples, recipe.seed)
+    if arms.judge is None:
+        return judged(pairs, labels, {}, clusters, bootstrap)
+    rulings = ask_judge(arms.judge, settings.rubric, pairs[: settings.max_pairs])
+    choices = {pair.example.id: ruling.choice for pair, ruling in zip(pairs, rulings, strict=False)}
+    told = judged(pairs, choices, labels, clusters, bootstrap)
+    return told and told.model_copy(update={"by": settings.by, "order_share": order_share(rulings)})
 
 
 def _chosen(examples: Sequence[Example], recipe: Recipe) -> list[Example]:
@@ -107,24 +182,24 @@ def _chosen(examples: Sequence[Example], recipe: Recipe) -> list[Example]:
     return conversations if limit is None else sorted(conversations, key=lambda example: example.id)[:limit]
 
 
-def _ask_both(
+def _ask_all(
     recipe: Recipe, run: Run, arms: Arms, examples: list[Example], journal: Path, progress: Progress
-) -> Asked:
+) -> dict[str, list[Reply]]:
     settings = recipe.evaluation
-    options = Options(max_tokens=settings.max_answer_tokens, seed=recipe.seed)
-    done = 0
+    options = _options(recipe)
+    both = [Arm("base", arms.base, run.base_fingerprint), Arm("tuned", arms.tuned, run.id)]
+    asked, done = [*both, *arms.others], 0
 
     def told(count: int) -> None:
         nonlocal done
         done += count
-        progress.update(done, 2 * len(examples))
+        progress.update(done, len(asked) * len(examples))
 
-    versions = {"base": run.base_fingerprint, "tuned": run.id}
-    replies = [
-        ask(Arm(name, chat, versions[name]), examples, options, journal, settings.batch_size, told)
-        for name, chat in arms._asdict().items()
-    ]
-    return Asked(examples, *replies)
+    return {arm.name: ask(arm, examples, options, journal, settings.batch_size, told) for arm in asked}
+
+
+def _options(recipe: Recipe) -> Options:
+    return Options(max_tokens=recipe.evaluation.max_answer_tokens, seed=recipe.seed)
 
 
 def _openings(store: Store, dataset: DatasetVersion, note: Path) -> int:
@@ -136,12 +211,7 @@ def _openings(store: Store, dataset: DatasetVersion, note: Path) -> int:
 
 def _evidence(recipe: Recipe, asked: Asked, confidence: float) -> Evidence:
     """All figures, with Holm's correction over metrics and parts together."""
-    comparisons, unavailable = [], {}
-    for metric, scorer in SCORERS.items():
-        if scorer.needs_likelihood and any(reply.likelihood is None for reply in (*asked.base, *asked.tuned)):
-            unavailable[metric] = "a model cannot say how likely it finds an answer"
-            continue
-        comparisons.append(_compare(metric, recipe, asked, confidence))
+    comparisons, unavailable = _measured(recipe, asked, confidence)
     slices = _slices(recipe, asked, confidence)
     p_values = {c.metric: c.p_values["randomisation"] for c in comparisons}
     adjusted = holm(p_values | {name: part.p_values["randomisation"] for name, part in slices.items()})
@@ -152,11 +222,30 @@ def _evidence(recipe: Recipe, asked: Asked, confidence: float) -> Evidence:
     )
 
 
+def _measured(recipe: Recipe, asked: Asked, confidence: float) -> tuple[list[Comparison], dict[str, str]]:
+    """Every metric that can be had of both models, and why the others cannot."""
+    comparisons, unavailable = [], {}
+    for metric in _metrics(recipe):
+        scorer = SCORERS[metric]
+        if scorer.needs_likelihood and any(reply.likelihood is None for reply in (*asked.base, *asked.tuned)):
+            unavailable[metric] = "a model cannot say how likely it finds an answer"
+        elif not any(score(scorer, asked.examples, asked.base).weights):
+            unavailable[metric] = "it applies to none of the test examples"
+        else:
+            comparisons.append(_compare(metric, recipe, asked, confidence))
+    return comparisons, unavailable
+
+
+def _metrics(recipe: Recipe) -> list[str]:
+    """Those that the evaluation names, and those that the promotion rules need."""
+    rules = recipe.promotion
+    return list(dict.fromkeys([*recipe.evaluation.metrics, *rules.better_on, *rules.not_worse_on, *rules.floors]))
+
+
 def _compare(metric: str, recipe: Recipe, asked: Asked, confidence: float) -> Comparison:
     scorer = SCORERS[metric]
-    references = [example.answer.text for example in asked.examples]
     clusters = clusters_of(asked.examples, recipe.data.keep_together)
-    base, tuned = (score(scorer, references, replies) for replies in (asked.base, asked.tuned))
+    base, tuned = (score(scorer, asked.examples, replies) for replies in (asked.base, asked.tuned))
     bootstrap = Bootstrap(confidence, recipe.evaluation.resamples, recipe.seed)
     return compare(metric, scorer, base, tuned, clusters, bootstrap)
 
@@ -164,14 +253,16 @@ def _compare(metric: str, recipe: Recipe, asked: Asked, confidence: float) -> Co
 def _slices(recipe: Recipe, asked: Asked, confidence: float) -> dict[str, Comparison]:
     """The first promotion metric by topic and group, where a slice has enough examples to say anything."""
     metric = recipe.promotion.better_on[0]
-    if SCORERS[metric].needs_likelihood and asked.base[0].likelihood is None:
+    if SCORERS[metric].needs_likelihood and any(reply.likelihood is None for reply in (*asked.base, *asked.tuned)):
         return {}
     slices = {}
     for tag in SLICE_TAGS:
         for value in sorted({example.tags[tag] for example in asked.examples if tag in example.tags}):
             chosen = [i for i, example in enumerate(asked.examples) if example.tags.get(tag) == value]
-            if SMALLEST_SLICE <= len(chosen) < len(asked.examples):
-                slices[f"{tag}: {value}"] = _compare(metric, recipe, asked.where(chosen), confidence)
+            part = asked.where(chosen)
+            applying = int((score(SCORERS[metric], part.examples, part.base).weights > 0).sum())
+            if SMALLEST_SLICE <= applying < len(asked.examples):
+                slices[f"{tag}: {value}"] = _compare(metric, recipe, part, confidence)
     return slices
 
 

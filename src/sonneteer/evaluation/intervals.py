@@ -7,6 +7,7 @@ the studentised bootstrap (bootstrap-t, Efron 1981; here on the jackknife's infl
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -44,8 +45,7 @@ def interval(statistic: Statistic, count: int, bootstrap: Bootstrap) -> Interval
     value = float(statistic(np.ones((1, count)))[0])
     if count < 2:
         return Interval(value=value, low=float("-inf"), high=float("inf"))
-    rng = np.random.default_rng(bootstrap.seed)
-    draws = rng.multinomial(count, np.full(count, 1 / count), size=bootstrap.resamples).astype(float)
+    draws = _draws(count, bootstrap.resamples, bootstrap.seed)
     resampled = statistic(draws)
     if np.ptp(resampled) < 1e-12 * max(1.0, abs(value)):
         return Interval(value=value, low=value, high=value)
@@ -53,6 +53,13 @@ def interval(statistic: Statistic, count: int, bootstrap: Bootstrap) -> Interval
     one = bca(value, resampled, left_out, bootstrap.confidence)
     other = studentised(value, draws, left_out, bootstrap.confidence)
     return Interval(value=value, low=min(one.low, other.low), high=max(one.high, other.high))
+
+
+@lru_cache(maxsize=2)
+def _draws(count: int, resamples: int, seed: int) -> Values:
+    """How often each unit is drawn (resamples, count): the same for all figures of a report."""
+    rng = np.random.default_rng(seed)
+    return rng.multinomial(count, np.full(count, 1 / count), size=resamples).astype(float)
 
 
 def bca(value: float, resampled: Values, left_out: Values, confidence: float) -> Ends:

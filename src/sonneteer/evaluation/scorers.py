@@ -1,21 +1,22 @@
 """How an answer is scored: each metric gives every example a value and a weight, and is their weighted mean.
 
 So one procedure serves all: accuracy per example (weights 1) and perplexity, whose logarithm is the mean over all
-tokens, not over examples (value: nats per token, weight: tokens).
+tokens, not over examples (value: nats per token, weight: tokens). An example to which a metric does not apply weighs
+nothing, whatever the models answered.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sacrebleu.metrics import CHRF
 
 from sonneteer.chat import Likelihood
+from sonneteer.evaluation import texts
 from sonneteer.evaluation.ask import Reply
+from sonneteer.records import Example
 
 Values = NDArray[np.float64]
 
@@ -27,11 +28,20 @@ class Scores(NamedTuple):
     weights: Values
 
 
+class Scored(NamedTuple):
+    """One metric on one example."""
+
+    value: float
+    weight: float = 1.0
+
+
+NOTHING = Scored(0.0, 0.0)
+
+
 class Scorer(NamedTuple):
     """One metric."""
 
-    score: Callable[[str, Reply], tuple[float, float]]
-    """From reference and reply to value and weight."""
+    score: Callable[[Example, Reply], Scored]
     higher_is_better: bool
     says: str
     """What it measures, for people."""
@@ -40,43 +50,73 @@ class Scorer(NamedTuple):
     """From the weighted mean to the figure that is reported."""
 
 
-def exact_match(reference: str, answer: str) -> float:
-    """1 if the answer is the reference to the letter, white space at the ends aside."""
-    return float(reference.strip() == answer.strip())
+def of_answer(measure: Callable[[str, str], float | None], says: str, higher_is_better: bool = True) -> Scorer:
+    """A metric from your own function of reference and answer; None where it does not apply to a reference.
+
+    Put it into the table: `SCORERS["polite"] = of_answer(polite, says="How often it says please.")`.
+    """
+
+    def score(example: Example, reply: Reply) -> Scored:
+        value = measure(example.answer.text, reply.text)
+        return NOTHING if value is None else Scored(value)
+
+    return Scorer(score, higher_is_better, says)
 
 
-def normalized_match(reference: str, answer: str) -> float:
-    """1 if the answers are the same words, whatever their case and punctuation."""
-    return float(_words(reference) == _words(answer))
+def _source(example: Example) -> str:
+    """All that the model was given."""
+    return "\n".join(message.text for message in example.prompt.messages)
 
 
-def rouge_l(reference: str, answer: str) -> float:
-    """ROUGE-L F1 (Lin 2004): the longest common subsequence of words, as share of both texts, in 0..1."""
-    expected, given = _words(reference), _words(answer)
-    common = _common_subsequence(expected, given)
-    return 2 * common / (len(expected) + len(given)) if common else 0.0
+def _known(measure: Callable[[str, str], float | None]) -> Callable[[Example, Reply], Scored]:
+    """An answer that claims nothing claims nothing wrong."""
+
+    def score(example: Example, reply: Reply) -> Scored:
+        share = measure(_source(example), reply.text)
+        return Scored(1.0 if share is None else share)
+
+    return score
 
 
-def chrf(reference: str, answer: str) -> float:
-    """chrF (Popovic 2015): F2 of the character n-grams up to 6, in 0..1, by sacrebleu."""
-    return float(CHRF().sentence_score(answer, [reference]).score) / 100
+def _phrases(field: str, is_wanted: bool) -> Callable[[Example, Reply], Scored]:
+    """Share of the phrases in the example's `reference` that stand in the answer, or that do not."""
+
+    def score(example: Example, reply: Reply) -> Scored:
+        phrases = [str(phrase).lower() for phrase in example.reference.get(field) or ()]
+        said = [(phrase in reply.text.lower()) == is_wanted for phrase in phrases]
+        return Scored(sum(said) / len(said)) if said else NOTHING
+
+    return score
 
 
-def _words(text: str) -> list[str]:
-    return re.findall(r"[^\W_]+", text.lower())
+def choices_of(example: Example) -> list[str]:
+    """The answers to choose from, where the example's `reference` gives some and the right one is among them."""
+    choices: Any = example.reference.get("choices") or ()
+    told = [str(choice) for choice in choices]
+    return told if example.answer.text in told else []
 
 
-def _common_subsequence(a: Sequence[str], b: Sequence[str]) -> int:
-    lengths = [0] * (len(b) + 1)
-    for word in a:
-        diagonal = 0
-        for j, other in enumerate(b, 1):
-            diagonal, lengths[j] = lengths[j], diagonal + 1 if word == other else max(lengths[j], lengths[j - 1])
-    return lengths[-1]
+def choice_shares(reply: Reply) -> Values:
+    """How the model's belief is spread over the choices."""
+    logits = np.array(reply.choices, dtype=float)
+    weights: Values = np.exp(logits - logits.max())
+    shares: Values = weights / weights.sum()
+    return shares
 
 
-def _of_text(measure: Callable[[str, str], float]) -> Callable[[str, Reply], tuple[float, float]]:
-    return lambda reference, reply: (measure(reference, reply.text), 1.0)
+def _chosen(example: Example, reply: Reply) -> Scored:
+    choices = choices_of(example)
+    if not choices or not reply.choices:
+        return NOTHING
+    return Scored(float(choices[int(np.argmax(reply.choices))] == example.answer.text))
+
+
+def _brier(example: Example, reply: Reply) -> Scored:
+    choices = choices_of(example)
+    if not choices or not reply.choices:
+        return NOTHING
+    truth = np.array([choice == example.answer.text for choice in choices], dtype=float)
+    return Scored(float(((choice_shares(reply) - truth) ** 2).sum()))
 
 
 def _likelihood(reply: Reply) -> Likelihood:
@@ -84,20 +124,20 @@ def _likelihood(reply: Reply) -> Likelihood:
     return reply.likelihood
 
 
-def _nats_per_token(_: str, reply: Reply) -> tuple[float, float]:
+def _nats_per_token(_: Example, reply: Reply) -> Scored:
     told = _likelihood(reply)
-    return -told.log_prob / max(told.tokens, 1), float(told.tokens)
+    return Scored(-told.log_prob / max(told.tokens, 1), float(told.tokens))
 
 
-def _bits_per_character(_: str, reply: Reply) -> tuple[float, float]:
+def _bits_per_character(_: Example, reply: Reply) -> Scored:
     told = _likelihood(reply)
     characters = max(told.characters, 1)
-    return -told.log_prob / characters / float(np.log(2)), float(characters)
+    return Scored(-told.log_prob / characters / float(np.log(2)), float(characters))
 
 
-def _right_tokens(_: str, reply: Reply) -> tuple[float, float]:
+def _right_tokens(_: Example, reply: Reply) -> Scored:
     told = _likelihood(reply)
-    return told.right_tokens / max(told.tokens, 1), float(told.tokens)
+    return Scored(told.right_tokens / max(told.tokens, 1), float(told.tokens))
 
 
 SCORERS: dict[str, Scorer] = {
@@ -120,31 +160,56 @@ SCORERS: dict[str, Scorer] = {
         says="How often the model's first choice is the right next piece of the right answer.",
         needs_likelihood=True,
     ),
-    "rouge_l": Scorer(
-        _of_text(rouge_l),
-        higher_is_better=True,
-        says="How many words the model's answer and the right answer share, in the same order.",
+    "rouge_l": of_answer(
+        texts.rouge_l, "How many words the model's answer and the right answer share, in the same order."
     ),
-    "chrf": Scorer(
-        _of_text(chrf),
-        higher_is_better=True,
-        says="How alike the letters of the model's answer and of the right answer are.",
+    "chrf": of_answer(texts.chrf, "How alike the letters of the model's answer and of the right answer are."),
+    "normalized_match": of_answer(
+        texts.normalized_match, "How often the model wrote exactly the words of the right answer."
     ),
-    "normalized_match": Scorer(
-        _of_text(normalized_match),
-        higher_is_better=True,
-        says="How often the model wrote exactly the words of the right answer.",
+    "exact_match": of_answer(texts.exact_match, "How often the model wrote the right answer to the letter."),
+    "word_f1": of_answer(texts.word_f1, "How many words the two answers share, in any order."),
+    "rouge_1": of_answer(lambda right, given: texts.rouge_n(right, given, 1), "How many words the two answers share."),
+    "rouge_2": of_answer(lambda right, given: texts.rouge_n(right, given, 2), "How many pairs of words they share."),
+    "bleu": of_answer(texts.bleu, "How many short runs of words of the model's answer stand in the right one."),
+    "json_valid": of_answer(lambda _, given: texts.is_json(given), "How often the answer is a JSON document."),
+    "json_fields": of_answer(texts.json_f1, "How many fields and values of the right JSON document the answer has."),
+    "choice_accuracy": Scorer(
+        _chosen, True, "How often the model finds the right one of the given choices likeliest.", needs_likelihood=True
     ),
-    "exact_match": Scorer(
-        _of_text(exact_match),
-        higher_is_better=True,
-        says="How often the model wrote the right answer to the letter.",
+    "choice_brier": Scorer(
+        _brier, False, "How far its belief in the choices lies from the truth: 0 is best.", needs_likelihood=True
+    ),
+    "numbers_known": Scorer(
+        _known(texts.numbers_known), True, "How many of the answer's numbers stand in what the model was given."
+    ),
+    "citations_known": Scorer(
+        _known(texts.citations_known), True, "How many of the answer's citations stand in what the model was given."
+    ),
+    "required_phrases": Scorer(_phrases("required", True), True, "How many of the required phrases are in the answer."),
+    "forbidden_phrases": Scorer(
+        _phrases("forbidden", False), True, "How many of the forbidden phrases are kept out of the answer."
+    ),
+    "refusals": of_answer(
+        lambda _, given: texts.is_refusal(given), "How often the answer is a refusal.", higher_is_better=False
+    ),
+    "answer_words": of_answer(
+        lambda _, given: float(len(texts.words(given))), "Words of an answer; fewer counts as better.", False
+    ),
+    "length_error": of_answer(
+        lambda right, given: abs(np.log((1 + len(given)) / (1 + len(right)))).item(),
+        "How far the answer's length is from the right one's: 0 is the same, 0.7 is twice or half.",
+        higher_is_better=False,
+    ),
+    "reading_ease": of_answer(
+        lambda _, given: texts.reading_ease(given), "How easy the answer is to read (Flesch): 60 is plain English."
     ),
 }
+"""Every metric that a recipe can name."""
 
 
-def score(scorer: Scorer, references: Sequence[str], replies: Sequence[Reply]) -> Scores:
+def score(scorer: Scorer, examples: Sequence[Example], replies: Sequence[Reply]) -> Scores:
     """The metric's values and weights on all examples."""
-    pairs = [scorer.score(reference, reply) for reference, reply in zip(references, replies, strict=True)]
+    pairs = [scorer.score(example, reply) for example, reply in zip(examples, replies, strict=True)]
     values, weights = zip(*pairs, strict=True)
     return Scores(np.array(values, dtype=float), np.array(weights, dtype=float))

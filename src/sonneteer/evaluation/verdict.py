@@ -7,7 +7,7 @@ corrected by Holm.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from functools import partial
 from typing import NamedTuple
@@ -15,8 +15,8 @@ from typing import NamedTuple
 from sonneteer.errors import RecipeError
 from sonneteer.evaluation.scorers import SCORERS
 from sonneteer.evaluation.significance import needed
-from sonneteer.recipe.sections import PromotionSettings
-from sonneteer.records import Comparison, Interval, RuleOutcome, Verdict
+from sonneteer.recipe.sections import EvaluationSettings, PromotionSettings
+from sonneteer.records import Comparison, Interval, Judging, RuleOutcome, Verdict
 
 
 class Evidence(NamedTuple):
@@ -27,6 +27,11 @@ class Evidence(NamedTuple):
     """Metrics without figures, and why."""
     slices: Mapping[str, Comparison] = {}
     """The first promotion metric on parts of the test set."""
+    against: Mapping[str, Sequence[Comparison]] = {}
+    """The same metrics against further models."""
+    judging: Judging | None = None
+    costs: Sequence[RuleOutcome] = ()
+    """What the training cost elsewhere, suite by suite."""
 
 
 class Judgement(NamedTuple):
@@ -41,26 +46,51 @@ class Judgement(NamedTuple):
         return tuple(rule.reason for rule in self.rules)
 
 
-def check_metrics(promotion: PromotionSettings) -> None:
+def check_metrics(promotion: PromotionSettings, shown: Sequence[str] = ()) -> None:
     """Raises RecipeError for metrics that do not exist, all at once."""
     problems = []
-    named = {"better_on": promotion.better_on, "not_worse_on": promotion.not_worse_on, "floors": promotion.floors}
+    named: dict[str, Iterable[str]] = {
+        "evaluation.metrics": shown,
+        "promotion.better_on": promotion.better_on,
+        "promotion.not_worse_on": promotion.not_worse_on,
+        "promotion.floors": promotion.floors,
+    }
     for setting, metrics in named.items():
         for metric in metrics:
             if metric not in SCORERS:
                 near = get_close_matches(metric, SCORERS, n=1)
                 hint = f"Did you mean '{near[0]}'?" if near else f"Known are {', '.join(SCORERS)}."
-                problems.append(f"promotion.{setting}: there is no metric '{metric}'. {hint}")
+                problems.append(f"{setting}: there is no metric '{metric}'. {hint}")
     if not promotion.better_on:
         problems.append("promotion.better_on: name at least one metric, or nothing could ever count as better.")
     if problems:
         raise RecipeError(problems)
 
 
+def check_arms(promotion: PromotionSettings, settings: EvaluationSettings) -> None:
+    """Raises RecipeError for models that must be beaten but do not take part."""
+    if promotion.judge_prefers and settings.judge is None:
+        raise RecipeError("promotion.judge_prefers: nobody judges. Say who does in evaluation.judge.")
+    names = {external.name for external in settings.externals}
+    if settings.judge is not None and settings.judge.by not in {"people", *names}:
+        raise RecipeError(
+            f"evaluation.judge.by: there is no judge '{settings.judge.by}'. Say 'people' or the name of a model in "
+            f"evaluation.externals{': ' + ', '.join(sorted(names)) if names else ''}."
+        )
+    known = {"base", "champion", *(external.name for external in settings.externals)}
+    known |= {"few_shot"} if settings.few_shot else set()
+    missing = [name for name in promotion.better_than if name not in known]
+    if missing or not promotion.better_than:
+        raise RecipeError(
+            f"promotion.better_than: {', '.join(missing) or 'nobody'} takes no part in the comparison. Part take "
+            f"{', '.join(sorted(known))}; few_shot does with evaluation.few_shot, others with evaluation.externals."
+        )
+
+
 def judge(evidence: Evidence, promotion: PromotionSettings, confidence: float) -> Judgement:
     """Better only if every rule is met with confidence; not better if one is broken with confidence."""
     by_name = {comparison.metric: comparison for comparison in evidence.comparisons}
-    outcomes = []
+    outcomes = [_beaten(evidence, promotion, name, confidence) for name in promotion.better_than if name != "base"]
     for metric, rule, apply in _rules(promotion, confidence):
         if metric in by_name:
             verdict, reason = apply(by_name[metric])
@@ -68,8 +98,11 @@ def judge(evidence: Evidence, promotion: PromotionSettings, confidence: float) -
             why = evidence.unavailable.get(metric, "no figures")
             verdict, reason = "cannot tell", f"{metric} could not be measured: {why}."
         outcomes.append(RuleOutcome(rule=rule, verdict=verdict, reason=reason))
+    if promotion.judge_prefers:
+        outcomes.append(_preferred(evidence.judging, promotion.least_kappa, confidence))
     if promotion.slices_not_worse is not None:
         outcomes.append(_over_slices(evidence.slices, promotion.slices_not_worse, confidence))
+    outcomes += evidence.costs
     return Judgement(overall([outcome.verdict for outcome in outcomes]), tuple(outcomes))
 
 
@@ -85,9 +118,10 @@ Applied = Callable[[Comparison], tuple[Verdict, str]]
 
 def _rules(promotion: PromotionSettings, confidence: float) -> list[tuple[str, str, Applied]]:
     """Each rule's metric, its words, and how it is applied."""
-    rules: list[tuple[str, str, Applied]] = [
-        (metric, f"{metric} must be better", partial(_gained, confidence=confidence)) for metric in promotion.better_on
-    ]
+    rules: list[tuple[str, str, Applied]] = []
+    if "base" in promotion.better_than:
+        gained = partial(_gained, confidence=confidence)
+        rules += [(metric, f"{metric} must be better", gained) for metric in promotion.better_on]
     for metric, margin in promotion.not_worse_on.items():
         words = f"{metric} must not be worse by {margin:.4g} or more"
         rules.append((metric, words, partial(_kept, margin=margin)))
@@ -96,6 +130,20 @@ def _rules(promotion: PromotionSettings, confidence: float) -> list[tuple[str, s
         words = f"{metric} must be {side} {floor:.4g}"
         rules.append((metric, words, partial(_above_floor, floor=floor)))
     return rules
+
+
+def _beaten(evidence: Evidence, promotion: PromotionSettings, name: str, confidence: float) -> RuleOutcome:
+    """Better than a further model on every metric of `better_on`."""
+    rule = f"{', '.join(promotion.better_on)} must be better than that of {name}"
+    if name == "champion" and name not in evidence.against:
+        return RuleOutcome(rule=rule, verdict="better", reason="There is no champion yet, or this model is it.")
+    figures = {comparison.metric: comparison for comparison in evidence.against[name]}
+    missing = [metric for metric in promotion.better_on if metric not in figures]
+    if missing:
+        return RuleOutcome(rule=rule, verdict="cannot tell", reason=f"{name} gives no {', '.join(missing)}.")
+    told = [_gained(figures[metric], confidence) for metric in promotion.better_on]
+    verdict = overall([verdict for verdict, _ in told])
+    return RuleOutcome(rule=rule, verdict=verdict, reason=" ".join(reason for v, reason in told if v == verdict))
 
 
 def _gained(comparison: Comparison, confidence: float) -> tuple[Verdict, str]:
@@ -134,6 +182,25 @@ def _above_floor(comparison: Comparison, floor: float) -> tuple[Verdict, str]:
         return "not better", f"{figures}: it misses the bound of {floor:.4g}."
     needs = _examples_needed(comparison, above, 0.0)
     return "cannot tell", f"{figures}: it may lie on either side of the bound of {floor:.4g}. {needs}"
+
+
+def _preferred(judging: Judging | None, least_kappa: float, confidence: float) -> RuleOutcome:
+    """A judging model decides only if it agrees with people, with confidence."""
+    rule = "the judge must prefer the tuned model"
+    if judging is None:
+        reason = "Nobody has judged yet: sonneteer judge."
+    elif judging.by != "people" and judging.kappa is None:
+        reason = f"Nobody knows yet whether {judging.by} judges as people do: label some pairs with sonneteer judge."
+    elif judging.kappa is not None and judging.kappa.low < least_kappa:
+        reason = (
+            f"{judging.by} is not shown to judge as people do: Cohen's kappa is {judging.kappa.value:.2f} (between "
+            f"{judging.kappa.low:.2f} and {judging.kappa.high:.2f} with confidence) on {judging.labelled} pairs, but "
+            f"must be above {least_kappa:.2f}. Label more pairs, or choose another judge."
+        )
+    else:
+        verdict, reason = _gained(judging.preference, confidence)
+        return RuleOutcome(rule=rule, verdict=verdict, reason=f"{judging.by}: {reason}")
+    return RuleOutcome(rule=rule, verdict="cannot tell", reason=reason)
 
 
 def _over_slices(slices: Mapping[str, Comparison], margin: float, confidence: float) -> RuleOutcome:

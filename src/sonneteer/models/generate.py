@@ -31,6 +31,11 @@ class LocalChat:
         self._stop_ids = model.renderer.stop_ids()
 
     @property
+    def model(self) -> LanguageModel:
+        """The network with its tokenizer."""
+        return self._model
+
+    @property
     def context(self) -> int:
         """Longest prompt and answer together, in tokens."""
         return self._model.context

@@ -77,6 +77,15 @@ def open_folder(name: str, path: Path) -> LanguageModel:
     return LanguageModel(name, network.to(device()), tokenizer, fingerprint_of_folder(path))
 
 
+def tokenizer_of(path: Path) -> PreTrainedTokenizerBase:
+    """The tokenizer and template that lie with a model's files."""
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(path, local_files_only=True)
+    except (OSError, ValueError, KeyError) as problem:
+        raise ModelError(f"The tokenizer in {path} cannot be opened: {problem}") from problem
+    return tokenizer
+
+
 def locate(name: str, folder: Path) -> Path:
     """The folder that holds the model: bundled, local, or brought from the hub because the recipe names it."""
     if name == "couplet":

@@ -1,0 +1,49 @@
+"""Figures that are no mean over examples, and so described rather than tested: macro-F1, confusion, calibration."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from sonneteer.evaluation.ask import Reply
+from sonneteer.evaluation.scorers import choice_shares, choices_of
+from sonneteer.evaluation.texts import words
+from sonneteer.records import Classification, Example
+
+MOST_CLASSES = 20
+FEWEST_EACH = 2
+BINS = 10
+OTHER = "(something else)"
+
+
+def classification(examples: Sequence[Example], replies: Sequence[Reply]) -> Classification | None:
+    """Accuracy, macro-F1 and confusion, where the right answers are a few labels that come again; else None."""
+    labels = Counter(_label(example.answer.text) for example in examples)
+    if not 2 <= len(labels) <= MOST_CLASSES or len(examples) < FEWEST_EACH * len(labels):
+        return None
+    confusion = {label: dict.fromkeys([*labels, OTHER], 0) for label in labels}
+    for example, reply in zip(examples, replies, strict=True):
+        given = _label(reply.text)
+        confusion[_label(example.answer.text)][given if given in labels else OTHER] += 1
+    right = sum(confusion[label][label] for label in labels)
+    f1 = [2 * confusion[a][a] / (labels[a] + sum(confusion[b][a] for b in labels)) for a in labels]
+    return Classification(accuracy=right / len(examples), macro_f1=sum(f1) / len(f1), confusion=confusion)
+
+
+def calibration_error(examples: Sequence[Example], replies: Sequence[Reply]) -> float | None:
+    """ECE (Naeini 2015): how far belief and success lie apart on multiple choice; None without choices."""
+    told = [(choice_shares(reply), choices_of(e)) for e, reply in zip(examples, replies, strict=True) if reply.choices]
+    rights = [e.answer.text for e, reply in zip(examples, replies, strict=True) if reply.choices]
+    if not told:
+        return None
+    beliefs = np.array([shares.max() for shares, _ in told])
+    hits = np.array([choices[int(s.argmax())] == right for (s, choices), right in zip(told, rights, strict=True)])
+    bins = np.minimum((beliefs * BINS).astype(int), BINS - 1)
+    gaps = [abs(float((beliefs - hits)[bins == b].sum())) for b in range(BINS)]
+    return sum(gaps) / len(beliefs)
+
+
+def _label(text: str) -> str:
+    return " ".join(words(text))

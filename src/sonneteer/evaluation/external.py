@@ -1,0 +1,133 @@
+"""Models behind an API, named in the recipe: asked like any other, so that their price can be weighed against ours.
+
+Only the servers that a recipe names are ever asked, with the test questions; the key is read from the environment.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from sonneteer.chat import Answer, Options, Piece, StopReason
+from sonneteer.errors import RecipeError, RequestError
+from sonneteer.recipe.sections import ExternalSettings
+from sonneteer.records import Message, Prompt
+
+AT_ONCE = 4
+ATTEMPTS = 4
+PATIENCE_SECONDS = 120
+STOPS: dict[str, StopReason] = {"length": "length", "max_tokens": "length", "stop_sequence": "stop_sequence"}
+
+
+class ServerChat:
+    """A `Chat` through the API of OpenAI or Anthropic. It gives no likelihoods."""
+
+    def __init__(self, settings: ExternalSettings) -> None:
+        self._settings = settings
+        self._key = os.environ.get(settings.key_variable, "") if settings.key_variable else ""
+        if settings.key_variable and not self._key:
+            raise RecipeError(
+                f"evaluation.externals: '{settings.name}' needs its key in the environment variable "
+                f"{settings.key_variable}, which is not set."
+            )
+
+    def answer(self, prompts: Sequence[Prompt], options: Options) -> list[Answer]:
+        """A few questions at a time. Raises RequestError where the server refuses."""
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            return list(pool.map(lambda prompt: self._ask(prompt, options), prompts))
+
+    def stream(self, prompt: Prompt, options: Options) -> Iterator[Piece]:
+        """The whole answer in one piece."""
+        answer = self._ask(prompt, options)
+        yield Piece(answer.text)
+        yield Piece("", answer)
+
+    def count_tokens(self, prompt: Prompt) -> int:
+        """Nobody but the server knows."""
+        raise RequestError(f"'{self._settings.name}' cannot be asked to count tokens.")
+
+    def _ask(self, prompt: Prompt, options: Options) -> Answer:
+        if self._settings.api == "anthropic":
+            return _anthropic_answer(self._post("/v1/messages", _anthropic_request(self._settings, prompt, options)))
+        return _openai_answer(self._post("/v1/chat/completions", _openai_request(self._settings, prompt, options)))
+
+    def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """The server's JSON. Waits and asks again where it is busy."""
+        url = self._settings.url.rstrip("/").removesuffix("/v1") + path
+        headers = {"content-type": "application/json", "anthropic-version": "2023-06-01"}
+        headers |= {"x-api-key": self._key} if self._settings.api == "anthropic" else {}
+        headers |= {"authorization": f"Bearer {self._key}"} if self._key and self._settings.api == "openai" else {}
+        request = urllib.request.Request(url, json.dumps(body).encode(), headers)
+        for attempt in range(ATTEMPTS):
+            try:
+                with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as reply:
+                    told: dict[str, Any] = json.load(reply)
+                    return told
+            except urllib.error.HTTPError as problem:
+                with problem:
+                    said = problem.read(500).decode("utf-8", "replace")
+                if attempt + 1 == ATTEMPTS or problem.code not in (408, 429, 500, 502, 503, 504, 529):
+                    raise RequestError(f"{url} refused with status {problem.code}: {said}") from problem
+            except (OSError, ValueError) as problem:
+                if attempt + 1 == ATTEMPTS:
+                    raise RequestError(f"{url} cannot be asked: {problem}. Check evaluation.externals.") from problem
+            time.sleep(2.0**attempt / 2)
+        raise AssertionError("the last attempt returns or raises")
+
+
+def _openai_request(settings: ExternalSettings, prompt: Prompt, options: Options) -> dict[str, Any]:
+    request: dict[str, Any] = {
+        "model": settings.model,
+        "messages": [_turn(message) for message in prompt.messages],
+        "max_tokens": options.max_tokens,
+        "temperature": options.temperature,
+        "seed": options.seed,
+    }
+    return request | ({"tools": list(prompt.tools)} if prompt.tools else {})
+
+
+def _turn(message: Message) -> dict[str, Any]:
+    turn: dict[str, Any] = {"role": message.role, "content": message.text}
+    if message.tool_calls:
+        turn["tool_calls"] = [
+            {"id": c.id, "type": "function", "function": {"name": c.name, "arguments": json.dumps(c.arguments)}}
+            for c in message.tool_calls
+        ]
+    return turn | ({"tool_call_id": message.tool_call_id} if message.tool_call_id else {})
+
+
+def _openai_answer(told: dict[str, Any]) -> Answer:
+    choice, usage = told["choices"][0], told.get("usage") or {}
+    return Answer(
+        text=choice["message"].get("content") or "",
+        stop_reason=STOPS.get(choice.get("finish_reason") or "", "end"),
+        prompt_tokens=usage.get("prompt_tokens", 0),
+        answer_tokens=usage.get("completion_tokens", 0),
+    )
+
+
+def _anthropic_request(settings: ExternalSettings, prompt: Prompt, options: Options) -> dict[str, Any]:
+    system = "\n\n".join(message.text for message in prompt.messages if message.role == "system")
+    turns = [
+        {"role": "assistant" if message.role == "assistant" else "user", "content": message.text}
+        for message in prompt.messages
+        if message.role != "system"
+    ]
+    request: dict[str, Any] = {"model": settings.model, "messages": turns, "max_tokens": max(options.max_tokens, 1)}
+    return request | {"temperature": options.temperature} | ({"system": system} if system else {})
+
+
+def _anthropic_answer(told: dict[str, Any]) -> Answer:
+    usage = told.get("usage") or {}
+    return Answer(
+        text="".join(part.get("text", "") for part in told["content"] if part.get("type") == "text"),
+        stop_reason=STOPS.get(told.get("stop_reason") or "", "end"),
+        prompt_tokens=usage.get("input_tokens", 0),
+        answer_tokens=usage.get("output_tokens", 0),
+    )

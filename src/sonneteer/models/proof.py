@@ -1,0 +1,123 @@
+"""Traces of a model: what it says of a few probe conversations, exact enough to know the same model again.
+
+They are taken from the network in memory when a training ends, and compared with every form in which it is opened
+later: adapter beside the weights, merged, exported.
+
+Shape letters: V vocabulary, A tokens of the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import PreTrainedModel
+
+from sonneteer.models.render import TemplateRenderer
+from sonneteer.records import Example
+
+
+class Tolerance(NamedTuple):
+    """What rounding explains: nats between next-token distributions, nats of an answer's token, equal first choices."""
+
+    kl: float
+    log_prob: float
+    same_choices_share: float
+
+
+FLOAT32 = Tolerance(1e-4, 1e-2, 0.99)
+BFLOAT16 = Tolerance(5e-3, 0.2, 0.97)
+"""Where the training kept frozen weights in bfloat16, and they are served in float32."""
+
+
+class Trace(NamedTuple):
+    """What a model says of one probe."""
+
+    ids: torch.Tensor
+    next_V: torch.Tensor
+    """Log-probabilities of the answer's first token."""
+    answer_A: torch.Tensor
+    """Log-probability of each token of the reference answer."""
+    choices_A: torch.Tensor
+    """The model's first choice at each of them."""
+
+
+class Distance(NamedTuple):
+    """How far two models' traces lie apart, the worst probe of all."""
+
+    kl: float
+    log_prob: float
+    same_choices_share: float
+
+    def within(self, tolerance: Tolerance) -> bool:
+        """Whether rounding explains it."""
+        is_near = self.kl <= tolerance.kl and self.log_prob <= tolerance.log_prob
+        return is_near and self.same_choices_share >= tolerance.same_choices_share
+
+
+def probes_of(examples: Sequence[Example]) -> list[Example]:
+    """One example of every shape that the data has, the shortest and the longest."""
+    by_length = sorted(examples, key=lambda e: (sum(len(m.text) for m in e.messages), e.id))
+    shapes = {_shape(example): example for example in reversed(by_length)}
+    chosen = {example.id: example for example in [*shapes.values(), *by_length[:1], *by_length[-1:]]}
+    return list(chosen.values())
+
+
+def _shape(example: Example) -> tuple[bool, ...]:
+    """System prompt, several turns, tools, calls, plain text, letters beyond ASCII."""
+    roles = [message.role for message in example.messages]
+    has_calls = any(message.tool_calls for message in example.messages)
+    is_ascii = all(message.text.isascii() for message in example.messages)
+    return "system" in roles, roles.count("assistant") > 1, bool(example.tools), has_calls, example.is_text, is_ascii
+
+
+@torch.no_grad()
+def traces(network: PreTrainedModel, renderer: TemplateRenderer, probes: Sequence[Example]) -> list[Trace]:
+    """What the model says of each probe, through the plain forward."""
+    network.eval()
+    found = []
+    for probe in probes:
+        rendered = renderer.answer(probe)
+        ids = torch.tensor(rendered.ids, device=network.device)
+        log_probs = network(input_ids=ids[None], use_cache=False).logits[0].float().log_softmax(-1).cpu()
+        places = torch.tensor([i for i, weight in enumerate(rendered.weights) if weight])
+        before = log_probs[places - 1]
+        answer = before.gather(1, ids.cpu()[places, None])[:, 0]
+        found.append(Trace(ids.cpu(), before[0].contiguous(), answer, before.argmax(-1)))
+    return found
+
+
+def distance(reference: Sequence[Trace], other: Sequence[Trace]) -> Distance:
+    """How far apart. Where not even the tokens are the same, infinitely far."""
+    if len(reference) != len(other) or any(
+        not torch.equal(a.ids, b.ids) for a, b in zip(reference, other, strict=True)
+    ):
+        return Distance(float("inf"), float("inf"), 0.0)
+    kls, log_probs, same, total = [0.0], [0.0], 0, 0
+    for one, two in zip(reference, other, strict=True):
+        kls.append(float((one.next_V.exp() * (one.next_V - two.next_V)).sum()))
+        log_probs.append(float((one.answer_A - two.answer_A).abs().max()))
+        same, total = same + int((one.choices_A == two.choices_A).sum()), total + len(one.choices_A)
+    return Distance(max(kls), max(log_probs), same / max(total, 1))
+
+
+def tolerance_of(network: PreTrainedModel) -> Tolerance:
+    """What rounding explains between this network and the same one in float32."""
+    is_short = any(parameter.dtype in (torch.bfloat16, torch.float16) for parameter in network.parameters())
+    return BFLOAT16 if is_short else FLOAT32
+
+
+def write_traces(path: Path, found: Sequence[Trace]) -> None:
+    """Keep them beside a run."""
+    parts = {f"{i}.{name}": part for i, trace in enumerate(found) for name, part in trace._asdict().items()}
+    save_file(parts, path)
+
+
+def read_traces(path: Path) -> list[Trace]:
+    """What was kept."""
+    parts = load_file(path)
+    count = len({key.split(".")[0] for key in parts})
+    return [Trace(*(parts[f"{i}.{name}"] for name in Trace._fields)) for i in range(count)]

@@ -1,0 +1,150 @@
+"""The certificate finds each of the field's known faults, and promotion refuses without it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from sonneteer import lifecycle
+from sonneteer.cli import main
+from sonneteer.models.render import TemplateRenderer
+from sonneteer.progress import Silent
+from sonneteer.recipe import LoadedRecipe, read_recipe
+from sonneteer.records import Certificate, ModelVersion
+from sonneteer.store import Store
+
+from ..models.networks import network, saved
+
+RECIPE = """
+name: tiny
+data: {sources: rows.jsonl}
+base: {model: base}
+training: {learning_rate: 0.02, epochs: 2, rank: 4}
+evaluation: {max_answer_tokens: 8, max_examples: 8}
+"""
+
+
+class Trained(NamedTuple):
+    loaded: LoadedRecipe
+    store: Store
+
+    @property
+    def result(self) -> Path:
+        return self.store.root / lifecycle.newest_model(self.loaded, self.store).folder
+
+    def certify(self) -> Certificate:
+        return lifecycle.certify(self.loaded, self.store, Silent())
+
+
+@pytest.fixture(scope="module")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("certified")
+    saved("llama", folder / "base")
+    rows = [
+        {"messages": [{"role": "user", "content": f"Say {i}"}, {"role": "assistant", "content": "Good day to you."}]}
+        for i in range(60)
+    ]
+    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / "recipe.yaml").write_text(RECIPE)
+    lifecycle.run(read_recipe(folder / "recipe.yaml"), Store(folder / "workspace"), Silent())
+    return folder
+
+
+@pytest.fixture
+def trained(once: Path, tmp_path: Path) -> Trained:
+    shutil.copytree(once, tmp_path / "copy")
+    return Trained(read_recipe(tmp_path / "copy" / "recipe.yaml"), Store(tmp_path / "copy" / "workspace"))
+
+
+def failed(certificate: Certificate) -> str:
+    return "\n".join(f"{check.name}: {check.says}" for check in certificate.checks if not check.is_passed)
+
+
+def test_an_honest_model_gets_its_certificate_and_then_the_championship(trained: Trained) -> None:
+    refused = lifecycle.promote(trained.loaded, trained.store)
+    assert not refused.is_done
+    assert "sonneteer certify" in refused.refusals[0]
+    certificate = trained.certify()
+    assert certificate.is_valid, failed(certificate)
+    assert len(certificate.checks) == 16
+    promoted = lifecycle.promote(trained.loaded, trained.store)
+    assert (promoted.is_done, promoted.refusals) == (True, ())
+    assert [model.stage for model in trained.store.find(ModelVersion)] == ["champion"]
+
+
+def change_weights(result: Path) -> None:
+    tensors = load_file(result / "adapter_model.safetensors")
+    save_file({name: tensor * 1.2 for name, tensor in tensors.items()}, result / "adapter_model.safetensors")
+
+
+def empty_adapter(result: Path) -> None:
+    tensors = load_file(result / "adapter_model.safetensors")
+    save_file(
+        {name: torch.zeros_like(tensor) for name, tensor in tensors.items()}, result / "adapter_model.safetensors"
+    )
+
+
+def other_template(result: Path) -> None:
+    (result / "chat_template.jinja").write_text(
+        "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}{% if add_generation_prompt %}assistant: "
+        "{% endif %}"
+    )
+
+
+FAULTS: dict[str, tuple[Callable[[Path], None], str]] = {
+    "weights": (change_weights, "Changed since: adapter_model.safetensors"),
+    "adapter": (empty_adapter, "the stored model is the one that was trained"),
+    "template": (other_template, "in training, but"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_changed_file_is_found_and_refused(fault: str, trained: Trained) -> None:
+    break_it, words = FAULTS[fault]
+    break_it(trained.result)
+    certificate = trained.certify()
+    assert not certificate.is_valid
+    assert words in failed(certificate)
+    assert not lifecycle.promote(trained.loaded, trained.store).is_done
+
+
+def test_a_base_model_that_was_exchanged_is_found(trained: Trained) -> None:
+    network("llama", seed=1).save_pretrained(trained.loaded.folder / "base")
+    assert "the base model is the one that was trained on" in failed(trained.certify())
+
+
+def test_a_file_that_changes_after_the_certificate_is_refused(trained: Trained) -> None:
+    trained.certify()
+    change_weights(trained.result)
+    assert "have changed since" in lifecycle.promote(trained.loaded, trained.store).refusals[0]
+
+
+def test_an_end_that_the_server_does_not_know_is_found(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TemplateRenderer, "stop_ids", lambda self: {0})
+    assert "the server does not stop" in failed(trained.certify())
+
+
+def test_a_prompt_that_is_asked_otherwise_than_learned_names_the_first_token(
+    trained: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    true = TemplateRenderer.prompt_ids
+    monkeypatch.setattr(TemplateRenderer, "prompt_ids", lambda self, prompt: [0, *true(self, prompt)])
+    assert "token 0 is" in failed(trained.certify())
+
+
+def test_a_reason_lets_any_model_pass_and_is_logged(trained: Trained, capsys: pytest.CaptureFixture[str]) -> None:
+    place = [str(trained.loaded.path), "--workspace", str(trained.store.root), "--json"]
+    assert main(["promote", *place]) == 3
+    assert main(["promote", *place, "--allow", "the old one is down"]) == 0
+    (line,) = (trained.store.root / "audit.jsonl").read_text().splitlines()
+    assert json.loads(line)["allowed_because"] == "the old one is down"
+    capsys.readouterr()
+    assert main(["certify", *place]) == 0
+    assert json.loads(capsys.readouterr().out)["certificate"]["checks"][0]["is_passed"]

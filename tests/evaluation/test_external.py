@@ -1,0 +1,69 @@
+"""Models behind an API are asked as our own server understands it, in both dialects."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+
+from sonneteer.chat import Options
+from sonneteer.errors import RecipeError, RequestError
+from sonneteer.evaluation import external
+from sonneteer.evaluation.external import ServerChat
+from sonneteer.recipe.sections import ExternalSettings, ServingSettings
+from sonneteer.records import Message, Prompt
+from sonneteer.serving import Keys, ServedModel, create_app
+from sonneteer.serving.listen import server
+from sonneteer.testing import ScriptedChat
+
+PROMPT = Prompt(messages=(Message(role="system", text="be brief"), Message(role="user", text="How are you?")))
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[tuple[str, ScriptedChat]]:
+    chat = ScriptedChat(["very well indeed"])
+    model = ServedModel("ours", chat, datetime.now(UTC), 512)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        host = server(create_app([model], ServingSettings(), Keys({})))
+        thread = threading.Thread(target=host.run, kwargs={"sockets": [listener]})
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}", chat
+        host.should_exit = True
+        thread.join()
+
+
+@pytest.mark.parametrize("api", ["openai", "anthropic"])
+@pytest.mark.parametrize("ending", ["", "/v1"])
+def test_the_question_arrives_and_the_answer_comes_back(
+    api: str, ending: str, served: tuple[str, ScriptedChat]
+) -> None:
+    url, chat = served
+    settings = ExternalSettings.model_validate({"name": "big", "url": url + ending, "model": "ours", "api": api})
+    (answer,) = ServerChat(settings).answer([PROMPT], Options())
+    assert (answer.text, answer.stop_reason) == ("very well indeed", "end")
+    assert chat.asked[-1].messages == PROMPT.messages
+    (cut,) = ServerChat(settings).answer([PROMPT], Options(max_tokens=2))
+    assert (cut.text, cut.stop_reason) == ("very well", "length")
+
+
+def test_a_refusal_is_told_with_the_server_s_words(served: tuple[str, ScriptedChat]) -> None:
+    settings = ExternalSettings(name="big", url=served[0], model="nobody")
+    with pytest.raises(RequestError, match="status 404"):
+        ServerChat(settings).answer([PROMPT], Options())
+
+
+def test_a_server_that_is_not_there_is_tried_again_and_then_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr(external.time, "sleep", waits.append)
+    with pytest.raises(RequestError, match=r"Check evaluation\.externals"):
+        ServerChat(ExternalSettings(name="big", url="http://127.0.0.1:9", model="m")).answer([PROMPT], Options())
+    assert len(waits) == external.ATTEMPTS - 1
+
+
+def test_a_key_that_is_not_set_is_said_before_anything_is_asked() -> None:
+    settings = ExternalSettings(name="big", url="http://127.0.0.1:9", model="m", key_variable="NO_SUCH_KEY_HERE")
+    with pytest.raises(RecipeError, match="NO_SUCH_KEY_HERE"):
+        ServerChat(settings)
