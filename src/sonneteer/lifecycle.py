@@ -211,8 +211,8 @@ def _named(function: Callable[..., float]) -> str:
 
 def _judge(loaded: LoadedRecipe, arms: Sequence[evaluation.Arm]) -> Chat | None:
     """The model that judges pairs; None where people do, or nobody."""
-    settings = loaded.recipe.evaluation.judge
-    return next((arm.chat for arm in arms if settings is not None and arm.name == settings.by), None)
+    judge = loaded.recipe.evaluation.judge.by
+    return next((arm.chat for arm in arms if arm.name == judge), None)
 
 
 def _other_arms(loaded: LoadedRecipe, store: Store, model: ModelVersion, base: Chat) -> Iterator[evaluation.Arm]:

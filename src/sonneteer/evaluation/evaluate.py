@@ -84,7 +84,7 @@ def evaluate(
     """The report of a run. Opening the sealed test split is counted."""
     check_metrics(recipe.promotion, recipe.evaluation.metrics)
     check_arms(recipe.promotion, recipe.evaluation)
-    labels = read_labels(labels_of(store, run)) if recipe.evaluation.judge else {}
+    labels = read_labels(labels_of(store, run)) if recipe.evaluation.judge.by else {}
     report_id = _report_id(recipe, run, dataset, arms, labels)
     if known := store.find(Report, id=report_id):
         progress.note(f"Report {report_id} compared exactly this already.")
@@ -156,7 +156,7 @@ def read_pairs(recipe: Recipe, run: Run, store: Store, examples: Sequence[Exampl
 
 def _judging(recipe: Recipe, asked: Asked, arms: Arms, labels: dict[str, Choice], confidence: float) -> Judging | None:
     settings = recipe.evaluation.judge
-    if settings is None:
+    if settings.by is None:
         return None
     parts = sorted(zip(asked.examples, asked.base, asked.tuned, strict=True), key=lambda part: part[0].id)
     pairs = [Pair(example, base.text, tuned.text) for example, base, tuned in parts]

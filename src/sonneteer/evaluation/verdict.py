@@ -69,10 +69,10 @@ def check_metrics(promotion: PromotionSettings, shown: Sequence[str] = ()) -> No
 
 def check_arms(promotion: PromotionSettings, settings: EvaluationSettings) -> None:
     """Raises RecipeError for models that must be beaten but do not take part."""
-    if promotion.judge_prefers and settings.judge is None:
-        raise RecipeError("promotion.judge_prefers: nobody judges. Say who does in evaluation.judge.")
+    if promotion.judge_prefers and settings.judge.by is None:
+        raise RecipeError("promotion.judge_prefers: nobody judges. Say who does in evaluation.judge.by.")
     names = {external.name for external in settings.externals}
-    if settings.judge is not None and settings.judge.by not in {"people", *names}:
+    if settings.judge.by not in {None, "people", *names}:
         raise RecipeError(
             f"evaluation.judge.by: there is no judge '{settings.judge.by}'. Say 'people' or the name of a model in "
             f"evaluation.externals{': ' + ', '.join(sorted(names)) if names else ''}."

@@ -240,8 +240,8 @@ class ExternalSettings(Section):
 class JudgeSettings(Section):
     """Who says which of two answers is better."""
 
-    by: str = "people"
-    """'people' who label pairs with `sonneteer judge`, or the name of a model of `evaluation.externals`."""
+    by: str | None = None
+    """Who judges: 'people' with `sonneteer judge`, or a model of `evaluation.externals`. `null` is nobody."""
     rubric: str = "Which answer helps the person who asks more: is it right, complete, clear and polite?"
     """What a judging model is told to look for."""
     max_pairs: int = Field(200, ge=1)
@@ -287,7 +287,7 @@ class EvaluationSettings(Section):
     """Also compare with these models behind an API."""
     suites: tuple[SuiteSettings, ...] = ()
     """Also measure on these texts what the training made worse; more than their `at_most` forbids the promotion."""
-    judge: JudgeSettings | None = None
+    judge: JudgeSettings = JudgeSettings()
     """Also let a model or people judge pairs of answers, without knowing whose they are."""
     confidence: float = Field(0.95, gt=0.5, lt=1)
     """Confidence of every interval."""
