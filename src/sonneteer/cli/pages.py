@@ -29,7 +29,7 @@ FATES: Mapping[Fate, tuple[str, str]] = {
     "too_long": ("yellow", "longer than data.max_tokens or the model's context"),
     "nothing_to_learn": ("yellow", "held no answer to learn"),
     "disliked": ("yellow", "answers that people did not like"),
-    "private": ("yellow", "held personal data, and privacy says: drop"),
+    "private": ("yellow", "held personal data that may not stay"),
     "broken": ("red", "could not be read"),
 }
 """Colour and plain words for what became of a row."""
