@@ -20,7 +20,7 @@ PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
 OLDER_CLIENTS = VENV / "older-clients"
 OLDER = ["anthropic==1.17.0", "openai==2.54.0"]
 DEMO = ROOT / "demo"
-BENCHMARKS = ["couplet", "training"]
+BENCHMARKS = ["couplet", "bitext", "training"]
 PEERS = {
     "trl": ["trl==1.16.0", "datasets==5.2.0", "transformers", "peft", "torch", "--constraint", "constraints.txt"],
     "llamafactory": ["llamafactory==0.9.5", "torch==2.13.0"],  # asks for older versions than the constraints
