@@ -34,7 +34,7 @@ data:
       fields: {{output: response, topic: category}}
 training:
   learning_rate: 3e-3
-  epochs: 3
+  epochs: 2
   batch_size: 32
 evaluation:
   max_examples: 300
