@@ -109,3 +109,11 @@ def test_the_head_s_gradient_is_that_of_autograd() -> None:
     (-2 * (log_probs.gather(1, terms.targets_M[:, None])[:, 0] * terms.weights_M).sum()).backward()
     torch.testing.assert_close(ours[0], hidden.grad, atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(ours[1], weight.grad, atol=1e-3, rtol=1e-4)
+
+
+def test_forests_of_many_sizes_are_computed_in_few_shapes() -> None:
+    model, seen = network("llama"), set[int]()
+    model.get_input_embeddings().register_forward_hook(lambda _, ids, __: seen.add(ids[0].shape[1]))
+    for length in range(1, 130, 7):
+        loss_sum(model, plant([Rendered([5] * length, [1.0] * length)]))
+    assert seen == {64, 128, 192}
