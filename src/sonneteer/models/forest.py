@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn.functional import pad
 
 from sonneteer.records import Rendered
 
@@ -65,6 +66,15 @@ class Forest:
         terms = Terms(*(tensor.to(device) for tensor in self.terms))
         ids, positions = self.ids_N.to(device), self.positions_N.to(device)
         return Forest(ids, positions, self.segments, terms, self.sequences, self.naive_tokens)
+
+    def filled(self, multiple: int) -> Forest:
+        """The same forest with idle rows at its end, up to a multiple: nothing attends to them or is learned there."""
+        idle = -self.unique_tokens % multiple
+        if not idle:
+            return self
+        ids, positions = pad(self.ids_N, (0, idle)), pad(self.positions_N, (0, idle))
+        segment = Segment(self.unique_tokens, self.unique_tokens + idle, 0, ())
+        return Forest(ids, positions, (*self.segments, segment), self.terms, self.sequences, self.naive_tokens)
 
 
 def plant(sequences: Sequence[Rendered], share: bool = True) -> Forest:
