@@ -27,7 +27,7 @@ from workloads import END, VOCABULARY, WORKLOADS, Row
 
 PEERS_SETTINGS = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "DO_NOT_TRACK": "1"}
 RANK, ALPHA, RATE = 16, 32, 2e-4
-MICRO_BATCH = 4  # examples: with 2 and 8, all peers took longer or as long, and 8 needs twice the memory
+MICRO_BATCH = 4  # examples that a peer computes at once
 
 
 class NotApplicable(Exception):
