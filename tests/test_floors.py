@@ -17,6 +17,7 @@ FLOORS: list[tuple[str, ...]] = [
     ("data", "models", "evaluation", "serving"),
     ("training",),
     ("backends",),
+    ("search",),
     ("lifecycle",),
     ("cli",),
     ("__main__",),
@@ -25,10 +26,11 @@ FLOORS: list[tuple[str, ...]] = [
 
 ONLY_HERE = {
     "torch": {"models", "training", "backends"},
-    "transformers": {"models", "training"},
+    "transformers": {"models", "training", "backends"},
     "peft": {"models"},
     "fastapi": {"serving"},
     "uvicorn": {"serving"},
+    "optuna": {"search"},
     "sqlalchemy": {"store", "migrations"},
     "typer": {"cli"},
 }

@@ -52,6 +52,9 @@ def test_the_commands_of_the_readme_do_what_they_say(tmp_path: Path) -> None:
     folder = tmp_path / "my-project"
     shown = run("sonneteer prepare --show", folder)
     assert shown.returncode == 0, shown.stderr
+    planned = run("sonneteer plan --json", folder)
+    assert planned.returncode == 0, planned.stderr
+    assert json.loads(planned.stdout)["plan"]["tokens"]["steps"] > 0
     quick = "--training.max_steps 4 --evaluation.max_examples 8 --evaluation.max_answer_tokens 8"
     report = run(f"sonneteer run {quick} --json", folder)
     assert report.returncode in (0, 2, 4), report.stderr
@@ -61,4 +64,6 @@ def test_the_commands_of_the_readme_do_what_they_say(tmp_path: Path) -> None:
     answer = run(f"sonneteer chat {quick} --ask Hello --json", folder)
     assert answer.returncode == 0, answer.stderr
     assert run("sonneteer run --training.epochs 2 --training.learning_rat 1", folder).returncode == 3
-    assert {command.split()[1] for command in COMMANDS} <= {"doctor", "init", "prepare", "run", "chat", "serve"}
+    assert {command.split()[1] for command in COMMANDS} <= {
+        *("doctor", "init", "prepare", "plan", "run", "search", "chat", "serve")
+    }

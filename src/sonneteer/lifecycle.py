@@ -2,33 +2,41 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from sonneteer import data, evaluation, serving
-from sonneteer.backends import Backend, promotion
+from sonneteer.backends import promotion
 from sonneteer.backends.local import LocalBackend
+from sonneteer.backends.runs import new_run, status_kept
 from sonneteer.chat import Chat
-from sonneteer.errors import MissingError, SonneteerError
-from sonneteer.profile import machine
+from sonneteer.errors import MissingError
+from sonneteer.profile import free_disk_gb, graphics_cards, machine, memory_gb
 from sonneteer.progress import Progress
 from sonneteer.recipe import LoadedRecipe
-from sonneteer.records import (
-    Certificate,
-    DatasetVersion,
-    LedgerEntry,
-    ModelVersion,
-    Report,
-    Run,
-    fingerprint_of,
-)
+from sonneteer.recipe.sections import Recipe
+from sonneteer.records import Certificate, DatasetVersion, LedgerEntry, ModelVersion, Report, Run, fingerprint_of
+from sonneteer.search.find import find_settings, folder_name
+from sonneteer.search.report import SearchReport, write_report
+from sonneteer.search.space import with_settings
+from sonneteer.search.training import TrialTrainer
 from sonneteer.store import Store
+from sonneteer.store.prices import read_prices
+from sonneteer.training.plan import Plan, Surroundings, estimate
+from sonneteer.training.range_test import RangeTest, sane_pace
 
 Which = Literal["base", "tuned"]
+
+
+class Found(NamedTuple):
+    """What a search came to: a recipe with better settings, and either the trials with their page or a range test."""
+
+    recipe: Recipe
+    report: SearchReport | None = None
+    page: Path | None = None
+    rates: RangeTest | None = None
 
 
 def run(loaded: LoadedRecipe, store: Store, progress: Progress) -> Report:
@@ -69,18 +77,52 @@ def diff(store: Store, before: str, after: str) -> list[data.Change]:
     return data.changes(store, store.get(DatasetVersion, before), store.get(DatasetVersion, after))
 
 
+def plan(loaded: LoadedRecipe, store: Store, progress: Progress) -> Plan:
+    """What training will take: tokens, memory, time and cost. No weights are loaded."""
+    dataset = prepare(loaded, store, progress)
+    progress.stage("planning")
+    has = graphics_cards() if machine().device != "cpu" else []
+    around = Surroundings(
+        machine=machine(),
+        available_gb=has[0].memory_gb if has else memory_gb(),
+        free_disk_gb=free_disk_gb(store.root),
+        past=store.find(Run, status="done"),
+    )
+    made = estimate(_backend(loaded, store).plan(dataset), loaded.recipe, around)
+    prices = read_prices(store.root / "prices.yaml")
+    return made.model_copy(update={"costs": prices.costs(made.seconds.value), "currency": prices.currency})
+
+
+def search(loaded: LoadedRecipe, store: Store, progress: Progress) -> Found:
+    """Better settings, compared by validation loss. The same command goes on after an interruption."""
+    dataset = prepare(loaded, store, progress)
+    backend = _backend(loaded, store)
+    if loaded.recipe.search.by == "auto":
+        progress.stage("testing learning rates")
+        pace = sane_pace(dataset.splits["train"].examples)
+        rates = backend.range_test(dataset, pace.batch_size, progress)
+        settings = {f"training.{name}": value for name, value in pace._asdict().items()}
+        recipe = with_settings(loaded.recipe, settings | {"training.learning_rate": rates.learning_rate})
+        return Found(recipe, rates=rates)
+    folder = store.root / "search" / folder_name(loaded, dataset, backend.fingerprint)
+    with store.writing(f"search-{folder.name}"):
+        trainer = TrialTrainer(loaded, store.root, dataset.id)
+        report = find_settings(loaded, dataset, trainer, folder, progress)
+    return Found(with_settings(loaded.recipe, report.chosen.settings), report, write_report(report, folder))
+
+
 def train(loaded: LoadedRecipe, store: Store, progress: Progress) -> ModelVersion:
     """The data set becomes a model version. A finished run of the same recipe and data is not done again."""
     dataset = prepare(loaded, store, progress)
     progress.stage("training")
     backend = _backend(loaded, store)
-    run = _new_run(loaded, dataset, backend)
+    run = new_run(loaded, dataset, backend)
     with store.writing(f"run-{run.id}"):
         known = store.find(ModelVersion, run_id=run.id)
         if known:
             progress.note(f"Run {run.id} did exactly this already: it made {known[0].id}.")
             return known[0]
-        with _status_kept(store, run):
+        with status_kept(store, run):
             run = backend.fit(dataset, run, progress)
         store.save(run)
         evaluation.plot_losses(store.folder(run.id) / "metrics.jsonl", store.folder(run.id) / "loss.svg")
@@ -181,34 +223,6 @@ def _backend(loaded: LoadedRecipe, store: Store) -> LocalBackend:
     return LocalBackend(loaded.recipe, loaded.folder, store, loaded.reward)
 
 
-def _new_run(loaded: LoadedRecipe, dataset: DatasetVersion, backend: Backend) -> Run:
-    """The run is named by all that decides its result, so the same command finds its unfinished work again."""
-    recipe = loaded.recipe
-    settings = recipe.model_dump(mode="json", include={"seed", "base", "training"})
-    settings["data"] = {"max_tokens": recipe.data.max_tokens}
-    if loaded.reward is not None:
-        settings["reward"] = _named(loaded.reward)
-    return Run(
-        id=f"{recipe.name}-{fingerprint_of([settings, dataset.id, backend.fingerprint])}",
-        name=recipe.name,
-        status="running",
-        recipe=settings,
-        dataset_id=dataset.id,
-        base=recipe.base.model,
-        base_fingerprint=backend.fingerprint,
-        machine=machine(),
-        started_at=datetime.now(UTC),
-    )
-
-
-def _named(function: Callable[..., float]) -> str:
-    """A name for a user's function that changes with its words, as far as they can be read."""
-    try:
-        return fingerprint_of(inspect.getsource(function))
-    except (OSError, TypeError):  # built in, or typed into a console
-        return getattr(function, "__qualname__", type(function).__qualname__)
-
-
 def _judge(loaded: LoadedRecipe, arms: Sequence[evaluation.Arm]) -> Chat | None:
     """The model that judges pairs; None where people do, or nobody."""
     judge = loaded.recipe.evaluation.judge.by
@@ -229,20 +243,6 @@ def _other_arms(loaded: LoadedRecipe, store: Store, model: ModelVersion, base: C
     for external in settings.externals:
         chat = evaluation.ServerChat(external)
         yield evaluation.Arm(external.name, chat, fingerprint_of(external.model_dump(mode="json")))
-
-
-@contextmanager
-def _status_kept(store: Store, run: Run) -> Iterator[None]:
-    """The catalogue knows that the run is under way, and why it ended if it did not reach its end."""
-    store.save(run)
-    try:
-        yield
-    except KeyboardInterrupt:
-        store.save(run.model_copy(update={"status": "interrupted"}))
-        raise
-    except SonneteerError as problem:
-        store.save(run.model_copy(update={"status": "failed", "problem": str(problem)}))
-        raise
 
 
 def _register(loaded: LoadedRecipe, store: Store, run: Run, dataset: DatasetVersion) -> ModelVersion:

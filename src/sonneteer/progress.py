@@ -21,6 +21,10 @@ class Progress(Protocol):
         """The present stage has come this far."""
         ...
 
+    def validated(self, loss: float) -> None:
+        """A validation is done and its checkpoint written. Who has seen enough may raise, and ends the training."""
+        ...
+
 
 class Silent:
     """Nobody watches."""
@@ -33,3 +37,6 @@ class Silent:
 
     def update(self, done: float, total: float, figures: Mapping[str, float | str] = {}) -> None:
         """Not shown."""
+
+    def validated(self, loss: float) -> None:
+        """Not judged."""

@@ -246,6 +246,10 @@ class Run(Record):
     """Tokens really computed: each shared prefix of a batch counts once."""
     learned_tokens: int = 0
     peak_memory_gb: float = 0.0
+    expected_memory_gb: float = 0.0
+    """What the formula of `training/plan.py` said before: past runs correct the next plans."""
+    work_tflop: float = 0.0
+    """Floating-point operations by the same formula, in 10^12; with `seconds` the speed of this machine."""
     parameters: int = 0
     trained_parameters: int = 0
     problem: str = ""

@@ -8,10 +8,30 @@ from pathlib import Path
 
 import pytest
 
+from sonneteer import lifecycle
+from sonneteer.recipe import LoadedRecipe
+from sonneteer.records import Interval
+from sonneteer.search.space import with_settings
+from sonneteer.training.plan import Plan, Tokens
+from sonneteer.training.range_test import RangeTest
 from tests.cli.conftest import Command, Lifecycle
 
 HEAVY = ("torch", "transformers", "pyarrow", "sqlalchemy", "scipy", "numpy", "fastapi", "matplotlib")
-COMMANDS = ("init", "prepare", "ledger", "card", "diff", "train", "evaluate", "chat", "serve", "run", "doctor")
+COMMANDS = (
+    "init",
+    "prepare",
+    "ledger",
+    "card",
+    "diff",
+    "plan",
+    "search",
+    "train",
+    "evaluate",
+    "chat",
+    "serve",
+    "run",
+    "doctor",
+)
 
 
 @pytest.mark.parametrize("words", [["--help"], ["run", "--help"], ["--version"]])
@@ -44,7 +64,9 @@ def test_every_command_explains_itself_and_speaks_to_machines(sonneteer: Command
     assert "--json" in said.out
 
 
-@pytest.mark.parametrize("command", ["prepare", "ledger", "card", "train", "evaluate", "run", "chat", "serve"])
+@pytest.mark.parametrize(
+    "command", ["prepare", "ledger", "card", "plan", "search", "train", "evaluate", "run", "chat", "serve"]
+)
 def test_what_follows_a_recipe_says_where_the_recipe_and_the_workspace_are(sonneteer: Command, command: str) -> None:
     said = sonneteer(command, "--help")
     assert "./recipe.yaml" in said.out
@@ -145,6 +167,52 @@ def test_shown_examples_tell_machines_which_tokens_are_learned(sonneteer: Comman
         ]
     ]
     assert document["dataset"]["totals"]["train"] == 5
+
+
+PLAN = Plan(
+    tokens=Tokens(naive=2000, unique=1000, learned=500, largest=100, steps=30, epoch_steps=10),
+    parameters=1000,
+    trained_parameters=10,
+    memory_gb=Interval(value=2, low=1, high=3),
+    available_gb=8,
+    seconds=Interval(value=600, low=60, high=6000),
+    disk_gb=0.1,
+    free_disk_gb=5,
+    runs=2,
+    costs={"this machine": None, "rented": 1.5},
+    currency="EUR",
+)
+
+
+@pytest.mark.parametrize(("problems", "code"), [((), 0), (("Memory: choose lora.",), 3)])
+def test_plan_shows_what_training_takes_and_what_cannot_fit(
+    sonneteer: Command, folder: Path, monkeypatch: pytest.MonkeyPatch, problems: tuple[str, ...], code: int
+) -> None:
+    plan = PLAN.model_copy(update={"problems": problems})
+    monkeypatch.setattr(lifecycle, "plan", lambda *_: plan)
+    said = sonneteer("plan")
+    assert said.code == code
+    for words in ("2.00 x less", "25% of the tokens", "1.0, 2.0, 3.0 GB", "60 s, 10 min, 1.7 h", "1.50 EUR", *problems):
+        assert words in said.out
+    assert "no price yet" in said.out
+    assert sonneteer("plan", "--json").document["plan"]["tokens"]["unique"] == 1000
+
+
+def test_search_writes_a_recipe_with_what_it_found(
+    sonneteer: Command, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def search(loaded: LoadedRecipe, *_: object) -> lifecycle.Found:
+        rates = RangeTest(rates=(0.1,), losses=(1.0,), learning_rate=0.01)
+        return lifecycle.Found(with_settings(loaded.recipe, {"training.learning_rate": 0.01}), rates=rates)
+
+    monkeypatch.setattr(lifecycle, "search", search)
+    said = sonneteer("search")
+    assert said.code == 0
+    assert "Learning rate 1.0e-02" in said.out
+    assert "sonneteer run recipe.best.yaml" in said.out
+    assert "learning_rate: 0.01" in (folder / "recipe.best.yaml").read_text()
+    assert sonneteer("search", "--write", "--json").document["recipe"] == "recipe.yaml"
+    assert "learning_rate: 0.01" in (folder / "recipe.yaml").read_text()
 
 
 def test_train_names_the_model_and_the_next_command(sonneteer: Command, stages: Lifecycle) -> None:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
 from sonneteer.backends.certify import Forms, Written, check_base, check_files, check_forms, check_rendering, hashes
 from sonneteer.data import read_split
 from sonneteer.errors import MissingError
-from sonneteer.models.adapters import merged, put_on
+from sonneteer.models.adapters import add_adapter, merged, put_on
 from sonneteer.models.generate import LocalChat
 from sonneteer.models.load import (
     LanguageModel,
+    context_of,
+    empty_network,
     fingerprint_of_folder,
     locate,
     open_folder,
@@ -24,14 +30,16 @@ from sonneteer.models.load import (
 from sonneteer.models.proof import probes_of, read_traces, tolerance_of, traces, write_traces
 from sonneteer.models.quantise import open_quantised
 from sonneteer.models.render import TemplateRenderer
-from sonneteer.models.scratch import new_model, new_tokenizer
+from sonneteer.models.scratch import empty_model, new_model, new_tokenizer
 from sonneteer.profile import peak_memory_gb
 from sonneteer.progress import Progress
 from sonneteer.recipe.sections import Architecture, Recipe
 from sonneteer.records import Certificate, DatasetVersion, Example, ModelVersion, Run, fingerprint_of
 from sonneteer.store import Store, write_whole
-from sonneteer.training.fit import fit, material_of
+from sonneteer.training.fit import fit, material_of, try_rates
 from sonneteer.training.objectives import objective_of
+from sonneteer.training.plan import Draft, draft
+from sonneteer.training.range_test import RangeTest
 from sonneteer.training.rewards import Reward
 
 TRACES, WRITTEN = "traces.safetensors", "written.json"
@@ -62,9 +70,32 @@ class LocalBackend:
         """The base model's own template, as training uses it."""
         architecture = self._recipe.base.from_scratch
         if architecture is None:
-            return self._training_renderer(self._base)
+            return self._renderer(self._base_tokenizer, context_of(self._empty_base))
         tokenizer = new_tokenizer(_texts(examples), architecture.vocabulary_size)
-        return TemplateRenderer(tokenizer, self._window(architecture.context), self._recipe.training.learn_prompts)
+        return self._renderer(tokenizer, architecture.context)
+
+    def plan(self, dataset: DatasetVersion) -> Draft:
+        """What training will take, by formula. Loads no weights."""
+        train = read_split(self._store, dataset, "train")
+        validation = read_split(self._store, dataset, "validation")
+        renderer = self.renderer(train)
+        material = material_of(renderer, self._recipe.training.objective, train, validation)
+        architecture = self._recipe.base.from_scratch
+        network = empty_model(architecture, renderer.tokenizer) if architecture else self._empty_base
+        if self._recipe.training.method == "lora":
+            add_adapter(network, self._recipe.training, self._recipe.seed)
+        return draft(network, self._recipe, material)
+
+    def range_test(self, dataset: DatasetVersion, batch_size: int, progress: Progress) -> RangeTest:
+        """Which step size suits base and data. Trains for a moment; nothing is kept."""
+        train = read_split(self._store, dataset, "train")
+        with tempfile.TemporaryDirectory() as folder:
+            model = self._starting_model(train, Path(folder))
+            material = material_of(
+                self._renderer(model.tokenizer, model.context), self._recipe.training.objective, train, []
+            )
+            objective = objective_of(self._recipe, model, self._folder, self._reward)
+            return try_rates(model, self._recipe, objective, material, batch_size, progress)
 
     def fit(self, dataset: DatasetVersion, run: Run, progress: Progress) -> Run:
         """Train, and leave the result in the run's folder."""
@@ -72,11 +103,12 @@ class LocalBackend:
         validation = read_split(self._store, dataset, "validation")
         model = self._starting_model(train, self._store.folder(run.id))
         progress.note(f"Rendering {len(train) + len(validation)} examples.")
-        material = material_of(self._training_renderer(model), self._recipe.training.objective, train, validation)
+        renderer = self._renderer(model.tokenizer, model.context)
+        material = material_of(renderer, self._recipe.training.objective, train, validation)
         objective = objective_of(self._recipe, model, self._folder, self._reward)
         fitted = fit(model, self._recipe, objective, material, self._store.folder(run.id), progress)
         self._keep_traces(model, run, probes_of([*train, *validation]))
-        counters = fitted.counters
+        counters, expected = fitted.counters, draft(model.network, self._recipe, material)
         return run.model_copy(
             update={
                 "status": "done",
@@ -91,6 +123,9 @@ class LocalBackend:
                 "unique_tokens": counters.unique_tokens,
                 "learned_tokens": counters.learned_tokens,
                 "peak_memory_gb": peak_memory_gb(),
+                # a quantised base packs its weights, so that the formula cannot count them any more
+                "expected_memory_gb": expected.memory_gb if self._recipe.training.base_weights == "whole" else 0.0,
+                "work_tflop": expected.work_tflop * counters.step / expected.tokens.steps,
                 "parameters": fitted.parameters,
                 "trained_parameters": fitted.trained_parameters,
             }
@@ -165,6 +200,14 @@ class LocalBackend:
         return LanguageModel(model.name, base.network, tokenizer_of(result), base.fingerprint)
 
     @property
+    def _base_tokenizer(self) -> PreTrainedTokenizerBase:
+        return tokenizer_of(locate(self._recipe.base.model, self._folder))
+
+    @property
+    def _empty_base(self) -> PreTrainedModel:
+        return empty_network(self._recipe.base.model, locate(self._recipe.base.model, self._folder))
+
+    @property
     def _base(self) -> LanguageModel:
         return open_model(self._recipe.base.model, self._folder)
 
@@ -177,7 +220,10 @@ class LocalBackend:
             return self._opened(locate(self._recipe.base.model, self._folder))
         if not (folder / "initial" / "config.json").exists():
             model = self._new_model(architecture, train)
-            save_model(model, folder / "initial")
+            partial = folder / "initial.partial"
+            shutil.rmtree(partial, ignore_errors=True)
+            save_model(model, partial)
+            partial.rename(folder / "initial")  # whole or not there, whenever the process is killed
         return self._opened(folder / "initial")
 
     def _opened(self, path: Path) -> LanguageModel:
@@ -189,10 +235,11 @@ class LocalBackend:
         return new_model(self._recipe.base.model, architecture, _texts(train), self._recipe.seed)
 
     def _training_renderer(self, model: LanguageModel) -> TemplateRenderer:
-        return TemplateRenderer(model.tokenizer, self._window(model.context), self._recipe.training.learn_prompts)
+        return self._renderer(model.tokenizer, model.context)
 
-    def _window(self, context: int) -> int:
-        return min(context, self._recipe.data.max_tokens)
+    def _renderer(self, tokenizer: PreTrainedTokenizerBase, context: int) -> TemplateRenderer:
+        window = min(context, self._recipe.data.max_tokens)
+        return TemplateRenderer(tokenizer, window, self._recipe.training.learn_prompts)
 
 
 def _texts(examples: Sequence[Example]) -> list[str]:

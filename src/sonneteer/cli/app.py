@@ -177,6 +177,50 @@ def diff(
 
 
 @app.command(**FOLLOWS_A_RECIPE, rich_help_panel="Step by step")
+def plan(context: Context, words: Words = None, workspace: Workspace = WORKSPACE, json: Json = False) -> Outcome:
+    """Say what training will take before it begins: tokens, memory, time, cost; and whether it fits this machine."""
+    session = _session(context, workspace, json)
+    work = session.open(words or [])
+    from sonneteer import lifecycle
+    from sonneteer.cli.plan_page import plan_page
+
+    made = lifecycle.plan(*work)
+    exit_code = ExitCode.MUST_CHANGE if made.problems else ExitCode.DONE
+    prices = work.store.root / "prices.yaml"
+    return Outcome({"plan": as_json(made), "prices": str(prices)}, plan_page(made, prices), exit_code)
+
+
+@app.command(**FOLLOWS_A_RECIPE, rich_help_panel="Step by step")
+def search(
+    context: Context,
+    words: Words = None,
+    write: Annotated[
+        bool, typer.Option("--write", metavar="", help="Write the best settings into the recipe itself.")
+    ] = False,
+    workspace: Workspace = WORKSPACE,
+    json: Json = False,
+) -> Outcome:
+    """Try settings, and write a recipe with the best ones beside yours. The same command goes on."""
+    session = _session(context, workspace, json)
+    work = session.open(words or [])
+    from sonneteer import lifecycle
+    from sonneteer.cli.search_page import search_page
+    from sonneteer.recipe.rewrite import beside, rewrite
+
+    found = lifecycle.search(*work)
+    better = rewrite(work.loaded, found.recipe, beside(work.loaded, in_place=write))
+    steps: dict[str, str | Path] = {"the recipe with these settings:": better}
+    steps |= {"all of it, to read:": found.page} if found.page else {}
+    steps["build and prove it:"] = _command("run", [str(better)], workspace)
+    document: dict[str, Any] = {"recipe": str(better)}
+    if found.report:
+        document |= {"report": as_json(found.report), "page": str(found.page)}
+    if found.rates:
+        document |= {"range_test": as_json(found.rates)}
+    return Outcome(document, [*search_page(found), *pages.next_steps(steps)])
+
+
+@app.command(**FOLLOWS_A_RECIPE, rich_help_panel="Step by step")
 def train(context: Context, words: Words = None, workspace: Workspace = WORKSPACE, json: Json = False) -> Outcome:
     """Train the model; prepares the data first. After an interruption the same command goes on."""
     session = _session(context, workspace, json)

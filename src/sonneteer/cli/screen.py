@@ -17,7 +17,15 @@ FIGURES = {
     "validation_loss": "validation {:.3f}",
     "tokens_per_second": "{:,.0f} tokens/s",
 }
-"""The figures that are shown, in this order, and how; the others are in the run's metrics file."""
+"""The figures beside a bar, in this order, and how they are shown."""
+MORE_FIGURES = FIGURES | {
+    "unique_tokens_per_second": "{:,.0f} of them unique",
+    "learned_tokens": "{:,.0f} learned so far",
+    "learning_rate": "step size {:.1e}",
+    "gradient_norm": "gradient {:.2g}",
+    "memory_gb": "{:.1f} GB",
+}
+"""The figures in a line of a file, which has room for all."""
 
 
 class Screen:
@@ -57,10 +65,13 @@ class Screen:
     def update(self, done: float, total: float, figures: Mapping[str, float | str] = {}) -> None:
         """The present stage has come this far."""
         if self.console.is_terminal:
-            self._move_bar(done, total, in_words(figures))
+            self._move_bar(done, total, in_words(figures, FIGURES))
         elif self._clock() - self._said >= SECONDS_BETWEEN_LINES:
             self._said = self._clock()
-            self._print_line(done, total, in_words(figures))
+            self._print_line(done, total, in_words(figures, MORE_FIGURES))
+
+    def validated(self, loss: float) -> None:
+        """Shown with the next step's figures."""
 
     def rest(self) -> None:
         """Take the bar off the screen's last line, so that something else can be printed."""
@@ -91,10 +102,10 @@ class Screen:
         )
 
 
-def in_words(figures: Mapping[str, float | str]) -> str:
+def in_words(figures: Mapping[str, float | str], forms: Mapping[str, str] = FIGURES) -> str:
     """The figures that people look at."""
     parts = []
-    for name, form in FIGURES.items():
+    for name, form in forms.items():
         value = figures.get(name)
         if value is not None:
             parts.append(value if isinstance(value, str) else form.format(value))

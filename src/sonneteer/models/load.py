@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from sonneteer.errors import ModelError
@@ -45,7 +45,7 @@ class LanguageModel:
     @property
     def context(self) -> int:
         """Longest sequence in tokens that the network was made for."""
-        return int(getattr(self.network.config, "max_position_embeddings", None) or 2048)
+        return context_of(self.network)
 
     @property
     def device(self) -> torch.device:
@@ -84,6 +84,22 @@ def tokenizer_of(path: Path) -> PreTrainedTokenizerBase:
     except (OSError, ValueError, KeyError) as problem:
         raise ModelError(f"The tokenizer in {path} cannot be opened: {problem}") from problem
     return tokenizer
+
+
+def empty_network(name: str, path: Path) -> PreTrainedModel:
+    """The network of a folder without its weights: every tensor has a shape and takes no memory. Raises ModelError."""
+    try:
+        config = AutoConfig.from_pretrained(path, local_files_only=True)
+        with torch.device("meta"):
+            network: PreTrainedModel = AutoModelForCausalLM.from_config(config)
+            return network
+    except (OSError, ValueError, KeyError, RuntimeError) as problem:
+        raise ModelError(f"base.model: '{name}' in {path} is no language model: {problem}") from problem
+
+
+def context_of(network: PreTrainedModel) -> int:
+    """Longest sequence in tokens that the network was made for."""
+    return int(getattr(network.config.get_text_config(), "max_position_embeddings", None) or 2048)
 
 
 def locate(name: str, folder: Path) -> Path:

@@ -6,7 +6,13 @@ from collections.abc import Iterable
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
+from transformers import (
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+)
 
 from sonneteer.models.load import LanguageModel, device
 from sonneteer.recipe.sections import Architecture
@@ -50,6 +56,12 @@ def new_model(name: str, architecture: Architecture, texts: Iterable[str], seed:
     return LanguageModel(name, network, tokenizer, fingerprint)
 
 
+def empty_model(architecture: Architecture, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
+    """The network that `new_model` would make, without weights."""
+    with torch.device("meta"):
+        return Qwen3ForCausalLM(_config(architecture, tokenizer))
+
+
 def new_tokenizer(texts: Iterable[str], vocabulary_size: int) -> PreTrainedTokenizerFast:
     """Byte-level BPE (as in GPT-2, but digits one by one) with the marks of the chat template."""
     tokenizer = Tokenizer(models.BPE())
@@ -69,7 +81,7 @@ def new_tokenizer(texts: Iterable[str], vocabulary_size: int) -> PreTrainedToken
     )
 
 
-def _config(architecture: Architecture, tokenizer: PreTrainedTokenizerFast) -> Qwen3Config:
+def _config(architecture: Architecture, tokenizer: PreTrainedTokenizerBase) -> Qwen3Config:
     return Qwen3Config(
         vocab_size=architecture.vocabulary_size,
         hidden_size=architecture.hidden_size,

@@ -11,7 +11,7 @@ from sonneteer.recipe.document import Key, Node, Place
 from sonneteer.recipe.peers import ALIASES, CONTAINERS, Alias, alias_for, refusal_for
 from sonneteer.recipe.settings import SETTINGS, keys_in, named
 
-SHORTHAND = {"base": "base.model", "data": "data.sources"}
+SHORTHAND = {"base": "base.model", "data": "data.sources", "search": "search.by"}
 """Sections that may be written as a plain value."""
 
 

@@ -199,6 +199,9 @@ class TrainingSettings(Section):
     """Validations without improvement before the training stops early. `null` never stops early."""
     checkpoint_seconds: float = Field(60.0, ge=0)
     """Least time between two resumable checkpoints besides those at validations."""
+    trackers: tuple[Literal["tensorboard", "mlflow", "wandb"], ...] = ()
+    """Where the run's figures go besides its own metrics file; all of it stays on this machine. MLflow's and
+    TensorBoard's files lie in the workspace, and those of W&B wait in the run's folder for `wandb sync`."""
 
     @model_validator(mode="after")
     def _says_what_is_read(self) -> TrainingSettings:
@@ -260,6 +263,38 @@ class SuiteSettings(Section):
     """A .jsonl or .csv file with the field `text`, or with `more` and `less` (CrowS-Pairs can be read as it is)."""
     at_most: float = Field(gt=0)
     """How much worse than the base model it may be: bits per character, or share of the pairs."""
+
+
+WITHOUT_EFFECT = {"checkpoint_seconds", "trackers"}
+"""Settings of the training that do not change its result."""
+
+
+class SearchSettings(Section):
+    """How `sonneteer search` looks for better settings. `search: auto` is a range test of the learning rate alone."""
+
+    by: Literal["trials", "auto"] = "trials"
+    """'trials' trains with many settings and compares their validation losses; 'auto' finds the learning rate by a
+    short range test, and a batch size and a number of epochs that suit the amount of data."""
+    trials: int = Field(20, ge=1)
+    """Settings to try; the recipe's own are the first."""
+    sampler: Literal["auto", "gp", "tpe", "random"] = "auto"
+    """Who proposes the next settings: Gaussian processes, Parzen estimators, or chance. 'auto' takes the first up to
+    30 trials, and the second beyond."""
+    ranges: dict[str, tuple[float, float]] = Field(default={"training.learning_rate": (2e-5, 5e-3)})
+    """Settings of `training` with their lowest and highest value; on a logarithmic scale where these are ten times
+    apart."""
+    choices: dict[str, tuple[int | float | str, ...]] = Field(
+        default={"training.batch_size": (8, 16, 32), "training.epochs": (1, 2, 3, 5), "training.rank": (8, 16, 32)}
+    )
+    """Settings of `training` with the values that may be chosen."""
+    processes: int = Field(1, ge=1)
+    """Trials that train at the same time, each in a process of its own."""
+    control: bool = False
+    """Also spend as many trials on settings drawn by chance, to see what the search was worth."""
+    finalists: int = Field(3, ge=1)
+    """Best trials that are trained again with other seeds before one is chosen."""
+    seeds: int = Field(3, ge=1)
+    """Trainings of each finalist. Of those within one standard error of the best, the one with the least work wins."""
 
 
 class EvaluationSettings(Section):
@@ -342,6 +377,7 @@ class Recipe(Section):
     privacy: PrivacySettings = PrivacySettings()
     base: BaseSettings = BaseSettings()
     training: TrainingSettings = TrainingSettings()
+    search: SearchSettings = SearchSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     promotion: PromotionSettings = PromotionSettings()
     serving: ServingSettings = ServingSettings()

@@ -1,8 +1,9 @@
 """Everything a run needs to go on after any interruption: written whole or not at all, checked when read, no pickle.
 
-A checkpoint is a folder `step-00000120` with the tensors (trained weights, optimizer states, random states) as
-safetensors and the counters as JSON, which holds the tensors' checksum. It is written under another name, flushed
-to the disk and renamed, so a folder with this name is whole.
+A checkpoint is a folder `step-00000120` with the tensors (trained weights, optimizer states, random states) and the
+best weights so far as safetensors, and as JSON the counters, the origin (settings, base and examples) and the checksums
+of the tensors. It is written under another name, flushed to the disk and renamed, so a folder with this name is whole.
+The newest two are kept: should the disk damage one, the one before it is still there.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,11 +20,16 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch.optim import Optimizer
 
-from sonneteer.errors import MachineError
+from sonneteer.errors import MachineError, RecipeError
 from sonneteer.models.load import disk_errors
 from sonneteer.records import Record
 
 Tensors = dict[str, torch.Tensor]
+Origin = Mapping[str, Any]
+"""All that decides how a run goes, by name: its settings, and the fingerprints of its base and its examples."""
+
+STATE, BEST = "state.safetensors", "best.safetensors"
+KEPT = 2
 
 
 class Counters(Record):
@@ -47,17 +54,30 @@ class Checkpoint(NamedTuple):
 
     counters: Counters
     tensors: Tensors
+    origin: Origin
+    folder: Path
+
+    @property
+    def best_file(self) -> Path | None:
+        """The best weights up to here, if there was a validation."""
+        path = self.folder / BEST
+        return path if path.exists() else None
 
 
-def write_checkpoint(folder: Path, counters: Counters, tensors: Tensors) -> None:
-    """Write a checkpoint below `folder` and remove the older ones. Raises MachineError when the disk is full."""
+def write_checkpoint(
+    folder: Path, counters: Counters, tensors: Tensors, origin: Origin, best_file: Path | None = None
+) -> None:
+    """Write a checkpoint below `folder` and remove all but the newest two. Raises MachineError on a full disk."""
     target = folder / f"step-{counters.step:08d}"
     partial = folder / f"{target.name}.partial"
     try:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
-        save_tensors(partial / "state.safetensors", tensors)
-        state = {"sha256": _checksum(partial / "state.safetensors"), "counters": counters.model_dump(mode="json")}
+        save_tensors(partial / STATE, tensors)
+        if best_file is not None:
+            link_or_copy(best_file, partial / BEST)
+        checksums = {path.name: _checksum(path) for path in sorted(partial.iterdir())}
+        state = {"sha256": checksums, "counters": counters.model_dump(mode="json"), "origin": dict(origin)}
         _write_flushed(partial / "state.json", json.dumps(state, indent=1).encode())
         shutil.rmtree(target, ignore_errors=True)
         partial.rename(target)
@@ -68,9 +88,7 @@ def write_checkpoint(folder: Path, counters: Counters, tensors: Tensors) -> None
             f"The checkpoint of step {counters.step} could not be written to {folder}: {problem.strerror or problem}. "
             "The one before it is whole: free some space and give the same command to go on from there."
         ) from problem
-    for older in _whole(folder):
-        if older != target:
-            shutil.rmtree(older, ignore_errors=True)
+    _forget_all_but_newest(folder, target)
 
 
 def read_checkpoint(folder: Path) -> Checkpoint | None:
@@ -78,11 +96,38 @@ def read_checkpoint(folder: Path) -> Checkpoint | None:
     for candidate in reversed(_whole(folder)):
         try:
             state = json.loads((candidate / "state.json").read_text())
-            if state["sha256"] == _checksum(candidate / "state.safetensors"):
-                return Checkpoint(Counters(**state["counters"]), load_file(candidate / "state.safetensors"))
-        except (OSError, ValueError, KeyError):
+            if all(_checksum(candidate / name) == wanted for name, wanted in state["sha256"].items()):
+                tensors = load_file(candidate / STATE)
+                return Checkpoint(Counters(**state["counters"]), tensors, state["origin"], candidate)
+        except (OSError, ValueError, KeyError, AttributeError):
             continue
     return None
+
+
+def refuse_other_origin(found: Checkpoint, origin: Origin) -> None:
+    """Raises RecipeError, which shows every difference, where a checkpoint is not of this run."""
+    names = sorted({*found.origin, *origin})
+    differing = [name for name in names if found.origin.get(name) != origin.get(name)]
+    if differing:
+        lines = [f"  {name}: {found.origin.get(name)!r} there, {origin.get(name)!r} here" for name in differing]
+        raise RecipeError(
+            f"The checkpoint in {found.folder} is of another training, and going on with it would mix the two:\n"
+            + "\n".join(lines)
+            + "\nPut the recipe, the data or the base model back as they were; or, to train anew, remove "
+            f"{found.folder.parent}."
+        )
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """The same file under a second name, without a second copy where the disk can do that. Replaces `target`."""
+    partial = target.with_suffix(".link")  # never a name that something is written to: that would change both
+    partial.unlink(missing_ok=True)
+    try:
+        partial.hardlink_to(source)
+    except OSError:  # another disk, or one without links
+        shutil.copyfile(source, partial)
+        _flush(partial)
+    partial.rename(target)
 
 
 def save_tensors(path: Path, tensors: Tensors) -> None:
@@ -132,6 +177,15 @@ def restore_random(tensors: Tensors) -> None:
 
 def _whole(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("step-*") if path.suffix != ".partial")
+
+
+def _forget_all_but_newest(folder: Path, newest: Path) -> None:
+    """What is named later than the newest is damaged: it was passed over, and done again."""
+    known = _whole(folder)
+    kept = [path for path in known if path <= newest][-KEPT:]
+    for other in known:
+        if other not in kept:
+            shutil.rmtree(other, ignore_errors=True)
 
 
 def _checksum(path: Path) -> str:

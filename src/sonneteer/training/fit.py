@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from transformers import PreTrainedModel
@@ -18,12 +21,13 @@ from sonneteer.models.logprobs import loss_sum
 from sonneteer.models.render import TemplateRenderer
 from sonneteer.progress import Progress
 from sonneteer.recipe.learning import Objective as ObjectiveName
-from sonneteer.recipe.sections import Recipe, TrainingSettings
+from sonneteer.recipe.sections import WITHOUT_EFFECT, Recipe, TrainingSettings
 from sonneteer.records import Example, Rendered
 from sonneteer.training.checkpoint import Counters
 from sonneteer.training.lessons import lessons_of
 from sonneteer.training.loop import Learner, Material, Training
 from sonneteer.training.objectives import Objective
+from sonneteer.training.range_test import RangeTest, range_test
 from sonneteer.training.references import with_references
 from sonneteer.training.sampler import Sampler
 from sonneteer.training.watch import interruptible
@@ -61,6 +65,33 @@ def fit(
     Goes on from the newest checkpoint in `folder`. Raises KeyboardInterrupt, everything saved, on Ctrl-C.
     """
     settings = recipe.training
+    network, learner, material = _begin(model, recipe, objective, material, folder, progress)
+    sampler = Sampler(len(material.train), settings.batch_size, settings.epochs, recipe.seed)
+    with interruptible() as interrupt:
+        origin = origin_of(model, recipe, material)
+        counters = Training(learner, material, sampler, folder, progress, origin).go(interrupt)
+    if settings.method == "lora":
+        with disk_errors():
+            network.save_pretrained(folder / "result")  # type: ignore[operator]
+        model.tokenizer.save_pretrained(folder / "result")
+    else:
+        save_model(model, folder / "result")
+    trained = sum(parameter.numel() for _, parameter in learner.trained)
+    return Fitted(counters, sum(p.numel() for p in model.network.parameters()), trained)
+
+
+class _Begun(NamedTuple):
+    network: torch.nn.Module
+    """The whole of it, with the adapter if there is one."""
+    learner: Learner
+    material: Material
+
+
+def _begin(
+    model: LanguageModel, recipe: Recipe, objective: Objective, material: Material, folder: Path, progress: Progress
+) -> _Begun:
+    """Put the adapter on, prove exactness, and ask the starting model what the objective wants to know of it."""
+    settings = recipe.training
     network: torch.nn.Module
     if settings.method == "lora":
         network = add_adapter(model.network, settings, recipe.seed)
@@ -72,17 +103,21 @@ def fit(
     learner = Learner(model.network, objective, settings, progress.note)
     if learner.objective.needs_references:
         material = _compared_with_start(learner, material, folder)
-    sampler = Sampler(len(material.train), settings.batch_size, settings.epochs, recipe.seed)
-    with interruptible() as interrupt:
-        counters = Training(learner, material, sampler, folder, progress).go(interrupt)
-    if settings.method == "lora":
-        with disk_errors():
-            network.save_pretrained(folder / "result")  # type: ignore[operator]
-        model.tokenizer.save_pretrained(folder / "result")
-    else:
-        save_model(model, folder / "result")
-    trained = sum(parameter.numel() for _, parameter in learner.trained)
-    return Fitted(counters, sum(p.numel() for p in model.network.parameters()), trained)
+    return _Begun(network, learner, material)
+
+
+def try_rates(
+    model: LanguageModel,
+    recipe: Recipe,
+    objective: Objective,
+    material: Material,
+    batch_size: int,
+    progress: Progress,
+) -> RangeTest:
+    """Which step size suits model and material. Spoils the model."""
+    with tempfile.TemporaryDirectory() as folder:
+        _, learner, material = _begin(model, recipe, objective, material, Path(folder), progress)
+    return range_test(learner, material, Sampler(len(material.train), batch_size, 1.0, recipe.seed), progress)
 
 
 def _compared_with_start(learner: Learner, material: Material, folder: Path) -> Material:
@@ -92,6 +127,18 @@ def _compared_with_start(learner: Learner, material: Material, folder: Path) -> 
         train = with_references(network, material.train, tokens, folder / "reference-train.safetensors")
         validation = with_references(network, material.validation, tokens, folder / "reference-validation.safetensors")
     return material._replace(train=train, validation=validation)
+
+
+def origin_of(model: LanguageModel, recipe: Recipe, material: Material) -> dict[str, Any]:
+    """All that decides how the run goes: its settings by name, and the fingerprints of base and examples."""
+    settings = recipe.training.model_dump(mode="json", exclude=WITHOUT_EFFECT)
+    by_name = {f"training.{name}": value for name, value in settings.items()}
+    digest = hashlib.sha256()
+    for side in (material.train, material.validation):
+        for lesson in side:
+            digest.update(json.dumps([lesson.sequences, lesson.labels]).encode())
+        digest.update(b"side")
+    return by_name | {"seed": recipe.seed, "base model": model.fingerprint, "examples": digest.hexdigest()[:16]}
 
 
 def check_exactness(network: PreTrainedModel, settings: TrainingSettings, material: Material) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
 from typing import NamedTuple, TypeVar
@@ -28,10 +28,12 @@ from sonneteer.training.objectives import Objective
 from sonneteer.training.optimizer import optimizers, schedule, set_learning_rate
 from sonneteer.training.regularize import Anchor, Average
 from sonneteer.training.sampler import Sampler
+from sonneteer.training.trackers import tracked
 from sonneteer.training.watch import Interrupt, MetricsFile, Stopwatch
 
 Result = TypeVar("Result")
 SMALLEST_BUDGET = 64  # unique tokens; less than an example is no help
+EXPLODED = 3.0  # times the loss before the first step, or of guessing among all tokens
 
 
 class Material(NamedTuple):
@@ -197,6 +199,7 @@ class Training:
     sampler: Sampler
     folder: Path
     progress: Progress
+    origin: saved.Origin = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.settings = self.learner.settings
@@ -205,19 +208,21 @@ class Training:
         self.share = schedule(self.settings, self.steps)
         self.counters = Counters()
         self._saved_at = 0.0
+        self._last_validation: float | None = None
 
     def go(self, interrupt: Interrupt) -> Counters:
         """Train to the end, to early stopping, or until interrupted (then KeyboardInterrupt, everything saved)."""
         self._resume(saved.read_checkpoint(self.folder / "checkpoints"))
-        self.metrics = MetricsFile(self.folder / "metrics.jsonl", self.counters.step)
+        metrics = MetricsFile(self.folder / "metrics.jsonl", self.counters.step)
         self.watch = Stopwatch(self.counters.seconds)
-        if self.counters.step == 0:
-            self._validate()  # before the first step: a lack of memory or disk shows now
-        while self.counters.step < self.steps and not self._is_stale:
-            self._step()
-            if interrupt.is_wanted:
-                self._save()
-                raise KeyboardInterrupt
+        with tracked(metrics, self.settings, self.folder, self.counters.step) as self.metrics:
+            if self.counters.step == 0:
+                self._validate()  # before the first step: a lack of memory or disk shows now
+            while self.counters.step < self.steps and not self._is_stale:
+                self._step()
+                if interrupt.is_wanted:
+                    self._save()
+                    raise KeyboardInterrupt
         self._use_best()
         return self.counters
 
@@ -232,7 +237,7 @@ class Training:
         rate = self.settings.learning_rate * self.share(step)
         before = self.watch.seconds
         done = self.learner.step([self.material.train[i] for i in batch], rate, step)
-        if not math.isfinite(done.loss) or not math.isfinite(done.gradient_norm):
+        if not math.isfinite(done.gradient_norm) or not done.loss <= self._highest_loss:
             self._explain_explosion(step, batch, done)
         self._count(step, done)
         self._tell(step, done, rate, self.watch.seconds - before)
@@ -240,6 +245,12 @@ class Training:
             self._validate()
         elif self.watch.seconds - self._saved_at >= self.settings.checkpoint_seconds:
             self._save()
+
+    @property
+    def _highest_loss(self) -> float:
+        """Above this a model is far worse than one that knows nothing: its weights are lost."""
+        guessing = math.log(self.learner.network.config.get_text_config().vocab_size)
+        return EXPLODED * max(guessing, self.counters.first_loss or 0.0)
 
     def _count(self, step: int, done: StepFigures) -> None:
         so_far = self.counters
@@ -263,12 +274,13 @@ class Training:
             "learned_tokens": float(self.counters.learned_tokens),
             "memory_gb": peak_memory_gb(),
             "seconds": self.watch.seconds,
+            "seconds_left": self.watch.seconds / step * (self.steps - step),
         }
         if done.reward is not None:
             figures["reward"] = done.reward
-        self.metrics.write(step, **figures)
-        if self.counters.best_loss is not None:
-            figures["validation_loss"] = self.counters.best_loss
+        self.metrics.write(step, figures)
+        if self._last_validation is not None:
+            figures["validation_loss"] = self._last_validation
         self.progress.update(step, self.steps, figures)
 
     def _validate(self) -> None:
@@ -276,7 +288,8 @@ class Training:
         counters = self.counters
         if self.material.validation:
             loss = self.learner.validation_loss(self.material.validation)
-            self.metrics.write(counters.step, validation_loss=loss)
+            self._last_validation = loss
+            self.metrics.write(counters.step, {"validation_loss": loss})
             is_best = counters.best_loss is None or loss < counters.best_loss
             changes: dict[str, float | int | None] = {"stale_validations": counters.stale_validations + 1}
             if is_best:
@@ -287,25 +300,28 @@ class Training:
             if is_best:
                 saved.save_tensors(self._best_file, self.learner.kept_weights())
         self._save()
+        if self._last_validation is not None:
+            self.progress.validated(self._last_validation)
 
     @property
     def _best_file(self) -> Path:
-        return self.folder / f"best-{self.counters.best_step or 0:08d}.safetensors"
+        return self.folder / saved.BEST
 
     def _save(self) -> None:
         self.counters = self.counters.model_copy(update={"seconds": self.watch.seconds})
         tensors = self.learner.weights() | saved.optimizer_tensors(self.learner.optimizers) | saved.random_tensors()
         if self.learner.average is not None:
             tensors |= {f"average.{name}": tensor for name, tensor in self.learner.average.tensors.items()}
-        saved.write_checkpoint(self.folder / "checkpoints", self.counters, tensors)
+        best = None if self.counters.best_step is None else self._best_file
+        saved.write_checkpoint(self.folder / "checkpoints", self.counters, tensors, self.origin, best)
         self._saved_at = self.watch.seconds
-        for older in self.folder.glob("best-*.safetensors"):
-            if older != self._best_file:
-                older.unlink()
 
     def _resume(self, found: Checkpoint | None) -> None:
         if found is None:
             return
+        saved.refuse_other_origin(found, self.origin)
+        if found.best_file is not None:
+            saved.link_or_copy(found.best_file, self._best_file)
         self.learner.put_weights(found.tensors)
         if self.learner.average is not None:
             for name, tensor in self.learner.average.tensors.items():
@@ -314,6 +330,7 @@ class Training:
         saved.restore_random(found.tensors)
         self.counters = found.counters
         self._saved_at = found.counters.seconds
+        self._last_validation = found.counters.best_loss
         self.progress.note(f"Going on from step {found.counters.step} of {self.steps}.")
 
     def _use_best(self) -> None:

@@ -6,7 +6,7 @@ import json
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ class MetricsFile:
         partial.rename(path)
         self._path = path
 
-    def write(self, step: int, **figures: float) -> None:
+    def write(self, step: int, figures: Mapping[str, float]) -> None:
         """Append the figures of a step."""
         with self._path.open("a") as stream:
             stream.write(json.dumps({"step": step, **figures}) + "\n")

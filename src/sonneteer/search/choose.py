@@ -1,0 +1,72 @@
+"""The choice among the best trials: each trained with several seeds, the cheapest of those that chance cannot tell."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from optuna import Study
+from optuna.trial import TrialState
+
+from sonneteer.records import Record
+from sonneteer.search.space import Trained
+from sonneteer.search.trials import Trainer
+
+
+class Finalist(Record):
+    """One of the best trials, trained again with other seeds."""
+
+    settings: dict[str, Any]
+    losses: tuple[float, ...]
+    """One for each seed."""
+    work_tflop: float
+    trained_parameters: int
+
+    @property
+    def mean(self) -> float:
+        """Mean loss over the seeds."""
+        return statistics.fmean(self.losses)
+
+    @property
+    def standard_error(self) -> float:
+        """Of the mean; 0 where there is one seed alone."""
+        return statistics.stdev(self.losses) / len(self.losses) ** 0.5 if len(self.losses) > 1 else 0.0
+
+
+def best_settings(study: Study, count: int) -> list[dict[str, Any]]:
+    """Different settings of the best trials that came to their end, best first."""
+    done = [trial for trial in study.get_trials(states=(TrialState.COMPLETE,)) if "work_tflop" in trial.user_attrs]
+    found: list[dict[str, Any]] = []
+    for trial in sorted(done, key=lambda trial: trial.value or 0.0):
+        if trial.params not in found:
+            found.append(trial.params)
+    return found[:count]
+
+
+def train_again(
+    proposals: Sequence[dict[str, Any]], seeds: Sequence[int], train: Trainer, told: Callable[[int, int], None]
+) -> list[Finalist]:
+    """Train each proposal with each seed."""
+    finalists, total = [], len(proposals) * len(seeds)
+    for number, settings in enumerate(proposals):
+        runs: list[Trained] = []
+        for seed in seeds:
+            told(number * len(seeds) + len(runs), total)
+            runs.append(train(settings, seed, lambda loss: None))
+        finalists.append(
+            Finalist(
+                settings=settings,
+                losses=tuple(run.loss for run in runs),
+                work_tflop=statistics.fmean(run.work_tflop for run in runs),
+                trained_parameters=runs[0].trained_parameters,
+            )
+        )
+    return finalists
+
+
+def choose(finalists: Sequence[Finalist]) -> Finalist:
+    """The one-standard-error rule: of all whose mean is within one standard error of the best, the least work."""
+    best = min(finalists, key=lambda one: one.mean)
+    near = [one for one in finalists if one.mean <= best.mean + best.standard_error]
+    return min(near, key=lambda one: (one.work_tflop, one.trained_parameters, one.mean))

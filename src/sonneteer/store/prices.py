@@ -1,0 +1,59 @@
+"""The price table: what an hour of a machine costs, in a YAML file that the user edits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from sonneteer.errors import RecipeError
+from sonneteer.store.disk import write_whole
+
+BEGINNING = """\
+# What an hour of a machine costs. `sonneteer plan` reads this file: put your own prices in.
+# `speed` says how many times as fast as this machine another one trains; measure it, nobody can know it for you.
+currency: EUR
+machines:
+  this machine:
+    price_per_hour: null  # such as 0.40; null is not known
+    speed: 1.0
+"""
+
+
+class Priced(BaseModel):
+    """One machine of the table."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    price_per_hour: Annotated[float, Field(ge=0)] | None = None
+    speed: float = Field(1.0, gt=0)
+
+
+class Prices(BaseModel):
+    """The whole table."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    currency: str
+    machines: dict[str, Priced]
+
+    def costs(self, seconds: float) -> dict[str, float | None]:
+        """What so many seconds of this machine's work cost on each machine."""
+        return {
+            name: None if one.price_per_hour is None else one.price_per_hour * seconds / 3600 / one.speed
+            for name, one in self.machines.items()
+        }
+
+
+def read_prices(path: Path) -> Prices:
+    """The table; written with places to fill in where there is none yet. Raises RecipeError."""
+    if not path.exists():
+        write_whole(path, BEGINNING.encode())
+    try:
+        return Prices.model_validate(YAML(typ="safe").load(path.read_text(encoding="utf-8")))
+    except (YAMLError, ValidationError, UnicodeDecodeError) as problem:
+        first = str(problem.errors()[0]) if isinstance(problem, ValidationError) else str(problem)
+        raise RecipeError(
+            f"{path} is no price table: {' '.join(first.split())}. Repair it, or remove it to get a new one."
+        ) from problem
