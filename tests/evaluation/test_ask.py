@@ -61,3 +61,11 @@ def test_likelihoods_are_kept_where_the_model_gives_them(tmp_path: Path) -> None
     assert first == again
     assert {reply.likelihood for reply in again} == {told}
     assert {reply.likelihood for reply in asked(ScriptedChat(["a"]), tmp_path / "others")} == {None}
+
+
+def test_a_model_with_likelihoods_weighs_the_rejected_answer_too(tmp_path: Path) -> None:
+    pair = EXAMPLES[0].model_copy(update={"rejected": Message(role="assistant", text="no")})
+    chat = ScriptedChat(["yes"], [Likelihood(-1.5, 1, 1, 3)])
+    for _ in range(2):  # the second time from the journal
+        replies = ask(Arm("base", chat, "1"), [pair, EXAMPLES[1]], OPTIONS, tmp_path / "answers", 2, lambda count: None)
+        assert [reply.rejected for reply in replies] == [-1.5, None]

@@ -136,3 +136,12 @@ def test_a_function_of_one_s_own_is_a_metric() -> None:
     polite = of_answer(lambda _, given: float("please" in given), says="How often it says please.")
     told = score(polite, [example(), example()], [Reply("please", "end", 1, None), Reply("", "end", 1, None)])
     assert told.values.mean() == 0.5
+
+
+def test_a_preference_is_right_where_the_better_answer_is_likelier() -> None:
+    said = Reply("", "end", 0, Likelihood(-3.0, 4, 0, 9))
+    one = SCORERS["preference_accuracy"].score
+    example = Example(messages=(Message(role="user", text="Hm?"), Message(role="assistant", text="Yes.")))
+    assert one(example, said._replace(rejected=-4.0)) == (1.0, 1.0)
+    assert one(example, said._replace(rejected=-2.0)) == (0.0, 1.0)
+    assert one(example, said) == (0.0, 0.0)

@@ -24,6 +24,8 @@ class Reply(NamedTuple):
     likelihood: Likelihood | None
     choices: tuple[float, ...] = ()
     """Log-probability of each choice, where the example gives some."""
+    rejected: float | None = None
+    """Log-probability of the rejected answer, where the example has one."""
 
 
 class Arm(NamedTuple):
@@ -69,12 +71,20 @@ def _asked(chat: Chat, examples: list[Example], options: Options) -> list[Reply]
     answers = chat.answer([example.prompt for example in examples], options)
     likelihoods: Sequence[Likelihood | None] = [None] * len(examples)
     choices: Sequence[tuple[float, ...]] = [()] * len(examples)
+    rejected: Sequence[float | None] = [None] * len(examples)
     if isinstance(chat, LogProbs):
         likelihoods, choices = chat.likelihoods(examples), _weighed(chat, examples)
+        rejected = _rejected(chat, examples)
     return [
-        Reply(answer.text, answer.stop_reason, answer.answer_tokens, likelihood, weighed)
-        for answer, likelihood, weighed in zip(answers, likelihoods, choices, strict=True)
+        Reply(answer.text, answer.stop_reason, answer.answer_tokens, likelihood, weighed, worse)
+        for answer, likelihood, weighed, worse in zip(answers, likelihoods, choices, rejected, strict=True)
     ]
+
+
+def _rejected(chat: LogProbs, examples: list[Example]) -> list[float | None]:
+    """How likely the model finds the answers that people rejected."""
+    told = iter(chat.likelihoods([example.as_rejected for example in examples if example.as_rejected is not None]))
+    return [None if example.rejected is None else next(told).log_prob for example in examples]
 
 
 def _weighed(chat: LogProbs, examples: list[Example]) -> list[tuple[float, ...]]:
@@ -118,4 +128,5 @@ def _reply(line: dict[str, Any]) -> Reply:
         answer_tokens=line["answer_tokens"],
         likelihood=None if likelihood is None else Likelihood(*likelihood),
         choices=tuple(line.get("choices", ())),
+        rejected=line.get("rejected"),
     )

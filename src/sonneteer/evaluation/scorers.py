@@ -111,6 +111,13 @@ def _chosen(example: Example, reply: Reply) -> Scored:
     return Scored(float(choices[int(np.argmax(reply.choices))] == example.answer.text))
 
 
+def _preferred(_: Example, reply: Reply) -> Scored:
+    """Whether the whole right answer is likelier than the whole rejected one."""
+    if reply.rejected is None:
+        return NOTHING
+    return Scored(float(_likelihood(reply).log_prob > reply.rejected))
+
+
 def _brier(example: Example, reply: Reply) -> Scored:
     choices = choices_of(example)
     if not choices or not reply.choices:
@@ -176,6 +183,9 @@ SCORERS: dict[str, Scorer] = {
     "json_fields": of_answer(texts.json_f1, "How many fields and values of the right JSON document the answer has."),
     "choice_accuracy": Scorer(
         _chosen, True, "How often the model finds the right one of the given choices likeliest.", needs_likelihood=True
+    ),
+    "preference_accuracy": Scorer(
+        _preferred, True, "How often the right answer is likelier than the rejected one.", needs_likelihood=True
     ),
     "choice_brier": Scorer(
         _brier, False, "How far its belief in the choices lies from the truth: 0 is best.", needs_likelihood=True
