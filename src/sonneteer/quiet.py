@@ -8,6 +8,7 @@ are read once, when the library loads. A value that the user has set stays.
 
 from __future__ import annotations
 
+import logging
 import os
 
 SETTINGS = {
@@ -27,3 +28,5 @@ SETTINGS = {
 
 for _name, _value in SETTINGS.items():
     os.environ.setdefault(_name, _value)
+
+logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it warns that it could not fetch kernels from the hub
