@@ -116,4 +116,4 @@ def test_forests_of_many_sizes_are_computed_in_few_shapes() -> None:
     model.get_input_embeddings().register_forward_hook(lambda _, ids, __: seen.add(ids[0].shape[1]))
     for length in range(1, 150, 7):
         loss_sum(model, plant([Rendered([5] * length, [1.0] * length)]))
-    assert seen == {64, 128, 192}
+    assert seen == {128, 256}

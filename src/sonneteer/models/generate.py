@@ -19,7 +19,7 @@ from sonneteer.models.logprobs import forests, predict
 from sonneteer.records import Example, Prompt, ToolCall
 
 TOOL_CALL = re.compile(r"<tool_call>\s*(\{.*?\})\s*</tool_call>", re.DOTALL)
-SCORED_TOKENS = 4096  # unique tokens that are scored at once
+SCORED_TOKENS = 2048  # unique tokens that are scored at once
 
 
 class LocalChat:

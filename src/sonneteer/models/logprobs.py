@@ -13,7 +13,7 @@ from sonneteer.models.forest import Forest, budgeted, plant
 from sonneteer.models.head import Predictions, cross_entropy, predictions
 from sonneteer.records import Rendered
 
-ROWS_STEP = 64
+ROWS_STEP = 128
 """A processor's library builds a kernel for each new number of rows, and keeps it: 20 to 40 ms and half a megabyte
 each, more than the idle rows ever cost."""
 

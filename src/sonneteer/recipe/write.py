@@ -17,8 +17,9 @@ from sonneteer.recipe.settings import SETTINGS
 WIDTH = 100
 
 
-FOR_COUPLET = {"learning_rate": 3e-3, "epochs": 5}
-"""A model as small as the bundled one needs larger steps, and more of them, than the defaults for real ones."""
+FOR_COUPLET = {"learning_rate": 3e-3, "epochs": 5, "micro_batch_tokens": 1536}
+"""A model as small as the bundled one needs larger steps, and more of them, than the defaults for real ones;
+and where it is tried, memory is often scarce."""
 
 
 class Kind(NamedTuple):
@@ -75,7 +76,7 @@ def _head(kind: Kind) -> Iterator[str]:
     yield "#"
     defaults = TrainingSettings()
     yield from _comment(
-        "Build, prove and talk: sonneteer run, sonneteer chat. Every setting below has its default, but for two that "
+        "Build, prove and talk: sonneteer run, sonneteer chat. Every setting below has its default, but for three that "
         f"suit the small bundled model. With a real base model take training.learning_rate {defaults.learning_rate:g} "
         f"and training.epochs {defaults.epochs:g}.",
         0,
