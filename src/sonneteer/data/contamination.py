@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sonneteer.data.candidates import Outcome
 from sonneteer.data.values import RawRow
+from sonneteer.privacy.texts import texts_in
 from sonneteer.records import Example
 
 WORDS_IN_GRAM = 13
@@ -42,7 +43,7 @@ class KeptOut:
     def add(self, name: str, rows: Iterable[RawRow]) -> None:
         """All texts in the rows of an evaluation file."""
         for row in rows:
-            for text in _texts_in(row.fields):
+            for text in texts_in(row.fields):
                 self._add(f"{name}:{row.number}", WORD.findall(text.lower()))
 
     def without_contaminated(self, example: Example, share: float) -> Outcome:
@@ -78,15 +79,3 @@ class KeptOut:
 
 def _grams(words: list[str], length: int) -> Iterator[int]:
     return map(hash, zip(*(words[start:] for start in range(length)), strict=False))
-
-
-def _texts_in(value: Any) -> Iterator[str]:
-    """All texts in a row, however deep."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for part in value.values():
-            yield from _texts_in(part)
-    elif isinstance(value, list | tuple):
-        for part in value:
-            yield from _texts_in(part)

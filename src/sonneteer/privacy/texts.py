@@ -15,9 +15,9 @@ def texts_of(example: Example) -> Iterator[str]:
     for message in _messages(example):
         yield message.text
         for call in message.tool_calls:
-            yield from _strings(call.arguments)
-    yield from _strings(example.reference)
-    yield from _strings(example.tools)
+            yield from texts_in(call.arguments)
+    yield from texts_in(example.reference)
+    yield from texts_in(example.tools)
 
 
 def with_texts(example: Example, change: Change) -> Example:
@@ -43,15 +43,16 @@ def _message(message: Message, change: Change) -> Message:
     return message.model_copy(update={"text": text, "tool_calls": calls})
 
 
-def _strings(value: Any) -> Iterator[str]:
+def texts_in(value: Any) -> Iterator[str]:
+    """All texts in plain data, however deep. The keys are not among them."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):
         for item in value.values():
-            yield from _strings(item)
+            yield from texts_in(item)
     elif isinstance(value, list | tuple):
         for item in value:
-            yield from _strings(item)
+            yield from texts_in(item)
 
 
 def _changed(value: Any, change: Change) -> Any:
