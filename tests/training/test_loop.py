@@ -126,11 +126,14 @@ while kills < int(sys.argv[2]):
     child = run(folder / "killed")
     time.sleep(rng.uniform(0.1, 0.3) * seconds)
     os.kill(child, signal.SIGKILL)
-    assert os.waitpid(child, 0)[1] == signal.SIGKILL, "it came to its end before it was killed: kill earlier"
-    kills += 1
-    instants |= {path.name for path in (folder / "killed" / "checkpoints").glob("step-*")}
-    if (folder / "killed" / "end.safetensors").exists() or "step-00000036" in instants:
-        (folder / "killed").rename(folder / f"killed-{kills}")  # nearly done: begin anew, and go on killing
+    status = os.waitpid(child, 0)[1]
+    assert status in (0, signal.SIGKILL), f"it failed on its own, with status {status}"
+    kills += status == signal.SIGKILL
+    seconds *= 0.8 if status == 0 else 1  # the whole run was measured on a slower moment: kill earlier
+    steps = {path.name for path in (folder / "killed" / "checkpoints").glob("step-*")}
+    instants |= steps
+    if status == 0 or "step-00000036" in steps:
+        (folder / "killed").rename(folder / f"killed-{len(list(folder.iterdir()))}")  # (nearly) done: begin anew
 assert os.waitpid(run(folder / "killed"), 0)[1] == 0
 for other in folder.glob("killed-*"):
     assert os.waitpid(run(other), 0)[1] == 0
@@ -142,7 +145,8 @@ print(len(instants))
 def test_a_run_that_is_killed_at_random_instants_ends_with_the_same_weights(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": f"src{os.pathsep}.", "OMP_NUM_THREADS": "1"}  # threads do not fork
     command = [sys.executable, "-W", "ignore", "-c", KILLER, str(tmp_path), str(KILLS)]
-    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True, timeout=900)
+    done = subprocess.run(command, env=environment, check=False, capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 5  # the kills came at many steps
     ends = [path.read_bytes() for path in tmp_path.glob("*/end.safetensors")]
     assert len(ends) >= 2
