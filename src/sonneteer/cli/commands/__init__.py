@@ -1,0 +1,1 @@
+"""The commands, one function each. `cli/app.py` holds their table."""

@@ -1,0 +1,121 @@
+"""Commands of the data room: prepare, ask what became of the rows, compare, describe, forget."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from sonneteer.cli import account, pages
+from sonneteer.cli.options import WORKSPACE, Json, Words, Workspace, begin_session, opened
+from sonneteer.cli.session import ExitCode, Outcome, as_json
+
+
+def prepare(
+    context: typer.Context,
+    words: Words = None,
+    show: Annotated[
+        int | None,
+        typer.Option("--show", min=1, metavar="[N]", help="Also show N examples (3) with the learned tokens coloured."),
+    ] = None,
+    check: Annotated[
+        bool,
+        typer.Option("--check", metavar="", help="Also prove on the frozen files that no side knows another."),
+    ] = False,
+    workspace: Workspace = WORKSPACE,
+    json: Json = False,
+) -> Outcome:
+    """Read and check the data, split it, and say what became of every row."""
+    work = opened(context, workspace, json, words)
+    from sonneteer import lifecycle
+
+    dataset = lifecycle.prepare(*work)
+    document: dict[str, Any] = {"dataset": as_json(dataset)}
+    page = [pages.ledger_page(dataset)]
+    exit_code = ExitCode.DONE
+    if check:
+        proof = lifecycle.check(*work)
+        document["proof"] = account.proof_document(proof)
+        page += account.proof_page(proof)
+        exit_code = ExitCode.DONE if proof.is_clean else ExitCode.MUST_CHANGE
+    if show:
+        examples = lifecycle.show(work.loaded, work.store, show, work.progress)
+        document["examples"] = [[{"token": token, "is_learned": learned} for token, learned in one] for one in examples]
+        page += pages.token_page(examples)
+    return Outcome(document, page, exit_code)
+
+
+def ledger(
+    context: typer.Context,
+    words: Words = None,
+    fate: Annotated[
+        str | None, typer.Option("--fate", metavar="FATE", help="Only rows of this fate, such as dropped.")
+    ] = None,
+    show: Annotated[int, typer.Option("--show", min=0, metavar="N", help="Rows of each fate to list.")] = 3,
+    workspace: Workspace = WORKSPACE,
+    json: Json = False,
+) -> Outcome:
+    """Say what became of single source rows, and why."""
+    work = opened(context, workspace, json, words)
+    from sonneteer import lifecycle
+
+    rows = account.rows_of_fate(lifecycle.ledger(*work), fate)
+    return Outcome(account.rows_document(rows, show), account.rows_page(rows, show))
+
+
+def card(context: typer.Context, words: Words = None, workspace: Workspace = WORKSPACE, json: Json = False) -> Outcome:
+    """Write the data card: one page on sources, fates, splits, topics and groups, and its figures as JSON."""
+    work = opened(context, workspace, json, words)
+    from sonneteer import lifecycle
+
+    written = lifecycle.card(*work)
+    steps: dict[str, str | Path] = {"to read and to hand on:": written.page, "its figures:": written.figures}
+    return Outcome({"page": str(written.page), "figures": str(written.figures)}, pages.next_steps(steps))
+
+
+def diff(
+    context: typer.Context,
+    before: Annotated[str, typer.Argument(help="A data set's id, as `prepare` shows it.", metavar="A")],
+    after: Annotated[str, typer.Argument(help="Another one's.", metavar="B")],
+    workspace: Workspace = WORKSPACE,
+    json: Json = False,
+) -> Outcome:
+    """Say what changed between two data sets: sources, fates, examples that came, went or moved."""
+    begin_session(context, workspace, json)
+    from sonneteer import lifecycle
+    from sonneteer.store import Store
+
+    found = lifecycle.diff(Store(workspace), before, after)
+    return Outcome({"changes": [change._asdict() for change in found]}, account.changes_page(found))
+
+
+def forget(
+    context: typer.Context,
+    person: Annotated[str, typer.Argument(help="The value of the rows' tag `person`.", metavar="PERSON_ID")],
+    workspace: Workspace = WORKSPACE,
+    json: Json = False,
+) -> Outcome:
+    """Take a person's rows out of all that was derived from them, and name the models to train again."""
+    begin_session(context, workspace, json)
+    from sonneteer.data import forget as forget_person
+    from sonneteer.store import Store
+
+    gone = forget_person(Store(workspace), person)
+    return Outcome(gone._asdict(), pages.forgotten_lines(gone))
+
+
+def audit(
+    context: typer.Context,
+    action: Annotated[
+        Literal["show", "verify"], typer.Argument(help="What to do with the log.", metavar="show|verify")
+    ],
+    workspace: Workspace = WORKSPACE,
+    json: Json = False,
+) -> Outcome:
+    """Show who did what when in the workspace, or verify that nobody tampered with it."""
+    begin_session(context, workspace, json)
+    from sonneteer.cli.audit import show_log, verify_log
+    from sonneteer.store import Store
+
+    return (show_log if action == "show" else verify_log)(Store(workspace))

@@ -1,0 +1,88 @@
+"""Commands that decide: is it better, is it the same that was trained, shall it be the champion."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from sonneteer.cli import pages
+from sonneteer.cli.options import WORKSPACE, Json, Words, Workspace, begin_session, command_line, opened
+from sonneteer.cli.session import ExitCode, Outcome, Work, as_json
+from sonneteer.records import Report
+
+
+def evaluate(
+    context: typer.Context, words: Words = None, workspace: Workspace = WORKSPACE, json: Json = False
+) -> Outcome:
+    """Compare base and tuned model on the sealed test examples, and give the verdict. Trains first if needed."""
+    work = opened(context, workspace, json, words)
+    from sonneteer import lifecycle
+
+    report = lifecycle.evaluate(*work)
+    return verdict_outcome(work, report, words, workspace)
+
+
+def judge(context: typer.Context, words: Words = None, workspace: Workspace = WORKSPACE) -> Outcome:
+    """Show pairs of answers without telling whose they are, and keep which you prefer. Evaluate again to use them."""
+    session = begin_session(context, workspace, False)
+    work = session.open(words or [])
+    from sonneteer import lifecycle
+    from sonneteer.cli.judging import judge_pairs
+
+    ballot = lifecycle.pairs_to_judge(work.loaded, work.store)
+    judged = judge_pairs(ballot, session.out)
+    left = len(ballot.open_pairs())
+    said = Text(f"{pages.count(judged, 'pair')} judged now, {left} left.")
+    steps = {"what it means:": command_line("evaluate", words, workspace)}
+    return Outcome({"judged": judged, "left": left}, [said, *pages.next_steps(steps)])
+
+
+def certify(
+    context: typer.Context, words: Words = None, workspace: Workspace = WORKSPACE, json: Json = False
+) -> Outcome:
+    """Prove that the newest model, as it is served, is the one that was trained: tokens, template, weights, answers."""
+    work = opened(context, workspace, json, words)
+    from sonneteer import lifecycle
+
+    certificate = lifecycle.certify(*work)
+    code = ExitCode.DONE if certificate.is_valid else ExitCode.MUST_CHANGE
+    return Outcome({"certificate": as_json(certificate)}, [pages.certificate_page(certificate)], code)
+
+
+def promote(
+    context: typer.Context,
+    words: Words = None,
+    allow: Annotated[
+        str | None,
+        typer.Option("--allow", metavar="REASON", help="Promote whatever speaks against it. The reason is logged."),
+    ] = None,
+    workspace: Workspace = WORKSPACE,
+    json: Json = False,
+) -> Outcome:
+    """Make the newest model the champion. Refused unless it is better and certified."""
+    work = opened(context, workspace, json, words)
+    from sonneteer import lifecycle
+
+    promotion = lifecycle.promote(work.loaded, work.store, allow)
+    document = {"model": as_json(promotion.model), "refusals": promotion.refusals, "is_promoted": promotion.is_done}
+    code = ExitCode.DONE if promotion.is_done else (pages.VERDICTS[promotion.verdict][1] or ExitCode.MUST_CHANGE)
+    return Outcome(document, pages.promotion_page(promotion.model.id, promotion.refusals, promotion.is_done), code)
+
+
+def verdict_outcome(work: Work, report: Report, words: Sequence[str] | None, workspace: Path) -> Outcome:
+    """The verdict as a page with the next steps; its dossier is written on the way."""
+    from sonneteer import lifecycle
+
+    dossier = lifecycle.dossier(work.loaded, work.store, report)
+    steps: dict[str, str | Path] = {"all of it, to read and to hand on:": dossier}
+    steps |= {
+        "talk with it:": command_line("chat", words, workspace),
+        "serve it:": command_line("serve", words, workspace),
+    }
+    document = {"verdict": report.verdict, "report": as_json(report), "dossier": str(dossier)}
+    page = [pages.verdict_page(report), *pages.next_steps(steps)]
+    return Outcome(document, page, pages.VERDICTS[report.verdict][1])

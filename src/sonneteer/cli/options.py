@@ -1,0 +1,46 @@
+"""What the commands have in common: their options, how they begin, and the command that comes next."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sonneteer.cli.session import Session, Work
+
+WORKSPACE = Path("workspace")
+
+Words = Annotated[list[str] | None, typer.Argument(metavar="RECIPE [--SETTING VALUE]", hidden=True)]
+Workspace = Annotated[
+    Path,
+    typer.Option(
+        "--workspace",
+        metavar="FOLDER",
+        envvar="SONNETEER_WORKSPACE",
+        help="Where data sets, models and reports are kept.",
+    ),
+]
+Json = Annotated[
+    bool, typer.Option("--json", metavar="", help="Print one JSON document for machines instead of words.")
+]
+
+
+def begin_session(context: typer.Context, workspace: Path, is_json: bool) -> Session:
+    """The session that the command line opened, told what this command is."""
+    session: Session = context.obj
+    session.begin(context.info_name or "", workspace, is_json)
+    return session
+
+
+def opened(context: typer.Context, workspace: Path, is_json: bool, words: Sequence[str] | None) -> Work:
+    """The recipe that the words name, with the settings laid over it, and the workspace."""
+    return begin_session(context, workspace, is_json).open(words or [])
+
+
+def command_line(name: str, words: Sequence[str] | None, workspace: Path = WORKSPACE) -> str:
+    """The next command to give, with the same recipe, settings and workspace."""
+    place = [] if workspace == WORKSPACE else ["--workspace", str(workspace)]
+    return shlex.join(["sonneteer", name, *(words or []), *place])

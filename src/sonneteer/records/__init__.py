@@ -1,0 +1,55 @@
+"""The nouns: the papers that travel between the workshops. Frozen, and unknown fields are refused."""
+
+from __future__ import annotations
+
+from sonneteer.records.conversation import Example, Message, Prompt, Rendered, Renderer, Role, ToolCall
+from sonneteer.records.dataset import KEPT, DatasetVersion, Fate, LedgerEntry, Source, Split, SplitName
+from sonneteer.records.model import Certificate, Check, ModelVersion, Stage
+from sonneteer.records.record import Record, fingerprint_of
+from sonneteer.records.report import (
+    Choice,
+    Classification,
+    Comparison,
+    Interval,
+    Judging,
+    Report,
+    RuleOutcome,
+    SideBySide,
+    Verdict,
+)
+from sonneteer.records.run import Machine, Run, RunStatus
+
+__all__ = [
+    "KEPT",
+    "Certificate",
+    "Check",
+    "Choice",
+    "Classification",
+    "Comparison",
+    "DatasetVersion",
+    "Example",
+    "Fate",
+    "Interval",
+    "Judging",
+    "LedgerEntry",
+    "Machine",
+    "Message",
+    "ModelVersion",
+    "Prompt",
+    "Record",
+    "Rendered",
+    "Renderer",
+    "Report",
+    "Role",
+    "RuleOutcome",
+    "Run",
+    "RunStatus",
+    "SideBySide",
+    "Source",
+    "Split",
+    "SplitName",
+    "Stage",
+    "ToolCall",
+    "Verdict",
+    "fingerprint_of",
+]

@@ -1,0 +1,126 @@
+"""Figures with confidence, the verdict and its reasons."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import Field
+
+from sonneteer.records.conversation import Message
+from sonneteer.records.record import Record
+
+
+class Interval(Record):
+    """An estimate and the interval that covers the truth at the stated confidence."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Comparison(Record):
+    """One metric on the same examples, base against tuned."""
+
+    metric: str
+    higher_is_better: bool
+    base: Interval
+    tuned: Interval
+    gain: Interval
+    """Tuned minus base, turned so that more is better."""
+    examples: int
+    clusters: int = 0
+    """Groups of examples that belong together: what is independent of one another."""
+    p_values: dict[str, float] = Field(default_factory=dict)
+    """Chance of a difference at least this large between equal models, by test; two-sided."""
+    adjusted_p_value: float | None = None
+    """The randomisation test's, after Holm's correction for all metrics and parts of the report."""
+    detectable: float | None = None
+    """The smallest true gain that so many examples find, four times out of five."""
+
+
+Verdict = Literal["better", "not better", "cannot tell"]
+
+
+class RuleOutcome(Record):
+    """One promotion rule, and whether it was met: `better` is met, `not better` is broken."""
+
+    rule: str
+    verdict: Verdict
+    reason: str
+
+
+Choice = Literal["base", "tuned", "tie"]
+
+
+class Judging(Record):
+    """What a judge, model or people, thinks of the answers."""
+
+    by: str = "people"
+    preference: Comparison
+    """How often each model's answer is preferred; a tie counts half for both."""
+    ties: int
+    labelled: int
+    """Pairs that people labelled, too."""
+    kappa: Interval | None = None
+    """A judging model's agreement with people beyond chance (Cohen); None where people labelled nothing."""
+    order_share: float | None = None
+    """How often a judging model's ruling followed the order of the answers; such rulings are ties."""
+    longer_share: float | None = None
+    """How often the preferred answer was the longer one."""
+
+
+class Classification(Record):
+    """How one model sorted the examples into classes."""
+
+    accuracy: float
+    macro_f1: float
+    """Mean over the classes, so that rare ones count as much as frequent ones."""
+    confusion: dict[str, dict[str, int]]
+    """Right class, given class, examples."""
+
+
+class SideBySide(Record):
+    """One test example and what base and tuned model said."""
+
+    example_id: str
+    prompt: tuple[Message, ...]
+    tags: dict[str, str] = Field(default_factory=dict)
+    reference: str
+    base: str
+    tuned: str
+    score_gain: float
+
+
+class Report(Record):
+    """Figures with confidence, the verdict and its reasons."""
+
+    id: str
+    run_id: str
+    dataset_id: str
+    created_at: datetime
+    confidence: float
+    comparisons: tuple[Comparison, ...]
+    against: dict[str, tuple[Comparison, ...]] = Field(default_factory=dict)
+    """The tuned model against each further arm, which stands in the place of the base model."""
+    suites: dict[str, Comparison] = Field(default_factory=dict)
+    """What the training cost elsewhere, named as in `retention (bundled)`."""
+    slices: dict[str, Comparison] = Field(default_factory=dict)
+    """The first promotion metric on parts of the test split, named as in `topic: refunds`."""
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    rules: tuple[RuleOutcome, ...] = ()
+    """Each promotion rule with its outcome."""
+    judging: Judging | None = None
+    classification: dict[str, Classification] = Field(default_factory=dict)
+    """By arm, where the right answers are a few labels."""
+    calibration_error: dict[str, float] = Field(default_factory=dict)
+    """By arm, on multiple choice: how far belief and success lie apart (ECE)."""
+    side_by_side: tuple[SideBySide, ...]
+    unavailable: dict[str, str] = Field(default_factory=dict)
+    """Metrics that could not be had, and why."""
+    answers_file: str
+    """Every raw answer of both models, in the store."""
+    seconds: float
+    test_openings: int
+    """How often the sealed test split had been opened, this time included."""
