@@ -1,0 +1,101 @@
+"""Sections `evaluation` and `promotion`: how models are compared, and when the tuned one counts as better."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from sonneteer.recipe.section import Section
+
+
+class ExternalSettings(Section):
+    """A model behind an API that answers the same test questions."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")
+    """What reports and promotion rules call it."""
+    url: str = Field(pattern=r"^https?://")
+    """The server's address, with or without `/v1`. The test questions are sent there."""
+    model: str
+    """The model's name at that server."""
+    api: Literal["openai", "anthropic"] = "openai"
+    """Which of the two APIs the server speaks."""
+    key_variable: str | None = None
+    """Environment variable that holds the key; the key itself never stands in a recipe."""
+
+
+class JudgeSettings(Section):
+    """Who says which of two answers is better."""
+
+    by: str | None = None
+    """Who judges: 'people' with `sonneteer judge`, or a model of `evaluation.externals`. `null` is nobody."""
+    rubric: str = "Which answer helps the person who asks more: is it right, complete, clear and polite?"
+    """What a judging model is told to look for."""
+    max_pairs: int = Field(200, ge=1)
+    """A judging model is asked about at most this many pairs, each twice."""
+
+
+SuiteKind = Literal["retention", "stereotype"]
+
+
+class SuiteSettings(Section):
+    """Texts that show what the training costs elsewhere; a promotion rule of their own."""
+
+    kind: SuiteKind
+    """'retention' measures forgetting on general texts, 'stereotype' whether stereotypes are found likelier."""
+    path: str = "bundled"
+    """A .jsonl or .csv file with the field `text`, or with `more` and `less` (CrowS-Pairs can be read as it is)."""
+    at_most: float = Field(gt=0)
+    """How much worse than the base model it may be: bits per character, or share of the pairs."""
+
+
+class EvaluationSettings(Section):
+    """How base and tuned model are compared on the sealed test split."""
+
+    max_examples: int | None = Field(None, ge=1)
+    """Use at most this many test examples, chosen by fingerprint."""
+    max_answer_tokens: int = Field(128, ge=1)
+    """Longest answer that a model may write."""
+    batch_size: int = Field(32, ge=1)
+    """Answers written at the same time."""
+    metrics: tuple[str, ...] = (
+        "perplexity",
+        "bits_per_character",
+        "token_accuracy",
+        "rouge_l",
+        "chrf",
+        "normalized_match",
+        "exact_match",
+    )
+    """What is measured besides the metrics of the promotion rules; docs/evaluation.md lists all metrics."""
+    few_shot: int = Field(0, ge=0, le=32)
+    """Also compare with the base model that is shown this many training examples before each question."""
+    externals: tuple[ExternalSettings, ...] = ()
+    """Also compare with these models behind an API."""
+    suites: tuple[SuiteSettings, ...] = ()
+    """Also measure on these texts what the training made worse; more than their `at_most` forbids the promotion."""
+    judge: JudgeSettings = JudgeSettings()
+    """Also let a model or people judge pairs of answers, without knowing whose they are."""
+    confidence: float = Field(0.95, gt=0.5, lt=1)
+    """Confidence of every interval."""
+    resamples: int = Field(2000, ge=200)
+    """Bootstrap resamples behind every interval."""
+
+
+class PromotionSettings(Section):
+    """When the tuned model counts as better."""
+
+    better_on: tuple[str, ...] = ("perplexity",)
+    """Metrics whose gain must be above zero with confidence, all of them."""
+    better_than: tuple[str, ...] = ("base",)
+    """Whom it must beat on the metrics of `better_on`: base, few_shot, champion, or the name of an external model."""
+    judge_prefers: bool = False
+    """The judge of `evaluation.judge` must prefer the tuned model, with confidence."""
+    least_kappa: float = Field(0.4, ge=-1, le=1)
+    """Agreement with people (Cohen's kappa) that a judging model must reach with confidence before it may decide."""
+    not_worse_on: dict[str, float] = Field(default_factory=dict)
+    """Metrics that may lose at most this much, with confidence."""
+    floors: dict[str, float] = Field(default_factory=dict)
+    """Figures that the tuned model must reach, with confidence: at least this, or at most where less is better."""
+    slices_not_worse: float | None = Field(None, ge=0)
+    """Refuse a model that lost more than this on any topic or group, by the first metric of `better_on`."""
