@@ -26,8 +26,9 @@ class SourceSettings(Section):
     """Fields under other names: the name that a known shape uses, and the one in the file, as in `output: reply`."""
     tags: dict[str, str] = Field(default_factory=dict)
     """Tags that every example of this file gets, such as `topic: billing`."""
-    split: Literal["auto", "train", "validation", "test"] = "auto"
-    """The side that this file is officially for. What of it would leak into a side of others is dropped there."""
+    split: Literal["auto", "train", "validation", "test", "replay"] = "auto"
+    """The side that this file is officially for. What of it would leak into a side of others is dropped there. 'replay'
+    is for general examples against forgetting: see `training.replay_share`."""
 
 
 class CleanSettings(Section):

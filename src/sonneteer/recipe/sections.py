@@ -6,7 +6,7 @@ writes, and in the reference page.
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from sonneteer.recipe.data import BalanceSettings, CleanSettings, DataSettings, SourceSettings
 from sonneteer.recipe.evaluation import (
@@ -64,3 +64,23 @@ class Recipe(Section):
     evaluation: EvaluationSettings = EvaluationSettings()
     promotion: PromotionSettings = PromotionSettings()
     serving: ServingSettings = ServingSettings()
+
+    @model_validator(mode="after")
+    def _replays_what_there_is(self) -> Recipe:
+        is_there, is_wanted = any(source.split == "replay" for source in self.data.sources), self.training.replay_share
+        if is_wanted and not is_there:
+            raise ValueError(
+                f"training.replay_share is {is_wanted:g}, but no source of data has `split: replay`. Name a file of "
+                "general examples there, or remove the share."
+            )
+        if is_there and not is_wanted:
+            raise ValueError(
+                "training.replay_share is 0, so the sources with `split: replay` would never be read. Say 0.1, or "
+                "remove them."
+            )
+        if is_wanted and self.training.objective != "imitation":
+            raise ValueError(
+                f"training.replay_share is for the objective 'imitation', and the objective is "
+                f"'{self.training.objective}'. Remove it; training.anchor holds on to the starting model, too."
+            )
+        return self

@@ -33,6 +33,9 @@ class TrainingSettings(Section):
     """Stop after this many steps, whatever `epochs` says."""
     batch_size: int = Field(16, ge=1)
     """Examples in one step."""
+    prefix_group: int = Field(1, ge=1)
+    """At most so many examples that begin alike come into a batch together: less is computed, and batches are less
+    varied. 1 leaves it to chance; `sonneteer plan` says what half of `batch_size` would gain."""
     micro_batch_tokens: int = Field(4096, ge=16)
     """Unique tokens computed at once. Less needs less memory; the result stays the same."""
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
@@ -73,6 +76,8 @@ class TrainingSettings(Section):
     """Noise on what is read, against overfitting (NEFTune's alpha, 5 to 15); 0 is none."""
     anchor: float = Field(0.0, ge=0)
     """Weight of the KL divergence from the starting model on the learned tokens, against forgetting; 0 is none."""
+    replay_share: float = Field(0.0, ge=0, lt=1)
+    """Share of each epoch that is general data, against forgetting: the sources of `data` with `split: replay`."""
     average: float | None = Field(None, gt=0, lt=1)
     """Validate and keep a moving average of the weights; this share of it stays in a step, such as 0.99."""
     validate_every: int | None = Field(None, ge=1)

@@ -24,12 +24,12 @@ from sonneteer.recipe.learning import Objective as ObjectiveName
 from sonneteer.recipe.sections import WITHOUT_EFFECT, Recipe, TrainingSettings
 from sonneteer.records import Example, Rendered
 from sonneteer.training.checkpoint import Counters
-from sonneteer.training.lessons import lessons_of
-from sonneteer.training.loop import Learner, Material, Training
+from sonneteer.training.lessons import Material, lessons_of
+from sonneteer.training.loop import Learner, Training
 from sonneteer.training.objectives import Objective
 from sonneteer.training.range_test import RangeTest, range_test
 from sonneteer.training.references import with_references
-from sonneteer.training.sampler import Sampler
+from sonneteer.training.sampler import Sampler, sampler_of
 from sonneteer.training.watch import interruptible
 
 TOLERANCE = 1e-3  # relative, float32 sums in another order; a wrong mask is off by far more
@@ -44,13 +44,18 @@ class Fitted(NamedTuple):
 
 
 def material_of(
-    renderer: TemplateRenderer, objective: ObjectiveName, train: Sequence[Example], validation: Sequence[Example]
+    renderer: TemplateRenderer,
+    objective: ObjectiveName,
+    train: Sequence[Example],
+    validation: Sequence[Example],
+    replay: Sequence[Example] = (),
 ) -> Material:
     """Render the examples. Raises DataError where nothing at all would be learned."""
     material = Material(
         train=lessons_of(train, renderer, objective),
         validation=lessons_of(validation, renderer, objective),
-        names=[f"{example.tags.get('source', 'example')} ({example.id})" for example in train],
+        names=[f"{example.tags.get('source', 'example')} ({example.id})" for example in (*train, *replay)],
+        replay=lessons_of(replay, renderer, objective),
     )
     if not any(lesson.learned_tokens for lesson in material.train):
         raise DataError(f"Nothing would be learned: none of the {len(train)} training examples has a learned token.")
@@ -66,7 +71,7 @@ def fit(
     """
     settings = recipe.training
     network, learner, material = _begin(model, recipe, objective, material, folder, progress)
-    sampler = Sampler(len(material.train), settings.batch_size, settings.epochs, recipe.seed)
+    sampler = sampler_of(material, settings, recipe.seed, settings.epochs)
     with interruptible() as interrupt:
         origin = origin_of(model, recipe, material)
         counters = Training(learner, material, sampler, folder, progress, origin).go(interrupt)
@@ -134,7 +139,8 @@ def origin_of(model: LanguageModel, recipe: Recipe, material: Material) -> dict[
     settings = recipe.training.model_dump(mode="json", exclude=WITHOUT_EFFECT)
     by_name = {f"training.{name}": value for name, value in settings.items()}
     digest = hashlib.sha256()
-    for side in (material.train, material.validation):
+    sides = [material.train, material.validation]
+    for side in [*sides, material.replay] if material.replay else sides:
         for lesson in side:
             digest.update(json.dumps([lesson.sequences, lesson.labels]).encode())
         digest.update(b"side")

@@ -38,6 +38,22 @@ class Lesson(NamedTuple):
         return sum(weight != 0 for sequence in self.sequences for weight in sequence.weights[1:])
 
 
+class Material(NamedTuple):
+    """What is learned and what is watched: a lesson of each example."""
+
+    train: list[Lesson]
+    validation: list[Lesson]
+    names: list[str]
+    """What to call each training example, and then each replayed one, when something goes wrong with it."""
+    replay: list[Lesson] = []
+    """General examples against forgetting, of which each epoch takes some."""
+
+    def lessons(self, indices: Sequence[int]) -> list[Lesson]:
+        """Training lessons by their numbers; those of general examples follow."""
+        count = len(self.train)
+        return [self.train[i] if i < count else self.replay[i - count] for i in indices]
+
+
 class Part(NamedTuple):
     """Lessons that are computed at once. The forest holds their sequences in the lessons' order."""
 
@@ -82,6 +98,20 @@ def _groups(lessons: Sequence[Lesson], unique_tokens: int) -> list[list[int]]:
             room, fresh = unique_tokens, len(firsts[i]) + more
         groups[-1].append(i)
         room, previous = room - fresh, i
+    return groups
+
+
+def groups_of(lessons: Sequence[Lesson], most: int) -> list[list[int]]:
+    """Lessons that begin alike, at most so many together: neighbours share half of the shorter one's tokens or more."""
+    firsts = [np.asarray(lesson.sequences[0].ids, dtype=np.int64) for lesson in lessons]
+    groups: list[list[int]] = []
+    for i in sort_order(firsts):
+        if groups and len(groups[-1]) < most:
+            neighbour = firsts[groups[-1][-1]]
+            if 2 * common_prefix(neighbour, firsts[i]) >= min(len(neighbour), len(firsts[i])):
+                groups[-1].append(i)
+                continue
+        groups.append([i])
     return groups
 
 

@@ -23,7 +23,7 @@ from sonneteer.progress import Progress
 from sonneteer.recipe.sections import TrainingSettings
 from sonneteer.training import checkpoint as saved
 from sonneteer.training.checkpoint import Checkpoint, Counters
-from sonneteer.training.lessons import Lesson, parts, read
+from sonneteer.training.lessons import Lesson, Material, parts, read
 from sonneteer.training.objectives import Objective
 from sonneteer.training.optimizer import optimizers, schedule, set_learning_rate
 from sonneteer.training.regularize import Anchor, Average
@@ -34,15 +34,6 @@ from sonneteer.training.watch import Interrupt, MetricsFile, Stopwatch
 Result = TypeVar("Result")
 SMALLEST_BUDGET = 64  # unique tokens; less than an example is no help
 EXPLODED = 3.0  # times the loss before the first step, or of guessing among all tokens
-
-
-class Material(NamedTuple):
-    """What is learned and what is watched: a lesson of each example."""
-
-    train: list[Lesson]
-    validation: list[Lesson]
-    names: list[str]
-    """What to call each training example when something goes wrong with it."""
 
 
 class StepFigures(NamedTuple):
@@ -236,7 +227,7 @@ class Training:
         batch = self.sampler.batch(step)
         rate = self.settings.learning_rate * self.share(step)
         before = self.watch.seconds
-        done = self.learner.step([self.material.train[i] for i in batch], rate, step)
+        done = self.learner.step(self.material.lessons(batch), rate, step)
         if not math.isfinite(done.gradient_norm) or not done.loss <= self._highest_loss:
             self._explain_explosion(step, batch, done)
         self._count(step, done)

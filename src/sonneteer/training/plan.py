@@ -17,9 +17,8 @@ from transformers import PreTrainedModel
 
 from sonneteer.recipe.sections import Recipe, TrainingSettings
 from sonneteer.records import Interval, Machine, Record, Run
-from sonneteer.training.lessons import Lesson, parts
-from sonneteer.training.loop import Material
-from sonneteer.training.sampler import Sampler
+from sonneteer.training.lessons import Lesson, Material, parts
+from sonneteer.training.sampler import Sampler, sampler_of
 
 LIBRARIES_GB = 0.6  # PyTorch and its companions before any model is open
 BYTES = 4  # of a float32
@@ -45,6 +44,10 @@ class Tokens(Record):
     steps: int
     """Steps of the whole run, unless it stops early."""
     epoch_steps: int
+    replayed: int = 0
+    """General examples in an epoch, against forgetting."""
+    grouped_sharing: float | None = None
+    """What `sharing` would be if examples that begin alike came together, half a batch of them; None where they do."""
 
     @property
     def sharing(self) -> float:
@@ -126,24 +129,53 @@ def draft(network: PreTrainedModel, recipe: Recipe, material: Material) -> Draft
 
 def count_tokens(material: Material, settings: TrainingSettings, seed: int) -> Tokens:
     """Plan the batches as the sampler will, and count. Long epochs are measured by evenly spread batches."""
-    sampler = Sampler(len(material.train), settings.batch_size, settings.epochs, seed)
-    epoch = Sampler(len(material.train), settings.batch_size, 1.0, seed)
-    taken = range(1, epoch.steps + 1, max(1, epoch.steps // MOST_BATCHES))
-    unique, naive, largest = 0, 0, 0
-    for step in taken:
-        batch = [material.train[i] for i in epoch.batch(step)]
-        for part in parts(batch, settings.micro_batch_tokens, torch.device("cpu")):
-            unique, naive = unique + part.forest.unique_tokens, naive + part.forest.naive_tokens
-            largest = max(largest, part.forest.unique_tokens)
-    total = _naive(material.train)
+    sampler = sampler_of(material, settings, seed, settings.epochs)
+    epoch = sampler_of(material, settings, seed, epochs=1.0)
+    shared = _shared(material, epoch, settings.micro_batch_tokens)
+    total = _naive(material.train) + round(_mean(_naive(material.replay), material.replay) * epoch.replayed)
+    learned = round(_mean(_learned(material.replay), material.replay) * epoch.replayed)
     return Tokens(
         naive=total,
-        unique=round(total * unique / naive),
-        learned=sum(lesson.learned_tokens for lesson in material.train),
-        largest=largest,
+        unique=round(total / shared.times),
+        learned=_learned(material.train) + learned,
+        largest=shared.largest,
         steps=min(sampler.steps, settings.max_steps or sampler.steps),
         epoch_steps=epoch.steps,
+        replayed=epoch.replayed,
+        grouped_sharing=_grouped_sharing(material, settings, seed),
     )
+
+
+class _Shared(NamedTuple):
+    times: float
+    largest: int
+
+
+def _shared(material: Material, epoch: Sampler, micro_batch_tokens: int) -> _Shared:
+    """How many times fewer tokens are computed, by evenly spread batches of an epoch; and the largest micro-batch."""
+    unique, naive, largest = 0, 0, 0
+    for step in range(1, epoch.steps + 1, max(1, epoch.steps // MOST_BATCHES)):
+        for part in parts(material.lessons(epoch.batch(step)), micro_batch_tokens, torch.device("cpu")):
+            unique, naive = unique + part.forest.unique_tokens, naive + part.forest.naive_tokens
+            largest = max(largest, part.forest.unique_tokens)
+    return _Shared(naive / unique, largest)
+
+
+def _grouped_sharing(material: Material, settings: TrainingSettings, seed: int) -> float | None:
+    """What `training.prefix_group` would do, where it is not used."""
+    group = settings.batch_size // 2
+    if settings.prefix_group > 1 or group < 2:
+        return None
+    epoch = sampler_of(material, settings.model_copy(update={"prefix_group": group}), seed, epochs=1.0)
+    return _shared(material, epoch, settings.micro_batch_tokens).times
+
+
+def _mean(total: int, lessons: Sequence[Lesson]) -> float:
+    return total / max(len(lessons), 1)
+
+
+def _learned(lessons: Sequence[Lesson]) -> int:
+    return sum(lesson.learned_tokens for lesson in lessons)
 
 
 def estimate(drafted: Draft, recipe: Recipe, around: Surroundings) -> Plan:

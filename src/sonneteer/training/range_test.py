@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from sonneteer.progress import Progress
 from sonneteer.records import Record
-from sonneteer.training.loop import Learner, Material
+from sonneteer.training.lessons import Material
+from sonneteer.training.loop import Learner
 from sonneteer.training.sampler import Sampler
 
 LOWEST, HIGHEST = 1e-6, 1.0
@@ -39,7 +40,7 @@ def range_test(learner: Learner, material: Material, sampler: Sampler, progress:
     rates, losses = [], []
     for number in range(STEPS):
         rate = LOWEST * (HIGHEST / LOWEST) ** (number / (STEPS - 1))
-        batch = [material.train[i] for i in sampler.batch(number % sampler.steps + 1)]
+        batch = material.lessons(sampler.batch(number % sampler.steps + 1))
         done = learner.step(batch, rate, number + 1)
         if not math.isfinite(done.loss) or not math.isfinite(done.gradient_norm):
             break
