@@ -15,9 +15,8 @@ from tests.data.writing import WordReader
 DATA = DataSettings(sources=(), max_tokens=8)
 
 
-def candidate(row: int, asked: str = "Hm?", said: str = "Yes.", **fields: bool) -> Candidate:
-    is_learned = fields.pop("is_learned", True)
-    answer = Message(role="assistant", text=said, is_learned=is_learned)
+def candidate(row: int, asked: str = "Hm?", said: str = "Yes.", weight: float = 1.0, **fields: bool) -> Candidate:
+    answer = Message(role="assistant", text=said, weight=weight)
     return Candidate("x.jsonl", row, Example(messages=(Message(role="user", text=asked), answer), **fields))
 
 
@@ -59,7 +58,7 @@ def test_plain_text_may_be_longer_than_the_limit() -> None:
 
 def test_where_no_token_is_learned_there_is_nothing_to_learn() -> None:
     ledger = ledger_of(2)
-    kept = learnable([candidate(1, is_learned=False), candidate(2)], DATA, WordReader(), ledger)
+    kept = learnable([candidate(1, weight=0.0), candidate(2)], DATA, WordReader(), ledger)
     assert [one.candidate.row for one in kept] == [2]
     assert [entry.row for entry in ledger.of_fate("nothing_to_learn")] == [1]
 

@@ -18,6 +18,7 @@ SAY = Message(role="assistant", text="Paris.")
 BE_BRIEF = Message(role="system", text="Be brief.")
 ASKED = {"role": "user", "content": "What is the capital?"}
 SAID = {"role": "assistant", "content": "Paris."}
+HUMAN, GPT = {"from": "human", "value": ASK.text}, {"from": "gpt", "value": "Paris."}
 SCHEMA = {"type": "object", "properties": {}}
 FUNCTION = {"name": "look_up", "description": "Looks up.", "parameters": SCHEMA}
 TOOL = {"type": "function", "function": FUNCTION}
@@ -49,7 +50,7 @@ SAME_EXCHANGE = [
     ("chat", {"messages": [{**ASKED, "content": [{"type": "text", "text": ASKED["content"]}]}, SAID]}),
     ("chat", {"messages": json.dumps([ASKED, SAID])}),
     ("anthropic", {"messages": [ASKED, {**SAID, "content": [{"type": "text", "text": "Paris."}]}]}),
-    ("sharegpt", {"conversations": [{"from": "human", "value": ASK.text}, {"from": "gpt", "value": "Paris."}]}),
+    ("sharegpt", {"conversations": [HUMAN, GPT]}),
     ("sharegpt", {"conversation": [{"from": "gpt", "value": "Hello!"}, {"role": "user", "content": ASK.text}, SAID]}),
     ("prompt-completion", {"prompt": ASK.text, "completion": "Paris."}),
     ("prompt-completion", {"prompt": [ASKED], "completion": [SAID]}),
@@ -205,9 +206,22 @@ def test_sharegpts_function_call_is_json_in_the_value() -> None:
     assert example.tools == (TOOL,)
 
 
-def test_weight_zero_keeps_a_turn_from_being_learned() -> None:
-    row = {"messages": [ASKED, {**SAID, "weight": 0}, ASKED, {**SAID, "weight": 1}]}
-    assert [message.is_learned for message in read("chat", row).messages] == [True, False, True, True]
+@pytest.mark.parametrize(
+    ("said", "weight"),
+    [
+        ({"weight": 0}, 0.0),
+        ({"weight": 1}, 1.0),
+        ({"weight": 0.25}, 0.25),
+        ({"train": False}, 0.0),
+        ({"train": True}, 1.0),
+    ],
+)
+@pytest.mark.parametrize("shape", ["chat", "sharegpt"])
+def test_a_turn_counts_for_as_much_as_its_weight_says(shape: str, said: dict[str, object], weight: float) -> None:
+    turns = {"chat": ("messages", ASKED, SAID), "sharegpt": ("conversations", HUMAN, GPT)}
+    key, asked, answered = turns[shape]
+    row = {key: [asked, {**answered, **said}, asked, answered]}
+    assert [message.weight for message in read(shape, row).messages] == [1.0, weight, 1.0, 1.0]
 
 
 def test_alpacas_history_comes_first() -> None:
@@ -298,7 +312,9 @@ BROKEN = [
     ("chat", {"messages": [ASKED, {**SAID, "content": " "}]}, "the answer is empty"),
     ("chat", {"messages": [{**ASKED, "content": ""}, SAID]}, "the user's message is empty"),
     ("chat", {"messages": [ASKED, "Paris"]}, "message 2: it must be an object with named fields, not text"),
-    ("chat", {"messages": [ASKED, {**SAID, "weight": 0.5}]}, "message 2: 'weight' must be 0 or 1"),
+    ("chat", {"messages": [ASKED, {**SAID, "weight": -1}]}, "message 2: 'weight' must be a number, 0 or more"),
+    ("chat", {"messages": [ASKED, {**SAID, "weight": True}]}, "message 2: 'weight' must be a number, 0 or more"),
+    ("chat", {"messages": [ASKED, {**SAID, "train": 1}]}, "message 2: 'train' must be true or false"),
     ("chat", {"messages": [ASKED, {**SAID, "content": 7}]}, "message 2: its content must be text"),
     ("chat", {"messages": [ASKED, {**SAID, "role": "Jane Doe"}]}, "message 2: its role is none of system"),
     ("chat", {"messages": [ASKED, {"role": "assistant", "tool_calls": [{}]}]}, "message 2: a tool call lacks"),

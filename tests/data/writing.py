@@ -24,8 +24,8 @@ class WordReader:
     def render(self, example: Example) -> list[Rendered]:
         weights = [0.0]
         for message in example.messages:
-            is_learned = message.role == "assistant" and message.is_learned
-            weights += [float(is_learned)] * (len(message.text.split()) + 1)
+            weight = message.weight if message.role == "assistant" else 0.0
+            weights += [weight] * (len(message.text.split()) + 1)
             if "unspeakable" in message.text:
                 raise DataError("the template refuses it")
         return [Rendered(list(range(len(weights))), weights)]

@@ -39,9 +39,23 @@ def test_every_answer_of_a_conversation_is_learned_in_one_sequence() -> None:
 
 def test_an_answer_that_is_only_context_is_not_learned() -> None:
     renderer = TemplateRenderer(tokenizer(), 512)
-    messages = tuple(m.model_copy(update={"is_learned": i != 1}) for i, m in enumerate(LONG.messages))
+    messages = tuple(m.model_copy(update={"weight": float(i != 1)}) for i, m in enumerate(LONG.messages))
     (sequence,) = renderer.render(LONG.model_copy(update={"messages": messages}))
     assert learned(renderer, sequence) == "Well, thank you.<|im_end|>"
+
+
+def test_each_answer_s_tokens_have_the_weight_of_the_answer() -> None:
+    messages = tuple(m.model_copy(update={"weight": 0.25 if i == 1 else 2.0}) for i, m in enumerate(LONG.messages))
+    example = LONG.model_copy(update={"messages": messages})
+    (sequence,) = TemplateRenderer(tokenizer(), 512).render(example)
+    (plain,) = TemplateRenderer(tokenizer(), 512).render(LONG)
+    assert sequence.ids == plain.ids
+    assert [weight > 0 for weight in sequence.weights] == [weight > 0 for weight in plain.weights]
+    found = [weight for weight in sequence.weights if weight]
+    assert found == sorted(found)  # the first answer's, then the last one's
+    assert set(found) == {0.25, 2.0}
+    (whole,) = TemplateRenderer(tokenizer(), 512, learns_prompts=True).render(example)
+    assert set(whole.weights[1:]) == {0.25, 1.0, 2.0}
 
 
 def test_the_trained_prompt_has_the_very_ids_of_the_served_one() -> None:

@@ -34,9 +34,10 @@ from sonneteer.models.scratch import empty_model, new_model, new_tokenizer
 from sonneteer.profile import peak_memory_gb
 from sonneteer.progress import Progress
 from sonneteer.recipe.sections import Architecture, Recipe
-from sonneteer.records import Certificate, DatasetVersion, Example, ModelVersion, Run, fingerprint_of
+from sonneteer.records import KEPT, Certificate, DatasetVersion, Example, ModelVersion, Run, fingerprint_of
 from sonneteer.store import Store, write_whole
 from sonneteer.training.fit import fit, material_of, try_rates
+from sonneteer.training.lessons import Material
 from sonneteer.training.objectives import objective_of
 from sonneteer.training.plan import Draft, draft
 from sonneteer.training.range_test import RangeTest
@@ -77,9 +78,8 @@ class LocalBackend:
     def plan(self, dataset: DatasetVersion) -> Draft:
         """What training will take, by formula. Loads no weights."""
         train = read_split(self._store, dataset, "train")
-        validation = read_split(self._store, dataset, "validation")
         renderer = self.renderer(train)
-        material = material_of(renderer, self._recipe.training.objective, train, validation)
+        material = self._material(dataset, renderer)
         architecture = self._recipe.base.from_scratch
         network = empty_model(architecture, renderer.tokenizer) if architecture else self._empty_base
         if self._recipe.training.method == "lora":
@@ -104,7 +104,7 @@ class LocalBackend:
         model = self._starting_model(train, self._store.folder(run.id))
         progress.note(f"Rendering {len(train) + len(validation)} examples.")
         renderer = self._renderer(model.tokenizer, model.context)
-        material = material_of(renderer, self._recipe.training.objective, train, validation)
+        material = self._material(dataset, renderer)
         objective = objective_of(self._recipe, model, self._folder, self._reward)
         fitted = fit(model, self._recipe, objective, material, self._store.folder(run.id), progress)
         self._keep_traces(model, run, probes_of([*train, *validation]))
@@ -130,6 +130,12 @@ class LocalBackend:
                 "trained_parameters": fitted.trained_parameters,
             }
         )
+
+    def _material(self, dataset: DatasetVersion, renderer: TemplateRenderer) -> Material:
+        """What is learned, what watches, and what general data is mixed in."""
+        train, validation = (read_split(self._store, dataset, side) for side in KEPT[:2])
+        replay = read_split(self._store, dataset, "replay") if "replay" in dataset.splits else []
+        return material_of(renderer, self._recipe.training.objective, train, validation, replay)
 
     def _keep_traces(self, model: LanguageModel, run: Run, probes: Sequence[Example]) -> None:
         """What the certificate will compare with: the trained network's answers, and what was written of it."""

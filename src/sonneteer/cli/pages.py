@@ -22,6 +22,7 @@ FATES: Mapping[Fate, tuple[str, str]] = {
     "train": ("green", "learned from"),
     "validation": ("green", "watch the training"),
     "test": ("green", "sealed until the verdict"),
+    "replay": ("green", "general examples, mixed in against forgetting"),
     "duplicate": ("yellow", "said the same as an earlier row"),
     "near_duplicate": ("yellow", "said nearly the same as another row"),
     "contaminated": ("yellow", "held text of an evaluation set"),

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from sonneteer.training.plan import Plan
 
 
+WORTH_SAYING = 1.1
+"""Times less computing from which another setting is mentioned."""
+
+
 def plan_page(plan: Plan, prices: Path) -> list[RenderableType]:
     """The plan as a table, then warnings, and what must be changed."""
     table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
@@ -38,6 +42,10 @@ def _lines(plan: Plan, prices: Path) -> Iterator[tuple[str, str, str]]:
         f"what is computed: shared beginnings once, {tokens.sharing:.2f} x less",
     )
     yield "  of them learned", f"{tokens.learned:,}", f"{share:.0%} of the tokens"
+    if tokens.replayed:
+        yield "  replayed", f"{tokens.replayed:,}", "general examples an epoch, against forgetting"
+    if tokens.grouped_sharing and tokens.grouped_sharing > WORTH_SAYING * tokens.sharing:
+        yield "  grouped", f"{tokens.grouped_sharing:.2f} x", "less, with training.prefix_group at half of batch_size"
     yield "steps", f"{tokens.steps:,}", f"{tokens.epoch_steps:,} an epoch, at most {tokens.largest:,} tokens at once"
     yield "parameters", f"{plan.parameters:,}", f"{plan.trained_parameters:,} are trained"
     yield "memory", _range(plan.memory_gb, "{:.1f}") + " GB", f"there are {plan.available_gb:.1f} GB"

@@ -19,7 +19,8 @@ def balanced(candidates: Sequence[Candidate], balance: BalanceSettings, ledger: 
     """
     by_value: dict[str, list[Candidate]] = defaultdict(list)
     for candidate in candidates:
-        if value := candidate.example.tags.get(balance.by or ""):
+        value = candidate.example.tags.get(balance.by or "")
+        if value and candidate.side != "replay":
             by_value[value].append(candidate)
     for value, own in sorted(by_value.items()):
         if balance.fewest is not None and len(own) < balance.fewest:

@@ -32,6 +32,7 @@ FATES: dict[Fate, str] = {
     "train": "learned from",
     "validation": "watch the training, never learned from",
     "test": "sealed until the verdict",
+    "replay": "general examples, mixed into the training against forgetting",
     "duplicate": "say exactly what another row says",
     "near_duplicate": "say nearly what another row says",
     "contaminated": "hold text of an evaluation set",

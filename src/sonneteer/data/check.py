@@ -11,10 +11,18 @@ from sonneteer.data.candidates import Candidate
 from sonneteer.data.freeze import read_ledger, read_split
 from sonneteer.data.near_duplicates import near_duplicates
 from sonneteer.recipe.sections import DataSettings
-from sonneteer.records import KEPT, DatasetVersion, SplitName
+from sonneteer.records import DatasetVersion, SplitName
 from sonneteer.store import Store
 
 SHOWN = 5
+APART: tuple[tuple[SplitName, SplitName], ...] = (
+    ("train", "test"),
+    ("train", "validation"),
+    ("validation", "test"),
+    ("replay", "test"),
+    ("replay", "validation"),
+)
+"""Sides that may have nothing in common."""
 
 
 class Leak(NamedTuple):
@@ -48,7 +56,7 @@ def check(store: Store, dataset: DatasetVersion, data: DataSettings) -> Proof:
     """Compare all sides of a frozen data set with one another, whatever its preparation did."""
     sides: list[SplitName] = []
     candidates: list[Candidate] = []
-    for side in KEPT:
+    for side in dataset.splits:
         for example in read_split(store, dataset, side):
             sides.append(side)
             candidates.append(Candidate(side, len(sides), example))
@@ -64,7 +72,7 @@ def _leaks(sides: list[SplitName], bonds: list[tuple[Bond, ...]], places: list[s
     found: dict[tuple[str, str], list[list[int]]] = defaultdict(list)
     for (kind, _), indices in crossing(sides, bonds).items():
         held = {sides[index] for index in indices}
-        for one, other in ((KEPT[0], KEPT[2]), (KEPT[0], KEPT[1]), (KEPT[1], KEPT[2])):
+        for one, other in APART:
             if one in held and other in held:
                 found[kind, f"{one}, {other}"].append([index for index in indices if sides[index] in (one, other)])
     return [
@@ -91,7 +99,7 @@ def _problems(store: Store, dataset: DatasetVersion, candidates: list[Candidate]
     if rows != len(entries):
         problems.append(f"The sources had {rows} rows, but the ledger has {len(entries)}.")
     held = Counter((side, candidate.id) for side, candidate in zip(sides, candidates, strict=True))
-    told = Counter((entry.fate, entry.example_id) for entry in entries if entry.fate in KEPT)
+    told = Counter((entry.fate, entry.example_id) for entry in entries if entry.fate in dataset.splits)
     if held != told:
         problems.append("The splits hold other examples than the ledger says.")
     return problems

@@ -13,7 +13,7 @@ from sonneteer.errors import DataError, RecipeError
 from sonneteer.recipe.sections import CleanSettings, DataSettings
 from sonneteer.records import KEPT, Fate, Rendered, Renderer, SplitName
 
-LOST: tuple[Fate, ...] = tuple(fate for fate in get_args(Fate) if fate not in KEPT)
+LOST: tuple[Fate, ...] = tuple(fate for fate in get_args(Fate) if fate not in (*KEPT, "replay"))
 
 
 class Counted(NamedTuple):

@@ -7,6 +7,7 @@ are read by people who may not read the data.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
@@ -53,7 +54,7 @@ def conversation(raw: Any, what: str, read: Callable[[Any], list[Message]]) -> l
 
 
 def openai_message(raw: Any) -> list[Message]:
-    """OpenAI's and Hugging Face's: content as text or parts, tool calls, the older function call, weight 0 or 1."""
+    """OpenAI's and Hugging Face's: content as text or parts, tool calls, the older function call, and its weight."""
     fields = as_fields(raw, "it")
     calls = [_openai_call(call) for call in as_list(fields.get("tool_calls"), "'tool_calls'", may_lack=True)]
     if is_given(fields.get("function_call")):
@@ -63,7 +64,7 @@ def openai_message(raw: Any) -> list[Message]:
         text=text_of(fields.get("content")),
         tool_calls=tuple(calls),
         tool_call_id=as_name(fields.get("tool_call_id")),
-        is_learned=_is_learned(fields),
+        weight=_weight(fields),
     )
     return [message]
 
@@ -113,10 +114,10 @@ def sharegpt_message(raw: Any) -> list[Message]:
         return openai_message(fields)
     text = text_of(fields.get("value"))
     if fields["from"] != "function_call":
-        return [Message(role=role_of(fields["from"]), text=text, is_learned=_is_learned(fields))]
+        return [Message(role=role_of(fields["from"]), text=text, weight=_weight(fields))]
     called = as_json(text, "the function call")
     calls = [_openai_call(call) for call in (called if isinstance(called, list) else [called])]
-    return [Message(role="assistant", tool_calls=tuple(calls), is_learned=_is_learned(fields))]
+    return [Message(role="assistant", tool_calls=tuple(calls), weight=_weight(fields))]
 
 
 def role_of(name: Any) -> Role:
@@ -175,11 +176,16 @@ def _named(call: ToolCall, id: str) -> ToolCall:
     return call if call.id else call.model_copy(update={"id": id})
 
 
-def _is_learned(fields: Fields) -> bool:
-    weight = fields.get("weight")
-    if weight not in (None, 0, 1):
-        raise DataError("'weight' must be 0 or 1")
-    return weight != 0
+def _weight(fields: Fields) -> float:
+    """What a message counts in training: a number as `weight`, or true and false as `train`, as Axolotl has it."""
+    train, weight = fields.get("train"), fields.get("weight")
+    if train is not None and not isinstance(train, bool):
+        raise DataError("'train' must be true or false")
+    if weight is None:
+        return float(train is not False)
+    if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < math.inf:
+        raise DataError("'weight' must be a number, 0 or more")
+    return float(weight) if train is not False else 0.0
 
 
 def _openai_call(raw: Any) -> ToolCall:

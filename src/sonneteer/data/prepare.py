@@ -108,6 +108,33 @@ def _known(store: Store, prepared_from: str) -> DatasetVersion | None:
 
 
 def _split(counted: Sequence[Counted], recipe: Recipe, ledger: Ledger) -> dict[SplitName, list[Counted]]:
+    """The sides of the user's own examples; general examples stand beside them, and never change them."""
+    general = [one for one in counted if one.candidate.side == "replay"]
+    sides = _dealt([one for one in counted if one.candidate.side != "replay"], recipe, ledger)
+    if general:
+        sides["replay"] = _replayable(general, sides, recipe, ledger)
+    return sides
+
+
+def _replayable(
+    general: Sequence[Counted], sides: dict[SplitName, list[Counted]], recipe: Recipe, ledger: Ledger
+) -> list[Counted]:
+    """Those that have nothing in common with what watches the training or is sealed."""
+    watching = [one.candidate for side in KEPT[1:] for one in sides[side]]
+    known = {bond: one.place for one in watching for bond in member_of(one, recipe.data.keep_together).bonds}
+    kept = []
+    for one in general:
+        own = member_of(one.candidate, recipe.data.keep_together).bonds
+        leak = next((bond for bond in own if bond in known), None)
+        if leak is None:
+            ledger.enter(one.candidate.entry("replay"))
+            kept.append(one)
+        else:
+            ledger.enter(one.candidate.entry("dropped", f"leak: the same {leak[0]} as {known[leak]}"))
+    return kept
+
+
+def _dealt(counted: Sequence[Counted], recipe: Recipe, ledger: Ledger) -> dict[SplitName, list[Counted]]:
     data = recipe.data
     members = [member_of(one.candidate, data.keep_together, data.stratify_by) for one in counted]
     dealt = split(members, data, recipe.seed)

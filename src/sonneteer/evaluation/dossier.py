@@ -24,6 +24,7 @@ FATES: dict[Fate, str] = {
     "train": "learned from",
     "validation": "watched the training, never learned from",
     "test": "sealed until this comparison",
+    "replay": "general examples, mixed into the training against forgetting",
     "duplicate": "says exactly what another row says",
     "near_duplicate": "says nearly what another row says",
     "contaminated": "holds text of an evaluation set",

@@ -31,7 +31,7 @@ class TemplateRenderer:
         }
 
     def render(self, example: Example) -> list[Rendered]:
-        """The example's token ids with loss weights 0 or 1.
+        """The example's token ids with their loss weights: 0 for what is given, each answer's own for what is learned.
 
         Usually one sequence. Several where the template writes an earlier answer differently from the last one
         (then each learned answer has its own, and shared beginnings cost nothing), and for text longer than the
@@ -39,10 +39,10 @@ class TemplateRenderer:
         """
         if example.is_text:
             return self._windows(example.answer.text)
-        turns = [i for i, m in enumerate(example.messages) if m.role == "assistant" and m.is_learned]
-        sequences = _joined([self._turn(example.messages, i, example.tools) for i in turns])
+        turns = [i for i, m in enumerate(example.messages) if m.role == "assistant" and m.weight]
+        sequences = _joined([self._turn(example.messages, i, example.tools, example.messages[i].weight) for i in turns])
         if self.learns_prompts:
-            return [Rendered(ids, [0.0] + [1.0] * (len(ids) - 1)) for ids, _ in sequences]
+            return [Rendered(ids, [0.0, *(weight or 1.0 for weight in weights[1:])]) for ids, weights in sequences]
         return sequences
 
     def answer(self, example: Example) -> Rendered:
@@ -77,7 +77,7 @@ class TemplateRenderer:
             stops.add(max(zip(turn.weights, range(len(turn.ids)), turn.ids, strict=True))[2])  # the last learned one
         return stops - {None}
 
-    def _turn(self, messages: Sequence[Message], index: int, tools: Tools) -> Rendered:
+    def _turn(self, messages: Sequence[Message], index: int, tools: Tools, weight: float = 1.0) -> Rendered:
         """One sequence that ends with the answer at `index`; only that answer is learned."""
         question = self._text(messages[:index], tools, is_question=True)
         whole = self._text(messages[: index + 1], tools, is_question=False)
@@ -88,7 +88,7 @@ class TemplateRenderer:
             )
         prompt_ids = self._prompt_ids(messages[:index], tools)
         answer_ids = self._answer_ids(whole[len(question) :])
-        return Rendered(prompt_ids + answer_ids, [0.0] * len(prompt_ids) + [1.0] * len(answer_ids))
+        return Rendered(prompt_ids + answer_ids, [0.0] * len(prompt_ids) + [weight] * len(answer_ids))
 
     def _prompt_ids(self, messages: Sequence[Message], tools: Tools) -> list[int]:
         return self._encode(self._text(messages, tools, is_question=True))

@@ -28,8 +28,8 @@ class Message(Record):
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str | None = None
     """For a tool's turn: which call this is the result of."""
-    is_learned: bool = True
-    """False keeps an assistant's turn as context that training does not imitate."""
+    weight: float = Field(1.0, ge=0)
+    """How much an assistant's turn counts in training; 0 keeps it as context that is not imitated."""
 
 
 class Prompt(Record):

@@ -9,11 +9,13 @@ from pydantic import Field
 
 from sonneteer.records.record import Record
 
-SplitName = Literal["train", "validation", "test"]
+SplitName = Literal["train", "validation", "test", "replay"]
+"""The last is general data, mixed into training against forgetting; only some data sets have it."""
 Fate = Literal[
     "train",
     "validation",
     "test",
+    "replay",
     "broken",
     "duplicate",
     "near_duplicate",
@@ -25,6 +27,7 @@ Fate = Literal[
     "private",
 ]
 KEPT: tuple[SplitName, ...] = ("train", "validation", "test")
+"""The sides that a data set is split into."""
 
 
 class LedgerEntry(Record):

@@ -45,7 +45,7 @@ class Material(NamedTuple):
     validation: list[Lesson]
     names: list[str]
     """What to call each training example, and then each replayed one, when something goes wrong with it."""
-    replay: list[Lesson] = []
+    replay: Sequence[Lesson] = ()
     """General examples against forgetting, of which each epoch takes some."""
 
     def lessons(self, indices: Sequence[int]) -> list[Lesson]:

@@ -93,7 +93,7 @@ class Learner:
             with self.arithmetic():
                 with noisy_embeddings(self.network, self.settings.embedding_noise, length):
                     reading = read(self.network, part)
-                part_loss = self.objective.loss(reading) / max(total, 1.0)
+                part_loss = self.objective.loss(reading) / (total or 1.0)
                 if self.anchor is not None:
                     part_loss = part_loss + self.settings.anchor * self.anchor.loss(reading) / max(learned, 1)
             part_loss.backward()  # type: ignore[no-untyped-call]
@@ -138,7 +138,7 @@ class Learner:
         pieces = parts(lessons, self.budget, self.network.device)
         with self.arithmetic():
             loss = sum(float(self.objective.validation_loss(read(self.network, part))) for part in pieces)
-        return loss / max(self.objective.total(lessons), 1.0)
+        return loss / (self.objective.total(lessons) or 1.0)
 
     def ready(self, lessons: Sequence[Lesson], step: int) -> list[Lesson]:
         """The lessons as the objective wants them at a step."""

@@ -21,6 +21,9 @@ class Replay(NamedTuple):
     """Of an epoch."""
 
 
+NO_REPLAY = Replay()
+
+
 @dataclass(eq=False)
 class Sampler:
     """Batches as a function of the step alone, so that a resumed run sees what an uninterrupted one would have."""
@@ -29,7 +32,7 @@ class Sampler:
     batch_size: int
     epochs: float
     seed: int
-    replay: Replay = Replay()
+    replay: Replay = NO_REPLAY
     groups: Sequence[Sequence[int]] = ()
     """Examples that begin alike and stay together; without it each stands alone."""
     _orders: dict[int, list[int]] = field(default_factory=dict, init=False)

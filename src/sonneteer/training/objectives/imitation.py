@@ -18,7 +18,8 @@ from sonneteer.training.lessons import Lesson, Reading
 class Imitation:
     """Learn to give the answers as they stand: mean cross-entropy per learned token, in nats.
 
-    The mean is over the whole batch, so it does not depend on how the batch is cut into micro-batches.
+    A token counts by the weight of its message. The mean is over the whole batch, so it does not depend on how the
+    batch is cut into micro-batches.
     """
 
     label_smoothing: float = 0.0
@@ -31,7 +32,7 @@ class Imitation:
         return [Lesson([sequence]) for lesson in lessons for sequence in lesson.sequences]
 
     def total(self, lessons: Sequence[Lesson]) -> float:
-        """Sum of the loss weights: the number of learned tokens. Nothing predicts a first token."""
+        """Sum of the loss weights: usually the number of learned tokens. Nothing predicts a first token."""
         return float(sum(sum(sequence.weights[1:]) for lesson in lessons for sequence in lesson.sequences))
 
     def loss(self, reading: Reading) -> torch.Tensor:
