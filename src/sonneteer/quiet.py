@@ -31,4 +31,6 @@ SETTINGS = {
 for _name, _value in SETTINGS.items():
     os.environ.setdefault(_name, _value)
 
+for _name in ("pypdf", "trafilatura", "htmldate", "readability"):
+    logging.getLogger(_name).setLevel(logging.CRITICAL)  # what is broken in a document stands in the ledger
 logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it warns that it could not fetch kernels from the hub

@@ -10,9 +10,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from sonneteer.data.documents import DOCUMENTS
 from sonneteer.data.read import KINDS, PACKED, SourceFile, load
 from sonneteer.errors import DataError, RecipeError
-from sonneteer.recipe.sections import SourceSettings
+from sonneteer.recipe.sections import PassageSettings, SourceSettings
 from sonneteer.store import queried
 
 URL = re.compile(r"[a-z][a-z0-9+.]*://", re.IGNORECASE)
@@ -34,6 +35,11 @@ def expanded(sources: Sequence[SourceSettings], folder: Path, note: Callable[[st
     return single
 
 
+def is_document(source: SourceSettings) -> bool:
+    """Whether a source is read as a document: because the recipe says so, or because it can be nothing else."""
+    return source.passages is not None or PurePosixPath(source.path.lower()).suffix in DOCUMENTS.keys() - KINDS.keys()
+
+
 def fetch(source: SourceSettings, folder: Path) -> SourceFile:
     """A source's content, as it is at this moment."""
     if source.query:
@@ -48,16 +54,30 @@ def _files_of(source: SourceSettings, folder: Path, pattern: str, note: Callable
     base = Path(root) if root else folder
     found = sorted(path for path in base.glob(str(Path(pattern).relative_to(root) if root else pattern)))
     files = [path for path in found if path.is_file() and not any(part.startswith(".") for part in path.parts[-2:])]
-    readable = [path for path in files if _kind(path.name) in KINDS]
+    source = source.model_copy(update={"passages": source.passages or _implied(files)})
+    readable = [path for path in files if _can_be_read(path, is_document=source.passages is not None)]
     if not readable:
         raise DataError(
             f"{source.path}: there is no file in it that can be read. Known are {', '.join(KINDS)}, each also with "
-            f"{', '.join(PACKED)}."
+            f"{', '.join(PACKED)}; and the documents {', '.join(DOCUMENTS)}."
         )
     if passed_over := len(files) - len(readable):
-        note(f"{source.path}: {passed_over} files of other kinds were passed over.")
+        documents = sum(path.suffix.lower() in DOCUMENTS for path in files if path not in readable)
+        hint = f" {documents} of them are documents: name them in a source with `passages`." if documents else ""
+        note(f"{source.path}: {passed_over} files of other kinds were passed over.{hint}")
     names = [str(path) if root else path.relative_to(folder).as_posix() for path in readable]
     return [source.model_copy(update={"path": name}) for name in names]
+
+
+def _can_be_read(path: Path, is_document: bool) -> bool:
+    return path.suffix.lower() in DOCUMENTS if is_document else _kind(path.name) in KINDS
+
+
+def _implied(files: Sequence[Path]) -> PassageSettings | None:
+    """Where there is nothing but documents and plain text, they are read as documents."""
+    kinds = {_kind(path.name) for path in files}
+    has_rows = bool(kinds & KINDS.keys() - DOCUMENTS.keys())
+    return None if has_rows or not kinds & DOCUMENTS.keys() - KINDS.keys() else PassageSettings()
 
 
 def _kind(name: str) -> str:

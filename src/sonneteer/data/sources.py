@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sonneteer.data.candidates import Candidate, Passed, RowStep, passed_through
+from sonneteer.data.documents import passages_of
 from sonneteer.data.ledger import Ledger
-from sonneteer.data.read import SourceFile, stream
+from sonneteer.data.locations import is_document
+from sonneteer.data.read import SourceFile, Streamed, stream
 from sonneteer.data.shapes import SHAPES, Finding, recognise, unused_fields
 from sonneteer.data.values import Fields, RawRow
 from sonneteer.errors import DataError, RecipeError
-from sonneteer.recipe.sections import DataSettings, SourceSettings
+from sonneteer.recipe.sections import DataSettings, PassageSettings, SourceSettings
 from sonneteer.records import Example, LedgerEntry, Source, fingerprint_of
 
 TAGS = ("person", "conversation", "document", "topic", "group", "source", "time")
@@ -42,7 +44,7 @@ def gather(
     gathered = Gathered([], [])
     for settings in data.sources:
         file = files.pop(0)
-        streamed = stream(file, settings.encoding)
+        streamed = _rows(file, settings)
         first = list(islice(streamed.rows, LOOKED_AT))
         _refuse_missing_fields(first, settings, file.path)
         finding = _finding(settings, file.path, [_renamed(row, settings) for row in first])
@@ -55,6 +57,13 @@ def gather(
         note(f"{settings.path}: {rows.count} rows{encoding}, read as '{finding.shape}': {finding.why}.{unread}")
     _refuse_many_broken(data, ledger)
     return gathered
+
+
+def _rows(file: SourceFile, settings: SourceSettings) -> Streamed:
+    if not is_document(settings):
+        return stream(file, settings.encoding)
+    passages = settings.passages or PassageSettings()
+    return Streamed(passages_of(file.path, settings.path, file.content, settings.encoding, passages), "")
 
 
 class _Counted:
@@ -107,6 +116,8 @@ def _under_our_names(fields: Fields, settings: SourceSettings) -> Fields:
 
 
 def _finding(settings: SourceSettings, path: Path, rows: list[RawRow]) -> Finding:
+    if is_document(settings):
+        return Finding("text", "a document, cut into passages")
     if settings.format in SHAPES:
         return Finding(settings.format, "the recipe says so")
     if settings.format != "auto":

@@ -9,11 +9,28 @@ from pydantic import Field, model_validator
 from sonneteer.recipe.section import Section
 
 
+class PassageSettings(Section):
+    """How documents are cut into passages."""
+
+    characters: int = Field(2000, ge=100)
+    """Longest passage in characters (about a quarter as many tokens). It ends with a paragraph or sentence."""
+    overlap: int = Field(0, ge=0)
+    """So many characters of one passage may be said again at the beginning of the next, in whole sentences."""
+
+    @model_validator(mode="after")
+    def _goes_on(self) -> PassageSettings:
+        if self.overlap * 2 >= self.characters:
+            raise ValueError("the overlap of passages must be less than half of their characters.")
+        return self
+
+
 class SourceSettings(Section):
     """One place with raw records: .jsonl, .json, .csv, .tsv, .parquet or .txt, also as .gz, .xz or .zst."""
 
     path: str
     """File, folder or pattern (logs/*.jsonl.gz), relative to the recipe's folder; or a bucket's or database's URL."""
+    passages: PassageSettings | None = None
+    """Read .pdf, .docx, .html, .md, .txt and .eml as documents, cut into passages: `{characters: 2000, overlap: 0}`."""
     query: str = ""
     """SQL whose rows are read; `path` is then SQLAlchemy's URL, where $NAME is a variable of the environment."""
     encoding: str = "auto"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pydantic import Field, model_validator
 
-from sonneteer.recipe.data import BalanceSettings, CleanSettings, DataSettings, SourceSettings
+from sonneteer.recipe.data import BalanceSettings, CleanSettings, DataSettings, PassageSettings, SourceSettings
 from sonneteer.recipe.evaluation import (
     EvaluationSettings,
     ExternalSettings,
@@ -35,6 +35,7 @@ __all__ = [
     "EvaluationSettings",
     "ExternalSettings",
     "JudgeSettings",
+    "PassageSettings",
     "PrivacyAction",
     "PrivacySettings",
     "PromotionSettings",
