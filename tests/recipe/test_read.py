@@ -143,8 +143,8 @@ def test_a_problem_inside_a_list_is_found_where_it_stands(tmp_path: Path) -> Non
     text = "name: x\ndata:\n  sources:\n    - path: a\n    - path: b\n      tags: {year: 2024}\n    - pth: c\n"
     assert problems(tmp_path, text) == [
         "recipe.yaml, line 6: data.sources[1].tags.year is 2024, but must be a text. Put it in quotes: '2024'.",
-        "recipe.yaml, line 7: data.sources[2].path is missing. File, folder or pattern (logs/*.jsonl.gz), relative to "
-        "the recipe's folder; or a bucket's or database's URL.",
+        "recipe.yaml, line 7: data.sources[2].path is missing. File, folder or pattern (logs/*.jsonl.gz) from the "
+        "recipe's folder; a bucket's or database's URL; hf:org/name.",
         "recipe.yaml, line 7: data.sources[2].pth: no such setting. Did you mean 'path'?",
     ]
 

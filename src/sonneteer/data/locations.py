@@ -1,4 +1,4 @@
-"""Where sources lie: files, folders and patterns on this machine, buckets, and databases."""
+"""Where sources lie: files, folders and patterns on this machine, data sets of the hub, buckets, and databases."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sonneteer.data.documents import DOCUMENTS
+from sonneteer.data.hub import PREFIX, from_hub, splits_of
 from sonneteer.data.read import KINDS, PACKED, SourceFile, load
 from sonneteer.errors import DataError, RecipeError
 from sonneteer.recipe.sections import PassageSettings, SourceSettings
@@ -24,7 +25,9 @@ def expanded(sources: Sequence[SourceSettings], folder: Path, note: Callable[[st
     """One source for each file: folders and patterns stand for all readable files in them, in the order of names."""
     single: list[SourceSettings] = []
     for source in sources:
-        if source.query or URL.match(source.path) or (folder / source.path).is_file():
+        if source.path.startswith(PREFIX):
+            single += splits_of(source, folder)
+        elif source.query or URL.match(source.path) or (folder / source.path).is_file():
             single.append(source)
         elif (folder / source.path).is_dir():
             single += _files_of(source, folder, f"{source.path.rstrip('/')}/**/*", note)
@@ -44,6 +47,8 @@ def fetch(source: SourceSettings, folder: Path) -> SourceFile:
     """A source's content, as it is at this moment."""
     if source.query:
         return _from_database(source, folder)
+    if source.path.startswith(PREFIX):
+        return from_hub(source.path, folder)
     if URL.match(source.path):
         return _from_bucket(source.path)
     return load(folder / source.path)

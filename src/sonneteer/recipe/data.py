@@ -28,7 +28,7 @@ class SourceSettings(Section):
     """One place with raw records: .jsonl, .json, .csv, .tsv, .parquet or .txt, also as .gz, .xz or .zst."""
 
     path: str
-    """File, folder or pattern (logs/*.jsonl.gz), relative to the recipe's folder; or a bucket's or database's URL."""
+    """File, folder or pattern (logs/*.jsonl.gz) from the recipe's folder; a bucket's or database's URL; hf:org/name."""
     passages: PassageSettings | None = None
     """Read .pdf, .docx, .html, .md, .txt and .eml as documents, cut into passages: `{characters: 2000, overlap: 0}`."""
     query: str = ""
