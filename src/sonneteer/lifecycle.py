@@ -197,9 +197,10 @@ def serve(loaded: LoadedRecipe, store: Store, progress: Progress) -> None:
     if model.retrain_because:
         progress.note(f"{model.id} should be trained again: {model.retrain_because}.")
     chat = _backend(loaded, store).open(model)
-    served = serving.ServedModel(name=model.name, chat=chat, created_at=model.created_at, context=chat.context)
+    served = serving.ServedModel(model.name, chat, model.created_at, chat.context, model.id)
     keys = serving.Keys.load(store.root / "keys.json")
-    serving.serve([served], loaded.recipe.serving, keys, progress.note)
+    recorder = serving.Recorder(store.traffic, loaded.recipe.monitoring, loaded.recipe.privacy)
+    serving.serve([served], loaded.recipe.serving, keys, progress.note, recorder)
 
 
 def show(loaded: LoadedRecipe, store: Store, count: int, progress: Progress) -> list[list[tuple[str, bool]]]:

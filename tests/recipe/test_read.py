@@ -164,7 +164,10 @@ def test_shares_that_leave_nothing_to_learn_are_refused(tmp_path: Path) -> None:
         ("learning_rat: 5", "Did you mean 'training.learning_rate'?"),
         ("trainnig: {rank: 5}", "Did you mean 'training'?"),
         ("lora_rnk: 5", "Did you mean 'lora_rank', which is training.rank here?"),
-        ("zzz: 5", "There is: name, seed, data, privacy, base, training, search, evaluation, promotion, serving."),
+        (
+            "zzz: 5",
+            "There is: name, seed, data, privacy, base, training, search, evaluation, promotion, serving, monitoring.",
+        ),
         ("serving: {zzz: 5}", "In 'serving' there is: host, port, "),
     ],
 )

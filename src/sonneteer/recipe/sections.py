@@ -18,6 +18,7 @@ from sonneteer.recipe.evaluation import (
     SuiteSettings,
 )
 from sonneteer.recipe.model import Architecture, BaseSettings
+from sonneteer.recipe.monitoring import MonitoringSettings
 from sonneteer.recipe.privacy import PERSONAL_KINDS, PrivacyAction, PrivacySettings
 from sonneteer.recipe.search import SearchSettings
 from sonneteer.recipe.section import Section
@@ -35,6 +36,7 @@ __all__ = [
     "EvaluationSettings",
     "ExternalSettings",
     "JudgeSettings",
+    "MonitoringSettings",
     "PassageSettings",
     "PrivacyAction",
     "PrivacySettings",
@@ -65,6 +67,7 @@ class Recipe(Section):
     evaluation: EvaluationSettings = EvaluationSettings()
     promotion: PromotionSettings = PromotionSettings()
     serving: ServingSettings = ServingSettings()
+    monitoring: MonitoringSettings = MonitoringSettings()
 
     @model_validator(mode="after")
     def _replays_what_there_is(self) -> Recipe:

@@ -18,23 +18,30 @@ from sonneteer.records.report import (
     Verdict,
 )
 from sonneteer.records.run import Machine, Run, RunStatus
+from sonneteer.records.traffic import Arm, Deployment, Exchange, Feedback, Opinion, Phase
 
 __all__ = [
     "KEPT",
+    "Arm",
     "Certificate",
     "Check",
     "Choice",
     "Classification",
     "Comparison",
     "DatasetVersion",
+    "Deployment",
     "Example",
+    "Exchange",
     "Fate",
+    "Feedback",
     "Interval",
     "Judging",
     "LedgerEntry",
     "Machine",
     "Message",
     "ModelVersion",
+    "Opinion",
+    "Phase",
     "Prompt",
     "Record",
     "Rendered",

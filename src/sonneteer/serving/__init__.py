@@ -4,5 +4,6 @@ from sonneteer.serving.app import create_app
 from sonneteer.serving.keys import Keys, create_key, remove_key
 from sonneteer.serving.lineup import ServedModel
 from sonneteer.serving.listen import serve
+from sonneteer.serving.recorder import Recorder
 
-__all__ = ["Keys", "ServedModel", "create_app", "create_key", "remove_key", "serve"]
+__all__ = ["Keys", "Recorder", "ServedModel", "create_app", "create_key", "remove_key", "serve"]

@@ -29,16 +29,16 @@ ERROR_TYPES = {
 }
 
 
-def message(name: str, answer: Answer) -> Body:
+def message(turn: Turn, answer: Answer) -> Body:
     """A whole answer."""
     texts = [{"type": "text", "text": answer.text}] if answer.text else []
-    body = _message(name, [*texts, *(_tool_use(call) for call in answer.tool_calls)])
+    body = _message(turn, [*texts, *(_tool_use(call) for call in answer.tool_calls)])
     return body | _ending(answer) | {"usage": _usage(answer.prompt_tokens, answer.answer_tokens)}
 
 
 async def events(turn: Turn) -> AsyncGenerator[bytes, None]:
     """An answer as it comes."""
-    begun = _message(turn.name, []) | {"usage": _usage(turn.prompt_tokens, 0)}
+    begun = _message(turn, []) | {"usage": _usage(turn.prompt_tokens, 0)}
     yield frame({"type": "message_start", "message": begun})
     yield PING
     blocks = 0
@@ -110,12 +110,12 @@ PING = frame({"type": "ping"})
 DIALECT = Dialect(error=error, frame=frame, ping=PING, statuses={})
 
 
-def _message(name: str, content: list[Body]) -> Body:
+def _message(turn: Turn, content: list[Body]) -> Body:
     return {
-        "id": new_id("msg_"),
+        "id": f"msg_{turn.id}",
         "type": "message",
         "role": "assistant",
-        "model": name,
+        "model": turn.name,
         "content": content,
         "stop_reason": None,
         "stop_sequence": None,

@@ -11,12 +11,15 @@ from starlette.exceptions import HTTPException
 
 from sonneteer.errors import RecipeError
 from sonneteer.recipe.sections import ServingSettings
+from sonneteer.records import Exchange, Prompt
 from sonneteer.serving import anthropic, anthropic_answers, openai, openai_answers
 from sonneteer.serving.events import EventStream, unless_gone
 from sonneteer.serving.keys import Keys
 from sonneteer.serving.lineup import Lineup, PageRequest, ServedModel
 from sonneteer.serving.porter import HEALTH, Porter, dialect_of, is_loopback, speaks_anthropic
+from sonneteer.serving.recorder import Recorder
 from sonneteer.serving.refusals import Refusal
+from sonneteer.serving.traffic import Seat, Witness, visit_of
 from sonneteer.serving.turns import Turns
 from sonneteer.serving.wire import error_reply, read, read_query, reply
 
@@ -28,11 +31,15 @@ PATHS = (COUNT_TOKENS, MESSAGES, COMPLETIONS, MODELS)
 
 
 def create_app(
-    models: Sequence[ServedModel], settings: ServingSettings, keys: Keys, chance: random.Random | None = None
+    models: Sequence[ServedModel],
+    settings: ServingSettings,
+    keys: Keys,
+    chance: random.Random | None = None,
+    recorder: Recorder | None = None,
 ) -> FastAPI:
     """The server as an ASGI application. Raises RecipeError for an address that others reach and no keys.
 
-    `chance` draws the seeds of requests that bring none.
+    `chance` draws the seeds of requests that bring none. `recorder` writes exchanges down; without it nobody does.
     """
     if not keys.names and not is_loopback(settings.host):
         raise RecipeError(
@@ -40,12 +47,14 @@ def create_app(
             "none yet. Create one with `sonneteer serve --new-key NAME`, or listen on 127.0.0.1."
         )
     turns = Turns(settings.max_queue)
-    endpoints = Endpoints(Lineup(models, settings.stand_in_for), turns, settings, chance or random.Random())
+    endpoints = Endpoints(Lineup(models, settings.stand_in_for), turns, settings, chance or random.Random(), recorder)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
         turns.close()
+        if recorder:
+            recorder.close()
 
     # No documentation pages: they would load their scripts from elsewhere.
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False, lifespan=lifespan)
@@ -63,23 +72,32 @@ def create_app(
 class Endpoints:
     """What is done for each path."""
 
-    def __init__(self, lineup: Lineup, turns: Turns, settings: ServingSettings, chance: random.Random) -> None:
+    def __init__(
+        self,
+        lineup: Lineup,
+        turns: Turns,
+        settings: ServingSettings,
+        chance: random.Random,
+        recorder: Recorder | None,
+    ) -> None:
         self._lineup = lineup
         self._turns = turns
         self._settings = settings
         self._chance = chance
+        self._recorder = recorder
 
     async def create_message(self, request: Request) -> Response:
         """Anthropic's answer."""
         wanted = await read(request, anthropic.MessagesRequest)
         served = self._lineup.find(wanted.model)
-        turn = await self._turns.begin(served, anthropic.asked(wanted, self._settings, self._seed()))
+        asked = anthropic.asked(wanted, self._settings, self._seed())
+        turn = await self._turns.begin(served, asked, self._witness(request, served, asked.prompt))
         if wanted.stream:
             dialect = anthropic_answers.DIALECT
             return EventStream(anthropic_answers.events(turn), turn, dialect, request.state.request_id)
         with turn:
             (answer,) = await unless_gone(request.receive, turn.answers())
-            return reply(anthropic_answers.message(turn.name, answer))
+            return reply(anthropic_answers.message(turn, answer))
 
     async def count_tokens(self, request: Request) -> Response:
         """How many tokens a request would have."""
@@ -92,14 +110,15 @@ class Endpoints:
         """OpenAI's answer."""
         wanted = await read(request, openai.CompletionRequest)
         served = self._lineup.find(wanted.model)
-        turn = await self._turns.begin(served, openai.asked(wanted, self._settings, self._seed()))
+        asked = openai.asked(wanted, self._settings, self._seed())
+        turn = await self._turns.begin(served, asked, self._witness(request, served, asked.prompt))
         if wanted.stream:
             has_usage = bool(wanted.stream_options and wanted.stream_options.include_usage)
             events = openai_answers.events(turn, has_usage)
             return EventStream(events, turn, openai_answers.DIALECT, request.state.request_id)
         with turn:
             answers = await unless_gone(request.receive, turn.answers())
-            return reply(openai_answers.completion(turn.name, answers))
+            return reply(openai_answers.completion(turn, answers))
 
     async def list_models(self, request: Request) -> Response:
         """What is served. Both APIs have this path, with different answers."""
@@ -118,6 +137,14 @@ class Endpoints:
     async def health(self) -> Response:
         """Whether the server is ready, for whoever watches over it."""
         return reply({"status": "ready", "models": list(self._lineup.models)})
+
+    def _witness(self, request: Request, served: ServedModel, prompt: Prompt) -> Witness:
+        seat = Seat(served.name, served.model_id or served.name)
+        return Witness(visit_of(request.headers, prompt), seat, prompt, self._tell)
+
+    def _tell(self, exchange: Exchange, is_recordable: bool) -> None:
+        if self._recorder and is_recordable and self._recorder.is_wanted(exchange.conversation):
+            self._recorder.note(exchange)
 
     def _seed(self) -> int:
         return self._chance.getrandbits(63)

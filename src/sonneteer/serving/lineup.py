@@ -21,6 +21,8 @@ class ServedModel(NamedTuple):
     created_at: datetime
     context: int | None
     """Longest prompt and answer together, in tokens; None where nobody knows."""
+    model_id: str = ""
+    """Which version answers under the name; its id in the catalogue."""
 
 
 class PageRequest(Wire):

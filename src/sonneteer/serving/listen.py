@@ -13,15 +13,22 @@ from sonneteer.recipe.sections import ServingSettings
 from sonneteer.serving.app import create_app
 from sonneteer.serving.keys import Keys
 from sonneteer.serving.lineup import ServedModel
+from sonneteer.serving.recorder import Recorder
 
 EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
 """Addresses that mean every one of this machine's, and one of them to try."""
 FAREWELL_SECONDS = 3  # for answers under way when the server is stopped
 
 
-def serve(models: Sequence[ServedModel], settings: ServingSettings, keys: Keys, note: Callable[[str], None]) -> None:
+def serve(
+    models: Sequence[ServedModel],
+    settings: ServingSettings,
+    keys: Keys,
+    note: Callable[[str], None],
+    recorder: Recorder | None = None,
+) -> None:
     """Answer requests until Ctrl-C. Raises MachineError if the port cannot be had, RecipeError for a wrong address."""
-    app = create_app(models, settings, keys)
+    app = create_app(models, settings, keys, recorder=recorder)
     with open_port(settings.host, settings.port) as listener:
         port = int(listener.getsockname()[1])
         note(welcome(models, settings.host, port, has_keys=bool(keys.names)))

@@ -23,7 +23,7 @@ ERROR_CODES = {401: "invalid_api_key"}
 DONE = b"data: [DONE]\n\n"
 
 
-def completion(name: str, answers: Sequence[Answer]) -> Body:
+def completion(turn: Turn, answers: Sequence[Answer]) -> Body:
     """Whole answers."""
     choices = [
         {
@@ -34,12 +34,12 @@ def completion(name: str, answers: Sequence[Answer]) -> Body:
         }
         for index, answer in enumerate(answers)
     ]
-    return _head("chat.completion", name) | {"choices": choices, "usage": _usage(answers)}
+    return _head("chat.completion", turn) | {"choices": choices, "usage": _usage(answers)}
 
 
 async def events(turn: Turn, has_usage: bool) -> AsyncGenerator[bytes, None]:
     """Answers as they come, one after the other."""
-    head = _head("chat.completion.chunk", turn.name) | ({"usage": None} if has_usage else {})
+    head = _head("chat.completion.chunk", turn) | ({"usage": None} if has_usage else {})
     answers: list[Answer] = []
     for index, options in enumerate(turn.asked.choices):
         yield frame(head | _choice(index, {"role": "assistant", "content": "", "refusal": None}))
@@ -95,12 +95,12 @@ def frame(event: Body) -> bytes:
 DIALECT = Dialect(error=error, frame=frame, ping=b": ping\n\n", statuses={OVERLOADED: 503})
 
 
-def _head(kind: str, name: str) -> Body:
+def _head(kind: str, turn: Turn) -> Body:
     return {
-        "id": new_id("chatcmpl-"),
+        "id": f"chatcmpl-{turn.id}",
         "object": kind,
         "created": int(time.time()),
-        "model": name,
+        "model": turn.name,
         "system_fingerprint": None,
     }
 

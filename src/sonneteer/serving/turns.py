@@ -14,6 +14,7 @@ from sonneteer.records import Prompt
 from sonneteer.serving.asked import Asked
 from sonneteer.serving.lineup import ServedModel
 from sonneteer.serving.refusals import OVERLOADED, Refusal
+from sonneteer.serving.traffic import Witness
 
 T = TypeVar("T")
 STOPPING = "Overloaded: the server is stopping. Try again later."
@@ -29,7 +30,7 @@ class Turns:
         self._floor = asyncio.Lock()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
 
-    async def begin(self, served: ServedModel, asked: Asked) -> Turn:
+    async def begin(self, served: ServedModel, asked: Asked, witness: Witness) -> Turn:
         """A place in the queue. Raises Refusal if there is none left, or if the prompt is too long for the model."""
         self.enter()
         try:
@@ -44,7 +45,7 @@ class Turns:
         except BaseException:
             self.leave()
             raise
-        return Turn(self, served, asked, prompt_tokens)
+        return Turn(self, served, asked, prompt_tokens, witness)
 
     async def count(self, served: ServedModel, prompt: Prompt) -> int:
         """The prompt's tokens, counted between two steps of whatever is being answered."""
@@ -90,16 +91,21 @@ class Turns:
 class Turn:
     """One request's time with a model. It holds its place in the queue until it is left."""
 
-    def __init__(self, turns: Turns, served: ServedModel, asked: Asked, prompt_tokens: int) -> None:
+    def __init__(self, turns: Turns, served: ServedModel, asked: Asked, prompt_tokens: int, witness: Witness) -> None:
+        self.id = witness.id
         self.name = served.name
         self.asked = asked
         self.prompt_tokens = prompt_tokens
         self._turns = turns
         self._chat = served.chat
+        self._witness = witness
         self._is_over = False
 
-    async def pieces(self, options: Options) -> AsyncGenerator[Piece, None]:
+    def pieces(self, options: Options) -> AsyncGenerator[Piece, None]:
         """One answer piece by piece; the last piece brings the whole of it."""
+        return self._witness.watch(self._pieces(options))
+
+    async def _pieces(self, options: Options) -> AsyncGenerator[Piece, None]:
         if options.max_tokens == 0:
             yield Piece("", Answer(text="", stop_reason="length", prompt_tokens=self.prompt_tokens, answer_tokens=0))
             return

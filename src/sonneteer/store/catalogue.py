@@ -19,19 +19,26 @@ from sqlalchemy.pool import NullPool
 
 from sonneteer.errors import BusyError, ExtraError, MachineError, MissingError, RecipeError
 from sonneteer.migrations import upgrade
-from sonneteer.records import DatasetVersion, ModelVersion, Report, Run, fingerprint_of
+from sonneteer.records import DatasetVersion, Deployment, ModelVersion, Report, Run, fingerprint_of
 from sonneteer.store import audit, disk
 from sonneteer.store.audit import AuditEntry
 
-Kept = DatasetVersion | Run | Report | ModelVersion
-R = TypeVar("R", DatasetVersion, Run, Report, ModelVersion)
+Kept = DatasetVersion | Run | Report | ModelVersion | Deployment
+R = TypeVar("R", DatasetVersion, Run, Report, ModelVersion, Deployment)
 
-TABLES: dict[type[Kept], str] = {DatasetVersion: "datasets", Run: "runs", Report: "reports", ModelVersion: "models"}
+TABLES: dict[type[Kept], str] = {
+    DatasetVersion: "datasets",
+    Run: "runs",
+    Report: "reports",
+    ModelVersion: "models",
+    Deployment: "deployments",
+}
 SEARCHED: dict[type[Kept], tuple[str, ...]] = {
     DatasetVersion: ("prepared_from",),
     Run: ("status", "dataset_id"),
     Report: ("run_id", "dataset_id", "verdict"),
     ModelVersion: ("number", "run_id", "dataset_id", "stage"),
+    Deployment: ("champion_id", "phase"),
 }
 """Columns besides id, name and created_at, which every table has."""
 OPENINGS = sql.table("test_openings", sql.column("dataset_id"), sql.column("opened_at"))
@@ -46,7 +53,7 @@ class Catalogue:
 
     def migrate(self) -> None:
         """Bring the tables to the newest form."""
-        with self._connection() as connection:
+        with self.connection() as connection:
             upgrade(connection)
 
     def save(self, record: Kept) -> None:
@@ -56,7 +63,7 @@ class Catalogue:
         body = record.model_dump(mode="json")
         row = {column: body[column] for column in SEARCHED[kind]}
         row |= {"id": record.id, "created_at": _moment(record), "body": json.dumps(body)}
-        with self._connection() as connection:
+        with self.connection() as connection:
             connection.execute(sql.delete(table).where(table.c.id == record.id))
             row["name"] = _run_name(connection, record) if isinstance(record, Report) else record.name
             connection.execute(sql.insert(table).values(row))
@@ -77,14 +84,14 @@ class Catalogue:
         unknown = [name for name in columns if name not in table.c]
         assert not unknown, f"{TABLES[kind]} cannot be searched by {unknown}"
         query = sql.select(table.c.body).where(*(table.c[name] == value for name, value in columns.items()))
-        with self._connection() as connection:
+        with self.connection() as connection:
             bodies = connection.execute(query.order_by(table.c.created_at.desc(), table.c.id.desc())).scalars()
             return [kind.model_validate(json.loads(body)) for body in bodies]
 
     def count_opening(self, dataset_id: str) -> int:
         """Count that the sealed test split was opened; returns how often it has been by now."""
         datasets = _table(DatasetVersion)
-        with self._connection() as connection:
+        with self.connection() as connection:
             now = datetime.now(UTC).isoformat()
             connection.execute(sql.insert(OPENINGS).values(dataset_id=dataset_id, opened_at=now))
             # The second of two who open at once waits for this row, and then counts the first one's opening, too.
@@ -95,7 +102,7 @@ class Catalogue:
     def fingerprints(self) -> dict[str, str]:
         """Of every record as it stands in the database, by its table and id."""
         found = {}
-        with self._connection() as connection:
+        with self.connection() as connection:
             for kind, name in TABLES.items():
                 table = _table(kind)
                 for id, body in connection.execute(sql.select(table.c.id, table.c.body)):
@@ -104,16 +111,16 @@ class Catalogue:
 
     def append_audit(self, action: str, subject: str, content: str) -> AuditEntry:
         """Write the audit log's next entry. The caller sees to it that nobody else does so meanwhile."""
-        with self._connection() as connection:
+        with self.connection() as connection:
             return audit.append(connection, action, subject, content)
 
     def audit_log(self) -> list[AuditEntry]:
         """The whole log, the oldest first."""
-        with self._connection() as connection:
+        with self.connection() as connection:
             return audit.entries(connection)
 
     @contextmanager
-    def _connection(self) -> Iterator[sql.Connection]:
+    def connection(self) -> Iterator[sql.Connection]:
         """One transaction. What the database refuses is said in words."""
         try:
             with self._engine.begin() as connection:
@@ -125,19 +132,22 @@ class Catalogue:
 def _engine(url: str) -> sql.Engine:
     try:
         parsed = sql.make_url(url)
-        if parsed.get_backend_name() != "sqlite":
-            return sql.create_engine(parsed)
-        engine = sql.create_engine(parsed, poolclass=NullPool)  # no open file stays behind
+        if parsed.drivername == "postgresql":
+            parsed = parsed.set(drivername="postgresql+psycopg")
+        # No open file or connection stays behind, and none is stale after the database was started anew.
+        engine = sql.create_engine(parsed, poolclass=NullPool)
     except (sql.exc.ArgumentError, sql.exc.NoSuchModuleError) as problem:
         raise RecipeError(
-            "The catalogue's URL is none. It looks like postgresql+psycopg://user:password@host/name."
+            "The catalogue's URL is none. It looks like postgresql://user:password@host/name."
         ) from problem
     except ModuleNotFoundError as problem:
         raise ExtraError(
-            f"The catalogue's database needs the package '{problem.name}'. Install it with pip."
+            f"The catalogue's database needs the package '{problem.name}'. For PostgreSQL: pip install "
+            "'sonneteer[postgres]'."
         ) from problem
-    sql.event.listen(engine, "connect", _prepare_sqlite)
-    sql.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
+    if parsed.get_backend_name() == "sqlite":
+        sql.event.listen(engine, "connect", _prepare_sqlite)
+        sql.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
     return engine
 
 

@@ -14,6 +14,10 @@ from sonneteer.store.audit import AuditEntry
 from sonneteer.store.catalogue import TABLES, Catalogue, Kept, R
 from sonneteer.store.disk import refusals, write_whole
 from sonneteer.store.locks import one_writer
+from sonneteer.store.traffic import Traffic
+
+CATALOGUE_VARIABLE = "SONNETEER_CATALOGUE"
+"""Environment variable with the URL of a database that a team shares, instead of the workspace's own file."""
 
 
 class Store:
@@ -23,7 +27,9 @@ class Store:
         self.root = root.absolute()
         with refusals(self.root):
             self.root.mkdir(parents=True, exist_ok=True)
-        self._catalogue = Catalogue(catalogue_url or f"sqlite:///{self.root / 'catalogue.sqlite'}", self.root)
+        url = catalogue_url or os.environ.get(CATALOGUE_VARIABLE) or f"sqlite:///{self.root / 'catalogue.sqlite'}"
+        self._catalogue = Catalogue(url, self.root)
+        self.traffic = Traffic(self._catalogue.connection)
         with self.writing("catalogue", wait_seconds=60):
             self._catalogue.migrate()
 

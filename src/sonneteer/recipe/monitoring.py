@@ -1,0 +1,23 @@
+"""What a recipe may say of the time after deployment: what is written down, and when it is time to learn again."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from sonneteer.recipe.section import Section
+
+
+class MonitoringSettings(Section):
+    """What is written down of the traffic, and what counts as drift."""
+
+    record: Literal["all", "share", "none"] = "all"
+    """Which exchanges are written down, masked: all, a share of the conversations, or none. A request with the header
+    `x-sonneteer-record: no` never is."""
+    recorded_share: float = Field(0.1, gt=0, le=1)
+    """Share of the conversations that is written down with `record: share`."""
+    retention_days: int = Field(90, ge=1)
+    """Exchanges, and what was said of them, are deleted after so many days."""
+    max_unwritten: int = Field(1000, ge=1)
+    """Exchanges that may wait for the database; what comes on top is counted and not written down."""

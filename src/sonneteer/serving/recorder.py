@@ -1,0 +1,145 @@
+"""Exchanges are written down by a thread of their own: masked, in batches, and without anybody waiting for it."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple, Protocol
+
+from sonneteer.errors import SonneteerError
+from sonneteer.privacy import Guard
+from sonneteer.recipe.sections import PERSONAL_KINDS, MonitoringSettings, PrivacySettings
+from sonneteer.records import Example, Exchange, Message
+
+LOG = logging.getLogger(__name__)
+BATCH = 100
+PURGE_SECONDS = 3600.0
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.1, 10.0  # seconds between two tries at a database that does not answer
+
+
+class Log(Protocol):
+    """Where exchanges are kept: the catalogue's `traffic`."""
+
+    def keep(self, exchanges: Sequence[Exchange]) -> None:
+        """Write them, all or none. Writing one again replaces it."""
+        ...
+
+    def forget_before(self, moment: datetime) -> int:
+        """Delete what is older."""
+        ...
+
+
+class Tally(NamedTuple):
+    """What became of the exchanges so far."""
+
+    written: int
+    waiting: int
+    lost: int
+    """Not written down, because too many were waiting."""
+    trouble: str
+    """Why nothing can be written at the moment; empty if it can."""
+
+
+class Recorder:
+    """Takes exchanges at any speed, and writes them down at the database's own."""
+
+    def __init__(self, log: Log, settings: MonitoringSettings, privacy: PrivacySettings) -> None:
+        self._log = log
+        self._settings = settings
+        self._guard = Guard(privacy.model_copy(update=dict.fromkeys(PERSONAL_KINDS, "mask")))
+        self._waiting: queue.Queue[Exchange] = queue.Queue(settings.max_unwritten)
+        self._written = self._lost = 0
+        self._trouble = ""
+        self._is_closing = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="recorder", daemon=True)
+        self._thread.start()
+
+    def is_wanted(self, conversation: str) -> bool:
+        """Whether the recipe wants this conversation written down. All its turns are, or none."""
+        if self._settings.record == "share":
+            return int(conversation[:8], 16) < self._settings.recorded_share * 16**8
+        return self._settings.record == "all"
+
+    def note(self, exchange: Exchange) -> None:
+        """Write this down when there is time. Never waits and never fails: what is too much is counted as lost."""
+        try:
+            self._waiting.put_nowait(exchange)
+        except queue.Full:
+            self._lost += 1
+
+    def tally(self) -> Tally:
+        """What became of the exchanges so far."""
+        return Tally(self._written, self._waiting.qsize(), self._lost, self._trouble)
+
+    def close(self, seconds: float = 5.0) -> None:
+        """Write what still waits, for so long at most."""
+        self._is_closing.set()
+        self._thread.join(seconds)
+
+    def _work(self) -> None:
+        purged_at = -PURGE_SECONDS
+        while not (self._is_closing.is_set() and self._waiting.empty()):
+            if batch := self._next_batch():
+                masked = [masked_by(self._guard, exchange) for exchange in batch]
+                if not self._insist(lambda: self._log.keep(masked)):  # noqa: B023 - called at once
+                    self._lost += len(batch)
+                    return
+                self._written += len(batch)
+            if time.monotonic() - purged_at > PURGE_SECONDS:
+                oldest = datetime.now(UTC) - timedelta(days=self._settings.retention_days)
+                self._insist(lambda: self._log.forget_before(oldest))  # noqa: B023
+                purged_at = time.monotonic()
+
+    def _next_batch(self) -> list[Exchange]:
+        batch: list[Exchange] = []
+        try:
+            batch.append(self._waiting.get(timeout=0.2))
+            while len(batch) < BATCH:
+                batch.append(self._waiting.get_nowait())
+        except queue.Empty:
+            pass
+        return batch
+
+    def _insist(self, write: Callable[[], object]) -> bool:
+        """Write, and try again while the database does not answer; False if the server stops before it does."""
+        pause = SHORTEST_PAUSE
+        while True:
+            try:
+                write()
+            except SonneteerError as problem:
+                if not self._trouble:
+                    LOG.error("Exchanges cannot be written down at the moment; the server goes on. %s", problem)
+                self._trouble = str(problem)
+            else:
+                if self._trouble:
+                    LOG.warning("Exchanges are written down again; %d were lost meanwhile.", self._lost)
+                self._trouble = ""
+                return True
+            if self._is_closing.wait(pause):
+                return False
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+
+def masked_by(guard: Guard, exchange: Exchange) -> Exchange:
+    """The exchange as it may be kept."""
+    shadow = exchange.shadow_answer
+    whole = Example(
+        messages=(*exchange.prompt.messages, exchange.answer),
+        rejected=None if shadow is None else Message(role="assistant", text=shadow),
+        tools=exchange.prompt.tools,
+    )
+    protected, counts = guard.protect(whole)
+    if not counts:
+        return exchange
+    return exchange.model_copy(
+        update={
+            "prompt": protected.prompt,
+            "answer": protected.answer,
+            "shadow_answer": protected.rejected.text if protected.rejected else None,
+            "masked": counts,
+        }
+    )

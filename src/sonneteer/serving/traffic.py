@@ -1,0 +1,119 @@
+"""What the server sees of each request: which conversation it belongs to, and how its answer went."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from sonneteer.chat import Answer, Piece
+from sonneteer.records import Arm, Exchange, Message, Prompt, fingerprint_of
+from sonneteer.serving.refusals import Refusal
+
+CONVERSATION, RECORD = "x-sonneteer-conversation", "x-sonneteer-record"
+"""Headers: the conversation's name, where the client knows one; and `no` for a request that is not written down."""
+
+
+class Visit(NamedTuple):
+    """A request and the conversation that it is a turn of."""
+
+    id: str
+    """What its answer is called, behind the prefix of the API."""
+    conversation: str
+    is_recordable: bool
+    at: datetime
+    begun: float
+    """The same moment on the clock that only goes forward."""
+
+
+class Seat(NamedTuple):
+    """Who answers a request: a version of the model that has the public name."""
+
+    name: str
+    model_id: str
+    arm: Arm = "champion"
+
+
+def visit_of(headers: Mapping[str, str], prompt: Prompt) -> Visit:
+    """The request's visit. Without a header, what stands before the first answer names the conversation."""
+    name = headers.get(CONVERSATION)
+    return Visit(
+        id=secrets.token_hex(12),
+        conversation=fingerprint_of(name if name else _beginning(prompt)),
+        is_recordable=headers.get(RECORD, "").strip().lower() != "no",
+        at=datetime.now(UTC),
+        begun=time.monotonic(),
+    )
+
+
+def _beginning(prompt: Prompt) -> list[list[str]]:
+    told: list[list[str]] = []
+    for message in prompt.messages:
+        if message.role == "assistant":
+            break
+        told.append([message.role, message.text])
+    return told
+
+
+class Witness:
+    """Watches one answer come, and tells of it when it is whole or has failed."""
+
+    def __init__(self, visit: Visit, seat: Seat, prompt: Prompt, tell: Callable[[Exchange, bool], None]) -> None:
+        self.id = visit.id
+        self._visit = visit
+        self._seat = seat
+        self._prompt = prompt
+        self._tell = tell
+        self._answers = 0
+
+    async def watch(self, pieces: AsyncGenerator[Piece, None]) -> AsyncGenerator[Piece, None]:
+        """The same pieces. A client that hangs up leaves nothing to tell."""
+        first: float | None = None
+        try:
+            async with aclosing(pieces):
+                async for piece in pieces:
+                    if first is None and (piece.text or piece.answer):
+                        first = time.monotonic() - self._visit.begun
+                    if piece.answer is not None:
+                        self._note(piece.answer, first, "")
+                    yield piece
+        except Refusal:  # no failure of the model
+            raise
+        except Exception as problem:
+            self._note(None, first, type(problem).__name__)
+            raise
+
+    def _note(self, answer: Answer | None, first: float | None, problem: str) -> None:
+        said = Message(role="assistant") if answer is None else _message(answer)
+        number, self._answers = self._answers, self._answers + 1
+        exchange = Exchange(
+            id=f"{self._visit.id}-{number}" if number else self._visit.id,
+            name=self._seat.name,
+            model_id=self._seat.model_id,
+            arm=self._seat.arm,
+            conversation=self._visit.conversation,
+            created_at=self._visit.at,
+            prompt=self._prompt,
+            answer=said,
+            stop_reason="" if answer is None else answer.stop_reason,
+            prompt_tokens=0 if answer is None else answer.prompt_tokens,
+            answer_tokens=0 if answer is None else answer.answer_tokens,
+            seconds=time.monotonic() - self._visit.begun,
+            first_token_seconds=first,
+            problem=problem,
+        )
+        self._tell(exchange, self._visit.is_recordable)
+
+
+def _message(answer: Answer) -> Message:
+    return Message(role="assistant", text=answer.text, tool_calls=answer.tool_calls)
+
+
+def exchange_id(message_id: str) -> str:
+    """The exchange that a message's id stands for, in whichever API the client got it."""
+    for prefix in ("msg_", "chatcmpl-"):
+        message_id = message_id.removeprefix(prefix)
+    return message_id
