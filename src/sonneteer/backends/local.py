@@ -16,6 +16,7 @@ from sonneteer.data import read_split
 from sonneteer.errors import MissingError
 from sonneteer.models.adapters import add_adapter, merged, put_on
 from sonneteer.models.generate import LocalChat
+from sonneteer.models.layers import thaw
 from sonneteer.models.load import (
     LanguageModel,
     context_of,
@@ -84,6 +85,8 @@ class LocalBackend:
         network = empty_model(architecture, renderer.tokenizer) if architecture else self._empty_base
         if self._recipe.training.method == "lora":
             add_adapter(network, self._recipe.training, self._recipe.seed)
+        else:
+            thaw(network, self._recipe.training.layers)
         return draft(network, self._recipe, material)
 
     def range_test(self, dataset: DatasetVersion, batch_size: int, progress: Progress) -> RangeTest:
@@ -116,6 +119,7 @@ class LocalBackend:
                 "seconds": counters.seconds,
                 "steps": counters.step,
                 "best_step": counters.best_step,
+                "averaged_steps": counters.averaged_steps,
                 "best_validation_loss": counters.best_loss,
                 "first_validation_loss": counters.first_loss,
                 "train_loss": counters.train_loss,

@@ -26,7 +26,7 @@ from sonneteer.recipe.sections import Recipe
 from sonneteer.records import KEPT, DatasetVersion, Example, Renderer, SplitName, fingerprint_of
 from sonneteer.store import Store
 
-EDITION = 5
+EDITION = 6
 """Counts the changes of this preparation itself: what an older one made is not taken for the same."""
 
 

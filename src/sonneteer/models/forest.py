@@ -99,6 +99,11 @@ def plant(sequences: Sequence[Rendered], share: bool = True) -> Forest:
     )
 
 
+def rows_of(sequences: Sequence[Rendered]) -> list[Rows]:
+    """The rows that each sequence has in the forest that `plant` makes of them."""
+    return _lay_out([np.asarray(sequence.ids, dtype=np.int64) for sequence in sequences], share=True).rows
+
+
 def sort_order(ids: Sequence[Rows]) -> list[int]:
     """Order in which sequences that begin alike are neighbours. Big-endian bytes compare as the numbers do."""
     return sorted(range(len(ids)), key=lambda i: ids[i].astype(">i8").tobytes())

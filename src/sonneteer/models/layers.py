@@ -44,6 +44,15 @@ def thaw(network: PreTrainedModel, layers: str) -> None:
             network.get_decoder().layers[number].requires_grad_(True)
 
 
+def frozen_blocks(network: PreTrainedModel) -> int:
+    """How many of the lowest blocks make the same of a text at every step: nothing in them or below them learns."""
+    if any(parameter.requires_grad for parameter in network.get_input_embeddings().parameters()):
+        return 0
+    blocks = network.get_decoder().layers
+    learning = (number for number, block in enumerate(blocks) if any(p.requires_grad for p in block.parameters()))
+    return next(learning, 0)
+
+
 def has_adapter(network: PreTrainedModel) -> bool:
     """Whether LoRA layers stand in the network."""
     return any(isinstance(module, BaseTunerLayer) for module in network.modules())

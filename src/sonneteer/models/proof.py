@@ -82,7 +82,8 @@ def traces(network: PreTrainedModel, renderer: TemplateRenderer, probes: Sequenc
     for probe in probes:
         rendered = renderer.answer(probe)
         ids = torch.tensor(rendered.ids, device=network.device)
-        log_probs = network(input_ids=ids[None], use_cache=False).logits[0].float().log_softmax(-1).cpu()
+        with torch.autocast(network.device.type, torch.bfloat16, enabled=tolerance_of(network) is BFLOAT16):
+            log_probs = network(input_ids=ids[None], use_cache=False).logits[0].float().log_softmax(-1).cpu()
         places = torch.tensor([i for i, weight in enumerate(rendered.weights) if weight])
         before = log_probs[places - 1]
         answer = before.gather(1, ids.cpu()[places, None])[:, 0]

@@ -70,6 +70,9 @@ class TrainingSettings(Section):
     """Learn each weight's length apart from its direction (DoRA): better at small ranks, slower."""
     layers: str = "all"
     """Blocks that learn: 'all', 'last 4', 'first 4', or a range such as '8-15', counted from 0."""
+    trunk_cache_gb: float = Field(4.0, ge=0)
+    """Where only upper `layers` learn: disk for what the blocks below make of the data, which is then computed once and
+    not in each epoch. 0, or more data than that, computes it again."""
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     """Share of each target that is spread over all tokens, against overfitting; for imitation."""
     embedding_noise: float = Field(0.0, ge=0)
@@ -80,6 +83,11 @@ class TrainingSettings(Section):
     """Share of each epoch that is general data, against forgetting: the sources of `data` with `split: replay`."""
     average: float | None = Field(None, gt=0, lt=1)
     """Validate and keep a moving average of the weights; this share of it stays in a step, such as 0.99."""
+    averaged_checkpoints: int = Field(1, ge=1)
+    """Also try the mean of the weights at so many validations, and keep it where it validates better than the best of
+    them; 1 does not."""
+    averaged: Literal["best", "last"] = "best"
+    """Whose weights are averaged: those of the best validations, or of the last ones."""
     validate_every: int | None = Field(None, ge=1)
     """Steps between two validations. Without it the run is validated eight times."""
     patience: int | None = Field(3, ge=1)

@@ -41,6 +41,8 @@ class Run(Record):
     """Time spent training, over all attempts."""
     steps: int = 0
     best_step: int | None = None
+    averaged_steps: tuple[int, ...] = ()
+    """Steps whose weights' mean was kept; empty where it is the weights of the best step."""
     best_validation_loss: float | None = None
     first_validation_loss: float | None = None
     """Before the first step: what the base model loses on the validation split, in nats per learned token."""

@@ -18,7 +18,7 @@ from sonneteer.search.trials import Stopped
 from sonneteer.store import Store
 
 REFERENCES = ("reference-train.safetensors", "reference-validation.safetensors")
-LEFT_BEHIND = ("checkpoints", "result", "best.safetensors", "initial", *REFERENCES)
+LEFT_BEHIND = ("checkpoints", "result", "best.safetensors", "averaged", "initial", *REFERENCES)
 
 
 class Watcher(Silent):

@@ -41,6 +41,10 @@ class Counters(Record):
     best_step: int | None = None
     train_loss: float | None = None
     """Of the best weights, on as many learned examples as watched the training; known at the end."""
+    candidates: tuple[tuple[int, float], ...] = ()
+    """Steps whose weights may be averaged in the end, with their validation losses."""
+    averaged_steps: tuple[int, ...] = ()
+    """Steps whose weights' mean was kept; empty where one step was better, or nothing is averaged."""
     stale_validations: int = 0
     """Validations since the best one."""
     tokens: int = 0

@@ -22,8 +22,9 @@ from sonneteer.models.render import TemplateRenderer
 from sonneteer.progress import Progress
 from sonneteer.recipe.learning import Objective as ObjectiveName
 from sonneteer.recipe.sections import WITHOUT_EFFECT, Recipe, TrainingSettings
-from sonneteer.records import Example, Rendered
+from sonneteer.records import Example, Rendered, fingerprint_of
 from sonneteer.training.checkpoint import Counters
+from sonneteer.training.kept_trunk import forget_known, keep_known
 from sonneteer.training.lessons import Material, lessons_of
 from sonneteer.training.loop import Learner, Training
 from sonneteer.training.objectives import Objective
@@ -75,6 +76,7 @@ def fit(
     with interruptible() as interrupt:
         origin = origin_of(model, recipe, material)
         counters = Training(learner, material, sampler, folder, progress, origin).go(interrupt)
+    forget_known(folder)
     if settings.method == "lora":
         with disk_errors():
             network.save_pretrained(folder / "result")  # type: ignore[operator]
@@ -108,6 +110,7 @@ def _begin(
     learner = Learner(model.network, objective, settings, progress.note)
     if learner.objective.needs_references:
         material = _compared_with_start(learner, material, folder)
+    keep_known(learner, material, folder, fingerprint_of(origin_of(model, recipe, material)))
     return _Begun(network, learner, material)
 
 

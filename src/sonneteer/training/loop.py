@@ -18,12 +18,15 @@ from transformers import PreTrainedModel
 from sonneteer.errors import MachineError, RecipeError
 from sonneteer.models.fused import shorten
 from sonneteer.models.layers import noisy_embeddings
+from sonneteer.models.logprobs import head_weight
+from sonneteer.models.trunk import Trunk
 from sonneteer.profile import has_bfloat16_units, peak_memory_gb
 from sonneteer.progress import Progress
 from sonneteer.recipe.sections import TrainingSettings
 from sonneteer.training import checkpoint as saved
+from sonneteer.training.averaged import Averaging
 from sonneteer.training.checkpoint import Checkpoint, Counters
-from sonneteer.training.lessons import Lesson, Material, parts, read
+from sonneteer.training.lessons import Lesson, Material, Part, Reading, parts, read
 from sonneteer.training.objectives import Objective
 from sonneteer.training.optimizer import optimizers, schedule, set_learning_rate
 from sonneteer.training.regularize import Anchor, Average
@@ -56,6 +59,8 @@ class Learner:
     objective: Objective
     settings: TrainingSettings
     note: Callable[[str], None] = print
+    trunk: Trunk | None = None
+    """What the frozen lower blocks make of the material, where it is kept."""
 
     def __post_init__(self) -> None:
         self.budget = self.settings.micro_batch_tokens
@@ -92,7 +97,7 @@ class Learner:
             length = part.forest.naive_tokens / part.forest.sequences
             with self.arithmetic():
                 with noisy_embeddings(self.network, self.settings.embedding_noise, length):
-                    reading = read(self.network, part)
+                    reading = self._read(part)
                 part_loss = self.objective.loss(reading) / (total or 1.0)
                 if self.anchor is not None:
                     part_loss = part_loss + self.settings.anchor * self.anchor.loss(reading) / max(learned, 1)
@@ -100,6 +105,13 @@ class Learner:
             loss += float(part_loss.detach())
             naive, unique = naive + part.forest.naive_tokens, unique + part.forest.unique_tokens
         return loss, naive, unique
+
+    def _read(self, part: Part) -> Reading:
+        """One pass through the network; its lower blocks are left out where their states are kept."""
+        sequences = [sequence for lesson in part.lessons for sequence in lesson.sequences]
+        if self.trunk is None or not self.trunk.knows(sequences):
+            return read(self.network, part)
+        return Reading(self.trunk.hidden_states(part.forest, sequences), head_weight(self.network), part)
 
     def _forget_gradients(self) -> None:
         for optimizer in self.optimizers:
@@ -137,7 +149,7 @@ class Learner:
         self.network.eval()
         pieces = parts(lessons, self.budget, self.network.device)
         with self.arithmetic():
-            loss = sum(float(self.objective.validation_loss(read(self.network, part))) for part in pieces)
+            loss = sum(float(self.objective.validation_loss(self._read(part))) for part in pieces)
         return loss / (self.objective.total(lessons) or 1.0)
 
     def ready(self, lessons: Sequence[Lesson], step: int) -> list[Lesson]:
@@ -290,9 +302,21 @@ class Training:
             self.counters = counters.model_copy(update=changes)
             if is_best:
                 saved.save_tensors(self._best_file, self.learner.kept_weights())
+            if self.settings.averaged_checkpoints > 1:
+                self._keep_candidate(loss)
         self._save()
         if self._last_validation is not None:
             self.progress.validated(self._last_validation)
+
+    def _keep_candidate(self, loss: float) -> None:
+        """The weights of this validation may be averaged with others in the end."""
+        candidates = [*self.counters.candidates, (self.counters.step, loss)]
+        left = self._averaging.keep(candidates, self.learner.kept_weights())
+        self.counters = self.counters.model_copy(update={"candidates": tuple(left)})
+
+    @property
+    def _averaging(self) -> Averaging:
+        return Averaging(self.folder / "averaged", self.settings.averaged_checkpoints, self.settings.averaged)
 
     @property
     def _best_file(self) -> Path:
@@ -332,10 +356,23 @@ class Training:
         if self.counters.best_step is None:
             self.learner.put_weights(self.learner.kept_weights())
             return
-        self.learner.put_weights(load_file(self._best_file))
+        best = load_file(self._best_file)
+        self.learner.put_weights(best)
+        if len(self.counters.candidates) > 1:
+            self._try_average(best)
         learned = self.material.train[: len(self.material.validation)]
         loss = self.learner.loss_on(learned)
         self.counters = self.counters.model_copy(update={"train_loss": loss})
+
+    def _try_average(self, best: saved.Tensors) -> None:
+        """Keep the mean of the candidates' weights where it does better than the best of them."""
+        self.learner.put_weights(self._averaging.mean(self.counters.candidates))
+        loss = self.learner.loss_on(self.material.validation)
+        if self.counters.best_loss is None or loss >= self.counters.best_loss:
+            self.learner.put_weights(best)
+            return
+        steps = tuple(step for step, _ in self.counters.candidates)
+        self.counters = self.counters.model_copy(update={"best_loss": loss, "averaged_steps": steps})
 
     def _explain_explosion(self, step: int, batch: list[int], done: StepFigures) -> None:
         names = ", ".join(self.material.names[i] for i in batch[:5])

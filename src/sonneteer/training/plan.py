@@ -15,8 +15,10 @@ import torch
 from pydantic import Field
 from transformers import PreTrainedModel
 
+from sonneteer.models.layers import frozen_blocks
 from sonneteer.recipe.sections import Recipe, TrainingSettings
 from sonneteer.records import Interval, Machine, Record, Run
+from sonneteer.training.kept_trunk import kept_trunk_gb
 from sonneteer.training.lessons import Lesson, Material, parts
 from sonneteer.training.sampler import Sampler, sampler_of
 
@@ -123,7 +125,9 @@ def draft(network: PreTrainedModel, recipe: Recipe, material: Material) -> Draft
         fixed_gb=LIBRARIES_GB + _weights_gb(network, settings) + trained_gb * (1 + moments) + head_gb,
         row_gb=_row_bytes(network) / 1e9,
         work_tflop=_work(network, settings, material, tokens) / 1e12,
-        checkpoint_gb=trained_gb * (3 * (1 + moments) + 3),  # two checkpoints and one being written; best, result
+        checkpoint_gb=trained_gb * (3 * (1 + moments) + 3)  # two checkpoints and one being written; best, result
+        + trained_gb * (settings.averaged_checkpoints - 1)
+        + kept_trunk_gb(network, settings, material),
     )
 
 
@@ -258,13 +262,18 @@ def _work(network: PreTrainedModel, settings: TrainingSettings, material: Materi
     embedding = network.get_input_embeddings().weight
     apart = embedding.numel() + (0 if head is embedding else head.numel())
     inner = sum(parameter.numel() for parameter in network.parameters()) - apart
+    frozen = network.get_decoder().layers[: frozen_blocks(network)]
+    below = sum(parameter.numel() for block in frozen for parameter in block.parameters())
     times = 6 if settings.method == "full" else 4
     epochs = tokens.steps / tokens.epoch_steps
-    training = epochs * times * (tokens.unique * inner + tokens.learned * head.numel())
+    is_kept = kept_trunk_gb(network, settings, material) > 0
+    training = epochs * times * (tokens.unique * (inner - below) + tokens.learned * head.numel())
+    training += (1 if is_kept else epochs) * 2 * tokens.unique * below
     validations = 1 + tokens.steps // (settings.validate_every or max(1, tokens.steps // 8))
     shared = _naive(material.validation) / tokens.sharing
     learned_share = tokens.learned / max(tokens.naive, 1)
-    watching = validations * 2 * (shared * inner + _naive(material.validation) * learned_share * head.numel())
+    watched = inner - below if is_kept else inner
+    watching = validations * 2 * (shared * watched + _naive(material.validation) * learned_share * head.numel())
     return float(training + watching)
 
 
