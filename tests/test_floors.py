@@ -14,11 +14,12 @@ FLOORS: list[tuple[str, ...]] = [
     ("records", "progress"),
     ("chat", "recipe", "recipes", "migrations"),
     ("store", "profile", "testing", "privacy"),
-    ("data", "models", "evaluation", "serving"),
+    ("data", "models", "evaluation", "serving", "monitoring"),
     ("training",),
     ("backends",),
     ("search",),
     ("lifecycle",),
+    ("circle",),
     ("cli",),
     ("__main__",),
 ]

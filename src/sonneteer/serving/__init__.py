@@ -1,9 +1,21 @@
 """The serving room: models behind Anthropic's and OpenAI's API, so that a product changes one URL and nothing else."""
 
 from sonneteer.serving.app import create_app
+from sonneteer.serving.feedback import FeedbackRequest, give
 from sonneteer.serving.keys import Keys, create_key, remove_key
 from sonneteer.serving.lineup import ServedModel
 from sonneteer.serving.listen import serve
-from sonneteer.serving.recorder import Recorder
+from sonneteer.serving.recorder import Recorder, strict_guard
 
-__all__ = ["Keys", "Recorder", "ServedModel", "create_app", "create_key", "remove_key", "serve"]
+__all__ = [
+    "FeedbackRequest",
+    "Keys",
+    "Recorder",
+    "ServedModel",
+    "create_app",
+    "create_key",
+    "give",
+    "remove_key",
+    "serve",
+    "strict_guard",
+]

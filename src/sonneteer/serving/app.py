@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -9,16 +10,17 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
-from sonneteer.errors import RecipeError
+from sonneteer.errors import MissingError, RecipeError, SonneteerError
 from sonneteer.recipe.sections import ServingSettings
 from sonneteer.records import Exchange, Prompt
 from sonneteer.serving import anthropic, anthropic_answers, openai, openai_answers
 from sonneteer.serving.events import EventStream, unless_gone
+from sonneteer.serving.feedback import FeedbackRequest, reply_to
 from sonneteer.serving.keys import Keys
 from sonneteer.serving.lineup import Lineup, PageRequest, ServedModel
 from sonneteer.serving.porter import HEALTH, Porter, dialect_of, is_loopback, speaks_anthropic
 from sonneteer.serving.recorder import Recorder
-from sonneteer.serving.refusals import Refusal
+from sonneteer.serving.refusals import OVERLOADED, Refusal
 from sonneteer.serving.traffic import Seat, Witness, visit_of
 from sonneteer.serving.turns import Turns
 from sonneteer.serving.wire import error_reply, read, read_query, reply
@@ -27,7 +29,8 @@ MESSAGES = "/v1/messages"
 COUNT_TOKENS = "/v1/messages/count_tokens"
 COMPLETIONS = "/v1/chat/completions"
 MODELS = "/v1/models"
-PATHS = (COUNT_TOKENS, MESSAGES, COMPLETIONS, MODELS)
+FEEDBACK = "/v1/feedback"
+PATHS = (COUNT_TOKENS, MESSAGES, COMPLETIONS, MODELS, FEEDBACK)
 
 
 def create_app(
@@ -63,6 +66,7 @@ def create_app(
     app.add_api_route(COMPLETIONS, endpoints.create_completion, methods=["POST"])
     app.add_api_route(MODELS, endpoints.list_models, methods=["GET"])
     app.add_api_route(MODELS + "/{name:path}", endpoints.retrieve_model, methods=["GET"])
+    app.add_api_route(FEEDBACK, endpoints.create_feedback, methods=["POST"])
     app.add_api_route(HEALTH, endpoints.health, methods=["GET"])
     app.add_exception_handler(HTTPException, _no_such_route)
     app.add_middleware(Porter, keys=keys)
@@ -133,6 +137,18 @@ class Endpoints:
         if speaks_anthropic(request.headers):
             return reply(anthropic_answers.model_entry(served, self._settings.max_answer_tokens))
         return reply(openai_answers.model_entry(served))
+
+    async def create_feedback(self, request: Request) -> Response:
+        """Keep what somebody says of an answer."""
+        wanted = await read(request, FeedbackRequest)
+        if self._recorder is None:
+            raise Refusal(404, "This server writes no exchanges down, so nothing can be said of them.")
+        try:
+            return reply(reply_to(await asyncio.to_thread(self._recorder.say, wanted)))
+        except MissingError as problem:
+            raise Refusal(404, str(problem), field="message_id") from problem
+        except SonneteerError as problem:
+            raise Refusal(OVERLOADED, f"The feedback cannot be kept at the moment: {problem}") from problem
 
     async def health(self) -> Response:
         """Whether the server is ready, for whoever watches over it."""

@@ -10,18 +10,21 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, Protocol
 
-from sonneteer.errors import SonneteerError
+from sonneteer.errors import MissingError, SonneteerError
 from sonneteer.privacy import Guard
 from sonneteer.recipe.sections import PERSONAL_KINDS, MonitoringSettings, PrivacySettings
-from sonneteer.records import Example, Exchange, Message
+from sonneteer.records import Example, Exchange, Feedback, Message
+from sonneteer.serving.feedback import FeedbackRequest, Ledger, give
 
 LOG = logging.getLogger(__name__)
 BATCH = 100
 PURGE_SECONDS = 3600.0
+PATIENCE_SECONDS = 5.0
+"""How long feedback waits for its exchange, which may not be written yet."""
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.1, 10.0  # seconds between two tries at a database that does not answer
 
 
-class Log(Protocol):
+class Log(Ledger, Protocol):
     """Where exchanges are kept: the catalogue's `traffic`."""
 
     def keep(self, exchanges: Sequence[Exchange]) -> None:
@@ -50,7 +53,7 @@ class Recorder:
     def __init__(self, log: Log, settings: MonitoringSettings, privacy: PrivacySettings) -> None:
         self._log = log
         self._settings = settings
-        self._guard = Guard(privacy.model_copy(update=dict.fromkeys(PERSONAL_KINDS, "mask")))
+        self._guard = strict_guard(privacy)
         self._waiting: queue.Queue[Exchange] = queue.Queue(settings.max_unwritten)
         self._written = self._lost = 0
         self._trouble = ""
@@ -71,6 +74,18 @@ class Recorder:
         except queue.Full:
             self._lost += 1
 
+    def say(self, request: FeedbackRequest) -> Feedback:
+        """Keep what somebody says of an answer; waits until that is written. Raises MissingError if it never was."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            is_all_written = not self._is_busy()
+            try:
+                return give(self._log, self._guard, request)
+            except MissingError:
+                if is_all_written or time.monotonic() > deadline:
+                    raise
+            time.sleep(0.02)
+
     def tally(self) -> Tally:
         """What became of the exchanges so far."""
         return Tally(self._written, self._waiting.qsize(), self._lost, self._trouble)
@@ -79,6 +94,10 @@ class Recorder:
         """Write what still waits, for so long at most."""
         self._is_closing.set()
         self._thread.join(seconds)
+
+    def _is_busy(self) -> bool:
+        """Whether anything is waiting or being written."""
+        return self._waiting.unfinished_tasks > 0
 
     def _work(self) -> None:
         purged_at = -PURGE_SECONDS
@@ -89,6 +108,8 @@ class Recorder:
                     self._lost += len(batch)
                     return
                 self._written += len(batch)
+                for _ in batch:
+                    self._waiting.task_done()
             if time.monotonic() - purged_at > PURGE_SECONDS:
                 oldest = datetime.now(UTC) - timedelta(days=self._settings.retention_days)
                 self._insist(lambda: self._log.forget_before(oldest))  # noqa: B023
@@ -122,6 +143,11 @@ class Recorder:
             if self._is_closing.wait(pause):
                 return False
             pause = min(2 * pause, LONGEST_PAUSE)
+
+
+def strict_guard(privacy: PrivacySettings) -> Guard:
+    """Masks every type, also those that the recipe keeps in the training data."""
+    return Guard(privacy.model_copy(update=dict.fromkeys(PERSONAL_KINDS, "mask")))
 
 
 def masked_by(guard: Guard, exchange: Exchange) -> Exchange:

@@ -114,6 +114,6 @@ def _message(answer: Answer) -> Message:
 
 def exchange_id(message_id: str) -> str:
     """The exchange that a message's id stands for, in whichever API the client got it."""
-    for prefix in ("msg_", "chatcmpl-"):
+    for prefix in ("msg_", "chatcmpl-", "cmpl-"):
         message_id = message_id.removeprefix(prefix)
     return message_id
