@@ -13,7 +13,6 @@ from sonneteer.backends.local import LocalBackend
 from sonneteer.backends.runs import new_run, status_kept
 from sonneteer.chat import Chat
 from sonneteer.errors import MissingError
-from sonneteer.profile import free_disk_gb, graphics_cards, machine, memory_gb
 from sonneteer.progress import Progress
 from sonneteer.recipe import LoadedRecipe
 from sonneteer.recipe.sections import Recipe
@@ -24,7 +23,7 @@ from sonneteer.search.space import with_settings
 from sonneteer.search.training import TrialTrainer
 from sonneteer.store import Store
 from sonneteer.store.prices import read_prices
-from sonneteer.training.plan import Plan, Surroundings, estimate
+from sonneteer.training.plan import Plan, refuse
 from sonneteer.training.range_test import RangeTest, sane_pace
 
 Which = Literal["base", "tuned"]
@@ -81,14 +80,7 @@ def plan(loaded: LoadedRecipe, store: Store, progress: Progress) -> Plan:
     """What training will take: tokens, memory, time and cost. No weights are loaded."""
     dataset = prepare(loaded, store, progress)
     progress.stage("planning")
-    has = graphics_cards() if machine().device != "cpu" else []
-    around = Surroundings(
-        machine=machine(),
-        available_gb=has[0].memory_gb if has else memory_gb(),
-        free_disk_gb=free_disk_gb(store.root),
-        past=store.find(Run, status="done"),
-    )
-    made = estimate(_backend(loaded, store).plan(dataset), loaded.recipe, around)
+    made = _backend(loaded, store).plan(dataset)
     prices = read_prices(store.root / "prices.yaml")
     return made.model_copy(update={"costs": prices.costs(made.seconds.value), "currency": prices.currency})
 
@@ -97,6 +89,7 @@ def search(loaded: LoadedRecipe, store: Store, progress: Progress) -> Found:
     """Better settings, compared by validation loss. The same command goes on after an interruption."""
     dataset = prepare(loaded, store, progress)
     backend = _backend(loaded, store)
+    refuse(backend.plan(dataset, loaded.recipe.search.processes), loaded.recipe.training)
     if loaded.recipe.search.by == "auto":
         progress.stage("testing learning rates")
         pace = sane_pace(dataset.splits["train"].examples)

@@ -90,6 +90,15 @@ def test_an_interrupted_run_ends_with_the_same_weights_as_an_uninterrupted_one(t
     assert resumed.model_dump(exclude={"seconds"}) == counters.model_dump(exclude={"seconds"})
 
 
+def test_blocks_that_are_computed_once_more_lead_to_the_same_weights(tmp_path: Path) -> None:
+    ends = []
+    for state in ("off", "on"):
+        run = training(tmp_path / state, SETTINGS.model_copy(update={"gradient_checkpointing": state}))
+        run.go(Interrupt())
+        ends.append(run.learner.weights())
+    assert all(torch.equal(weight, ends[1][name]) for name, weight in ends[0].items())
+
+
 def test_the_metrics_of_a_resumed_run_tell_each_step_once(tmp_path: Path) -> None:
     interrupt = Interrupt()
     with pytest.raises(KeyboardInterrupt):

@@ -10,13 +10,17 @@ import pytest
 import torch
 
 from sonneteer import lifecycle
+from sonneteer.errors import MachineError
 from sonneteer.models import load
+from sonneteer.models.hardware import is_short, matrix_speed
 from sonneteer.profile import machine
 from sonneteer.progress import Silent
 from sonneteer.recipe import Recipe, read_recipe
-from sonneteer.records import Run
+from sonneteer.records import DatasetVersion, Rendered, Run
 from sonneteer.store import Store
-from sonneteer.training.plan import Draft, Surroundings, Tokens, estimate, matrix_speed
+from sonneteer.training.draft import Draft, Tokens, as_learned
+from sonneteer.training.lessons import Lesson, Material
+from sonneteer.training.plan import Plan, Surroundings, estimate
 
 from ..models.networks import saved
 
@@ -28,7 +32,9 @@ DRAFT = Draft(
     trained_parameters=1000,
     fixed_gb=1.0,
     row_gb=0.01,
+    recomputed_row_gb=0.01,
     work_tflop=10.0,
+    recomputed_tflop=0.0,
     checkpoint_gb=0.1,
 )
 
@@ -47,7 +53,7 @@ def past(memory_gb: float, seconds: float, **changes: object) -> Run:
         started_at=datetime.now(UTC),
         seconds=seconds,
         peak_memory_gb=memory_gb,
-        expected_memory_gb=DRAFT.memory_gb,
+        expected_memory_gb=DRAFT.memory_gb(),
         work_tflop=DRAFT.work_tflop,
         parameters=DRAFT.parameters,
     )
@@ -74,16 +80,16 @@ def test_runs_on_other_machines_do_not_count() -> None:
 
 def test_without_past_runs_the_range_is_wide_and_the_speed_measured() -> None:
     plan = estimate(DRAFT, RECIPE, around())
-    assert plan.memory_gb.low < plan.memory_gb.value == DRAFT.memory_gb < plan.memory_gb.high
+    assert plan.memory_gb.low < plan.memory_gb.value == DRAFT.memory_gb() < plan.memory_gb.high
     assert plan.seconds.low < plan.seconds.value < plan.seconds.high
-    assert matrix_speed(size=32, seconds=0.01) > 0
+    assert matrix_speed(torch.device("cpu"), seconds=0.001) > 0
 
 
 def test_too_much_memory_is_refused_with_the_setting_to_change() -> None:
     fitting = estimate(DRAFT, RECIPE, around(100.0))
     assert not fitting.problems
     assert not fitting.warnings
-    refused = estimate(DRAFT.model_copy(update={"row_gb": 1.0}), RECIPE, around(20.0))
+    refused = estimate(DRAFT.model_copy(update={"row_gb": 1.0, "recomputed_row_gb": 1.0}), RECIPE, around(20.0))
     assert "Memory: at the least" in refused.problems[0]
     assert "Set training.micro_batch_tokens and data.max_tokens to 22" in refused.problems[0]
     long_batches = DRAFT.model_copy(update={"tokens": TOKENS.model_copy(update={"largest": 4000})})
@@ -91,7 +97,7 @@ def test_too_much_memory_is_refused_with_the_setting_to_change() -> None:
     full = RECIPE.model_copy(update={"training": RECIPE.training.model_copy(update={"method": "full"})})
     huge = DRAFT.model_copy(update={"fixed_gb": 50.0})
     assert "Set training.method to 'lora'" in estimate(huge, full, around(20.0)).problems[0]
-    assert "Choose a smaller base.model" in estimate(huge, RECIPE, around(20.0)).problems[0]
+    assert "choose a smaller base.model" in estimate(huge, RECIPE, around(20.0)).problems[0]
 
 
 def test_what_may_not_fit_is_a_warning_and_a_full_disk_a_problem() -> None:
@@ -162,3 +168,104 @@ def test_an_empty_network_has_the_shapes_of_the_real_one(tmp_path: Path) -> None
     real = load.open_folder("base", folder).network
     assert {p.device for p in empty.parameters()} == {torch.device("meta")}
     assert [(n, p.shape) for n, p in empty.named_parameters()] == [(n, p.shape) for n, p in real.named_parameters()]
+
+
+# What cannot fit does not begin -------------------------------------------------------------------
+
+
+@pytest.fixture
+def cramped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine with next to no memory."""
+    monkeypatch.setattr("sonneteer.models.hardware.profile.memory_gb", lambda: 0.1)
+
+
+@pytest.mark.usefixtures("cramped")
+@pytest.mark.parametrize("begin", [lifecycle.train, lifecycle.run, lifecycle.search])
+def test_what_the_plan_refuses_does_not_begin_unless_the_recipe_insists(
+    begin: object, work: tuple[lifecycle.LoadedRecipe, Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, store = work
+    assert callable(begin)
+    refused = lifecycle.plan(recipe, store, Silent()).problems[0]
+    with monkeypatch.context() as patch:
+        patch.setattr(load.AutoModelForCausalLM, "from_pretrained", None)  # nothing may open the weights
+        with pytest.raises(MachineError) as caught:
+            begin(recipe, store, Silent())
+    assert refused in str(caught.value)
+    assert "training.start_anyway: true" in str(caught.value)
+
+
+@pytest.mark.usefixtures("cramped")
+def test_who_insists_trains_all_the_same_with_the_same_name(work: tuple[lifecycle.LoadedRecipe, Store]) -> None:
+    recipe, store = work
+    insisting = read_recipe(recipe.path, ["--training.start_anyway", "true", "--training.max_steps", "1"])
+    assert lifecycle.train(insisting, store, Silent()).number == 1
+    relaxed = read_recipe(recipe.path, ["--training.max_steps", "1"])
+    assert lifecycle.train(relaxed, store, Silent()).number == 1, "it is the run that was done"
+
+
+def test_trials_at_once_share_the_memory(
+    work: tuple[lifecycle.LoadedRecipe, Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, store = work
+    monkeypatch.setattr("sonneteer.models.hardware.profile.memory_gb", lambda: 1.2)
+    assert not lifecycle.plan(recipe, store, Silent()).problems
+    crowded = read_recipe(recipe.path, ["--search.processes", "8"])
+    with pytest.raises(MachineError, match=r"this machine has 0\.1 GB|this machine has 0\.2 GB"):
+        lifecycle.search(crowded, store, Silent())
+
+
+# What is counted ----------------------------------------------------------------------------------
+
+
+def test_auto_computes_blocks_once_more_only_where_memory_may_not_suffice() -> None:
+    spare = DRAFT.model_copy(update={"row_gb": 0.1, "recomputed_row_gb": 0.01, "recomputed_tflop": 3.0})
+    wide, narrow = estimate(spare, RECIPE, around(100.0)), estimate(spare, RECIPE, around(5.0))
+    assert (wide.recomputes, narrow.recomputes) == (False, True)
+    assert narrow.memory_gb.value == pytest.approx(1.0 + 100 * 0.01)
+    assert (wide.problems, narrow.problems, narrow.warnings) == ((), (), ())
+    off = RECIPE.training.model_copy(update={"gradient_checkpointing": "off"})
+    kept = estimate(spare, RECIPE.model_copy(update={"training": off}), around(5.0))
+    assert not kept.recomputes
+    assert "Set training.gradient_checkpointing to 'auto'" in kept.problems[0]
+
+
+def plan_of(work: tuple[lifecycle.LoadedRecipe, Store], *settings: str) -> Plan:
+    return lifecycle.plan(read_recipe(work[0].path, settings), work[1], Silent())
+
+
+def test_each_further_network_counts(work: tuple[lifecycle.LoadedRecipe, Store]) -> None:
+    alone = plan_of(work)
+    taught = plan_of(work, "--training.objective", "distillation", "--training.distillation.teacher", "base")
+    assert taught.memory_gb.value > alone.memory_gb.value
+    assert taught.seconds.value > 0
+    full = plan_of(work, "--training.method", "full")
+    anchored = plan_of(work, "--training.method", "full", "--training.anchor", "0.1")
+    assert anchored.memory_gb.value - full.memory_gb.value > full.parameters * 4 / 1e9 * 0.9
+    short = plan_of(work, "--training.precision", "bfloat16")
+    assert short.memory_gb.value <= alone.memory_gb.value
+
+
+def test_answers_that_will_be_drawn_are_counted_as_long_as_they_may_be(
+    work: tuple[lifecycle.LoadedRecipe, Store],
+) -> None:
+    drawn = plan_of(
+        work, "--training.objective", "grpo", "--training.reward.answers", "3", "--training.reward.max_answer_tokens",
+        "7", "--training.batch_size", "2",
+    )  # fmt: skip
+    assert drawn.tokens.learned == 3 * 7 * work[1].find(DatasetVersion)[0].splits["train"].examples
+    assert drawn.tokens.unique < drawn.tokens.naive, "a question is read once for its answers"
+
+
+def test_what_only_serves_for_comparison_is_not_counted_as_learned() -> None:
+    settings = RECIPE.training.model_copy(update={"objective": "kto"})
+    lessons = [Lesson([Rendered([1, 2], [0, 1]), Rendered([1, 3, 4], [0, 1, 1])], (True, None))]
+    planned = as_learned(Material(lessons, [], ["a"]), settings)
+    assert [len(lesson.sequences) for lesson in planned.train] == [1]
+
+
+@pytest.mark.parametrize("kind", [("cpu", "auto", False), ("cuda", "auto", True), ("cuda", "float32", False)])
+def test_cards_compute_in_bfloat16(kind: tuple[str, str, bool], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sonneteer.profile.has_bfloat16_units", lambda: False)
+    device, precision, short = kind
+    assert is_short(precision, torch.device(device)) is short  # type: ignore[arg-type]

@@ -12,14 +12,16 @@ from pathlib import Path
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from sonneteer.backends.certify import Forms, Written, check_base, check_files, check_forms, check_rendering, hashes
+from sonneteer.backends.foresight import Beginning, foresee, surroundings
 from sonneteer.data import read_split
 from sonneteer.errors import MissingError
-from sonneteer.models.adapters import add_adapter, merged, put_on
+from sonneteer.models.adapters import merged, put_on
 from sonneteer.models.generate import LocalChat
-from sonneteer.models.layers import thaw
+from sonneteer.models.hardware import forget_peak, peak_gb
 from sonneteer.models.load import (
     LanguageModel,
     context_of,
+    device,
     empty_network,
     fingerprint_of_folder,
     locate,
@@ -32,15 +34,14 @@ from sonneteer.models.proof import probes_of, read_traces, tolerance_of, traces,
 from sonneteer.models.quantise import open_quantised
 from sonneteer.models.render import TemplateRenderer
 from sonneteer.models.scratch import empty_model, new_model, new_tokenizer
-from sonneteer.profile import peak_memory_gb
 from sonneteer.progress import Progress
-from sonneteer.recipe.sections import Architecture, Recipe
+from sonneteer.recipe.sections import Recipe
 from sonneteer.records import KEPT, Certificate, DatasetVersion, Example, ModelVersion, Run, fingerprint_of
 from sonneteer.store import Store, write_whole
 from sonneteer.training.fit import fit, material_of, try_rates
 from sonneteer.training.lessons import Material
 from sonneteer.training.objectives import objective_of
-from sonneteer.training.plan import Draft, draft
+from sonneteer.training.plan import Plan, as_planned, refuse
 from sonneteer.training.range_test import RangeTest
 from sonneteer.training.rewards import Reward
 
@@ -76,24 +77,20 @@ class LocalBackend:
         tokenizer = new_tokenizer(_texts(examples), architecture.vocabulary_size)
         return self._renderer(tokenizer, architecture.context)
 
-    def plan(self, dataset: DatasetVersion) -> Draft:
-        """What training will take, by formula. Loads no weights."""
+    def plan(self, dataset: DatasetVersion, processes: int = 1) -> Plan:
+        """What each of so many trainings at once will take. Loads no weights."""
         train = read_split(self._store, dataset, "train")
-        renderer = self.renderer(train)
-        material = self._material(dataset, renderer)
-        architecture = self._recipe.base.from_scratch
-        network = empty_model(architecture, renderer.tokenizer) if architecture else self._empty_base
-        if self._recipe.training.method == "lora":
-            add_adapter(network, self._recipe.training, self._recipe.seed)
-        else:
-            thaw(network, self._recipe.training.layers)
-        return draft(network, self._recipe, material)
+        beginning = self._beginning(train)
+        around = surroundings(self._store, processes=processes)
+        material = self._material(dataset, beginning.renderer)
+        return foresee(self._recipe, self._folder, beginning, material, around).plan
 
     def range_test(self, dataset: DatasetVersion, batch_size: int, progress: Progress) -> RangeTest:
         """Which step size suits base and data. Trains for a moment; nothing is kept."""
         train = read_split(self._store, dataset, "train")
         with tempfile.TemporaryDirectory() as folder:
-            model = self._starting_model(train, Path(folder))
+            beginning = self._beginning(train)
+            model = self._starting_model(beginning.renderer.tokenizer, Path(folder))
             material = material_of(
                 self._renderer(model.tokenizer, model.context), self._recipe.training.objective, train, []
             )
@@ -104,14 +101,18 @@ class LocalBackend:
         """Train, and leave the result in the run's folder."""
         train = read_split(self._store, dataset, "train")
         validation = read_split(self._store, dataset, "validation")
-        model = self._starting_model(train, self._store.folder(run.id))
+        folder = self._store.folder(run.id)
         progress.note(f"Rendering {len(train) + len(validation)} examples.")
-        renderer = self._renderer(model.tokenizer, model.context)
-        material = self._material(dataset, renderer)
+        beginning = self._beginning(train, folder)
+        material = self._material(dataset, beginning.renderer)
+        foreseen = foresee(self._recipe, self._folder, beginning, material, surroundings(self._store, folder))
+        refuse(foreseen.plan, self._recipe.training)
+        forget_peak(device())
+        model = self._starting_model(beginning.renderer.tokenizer, folder)
         objective = objective_of(self._recipe, model, self._folder, self._reward)
-        fitted = fit(model, self._recipe, objective, material, self._store.folder(run.id), progress)
+        fitted = fit(model, as_planned(self._recipe, foreseen.plan), objective, material, folder, progress)
         self._keep_traces(model, run, probes_of([*train, *validation]))
-        counters, expected = fitted.counters, draft(model.network, self._recipe, material)
+        counters = fitted.counters
         return run.model_copy(
             update={
                 "status": "done",
@@ -126,10 +127,9 @@ class LocalBackend:
                 "tokens": counters.tokens,
                 "unique_tokens": counters.unique_tokens,
                 "learned_tokens": counters.learned_tokens,
-                "peak_memory_gb": peak_memory_gb(),
-                # a quantised base packs its weights, so that the formula cannot count them any more
-                "expected_memory_gb": expected.memory_gb if self._recipe.training.base_weights == "whole" else 0.0,
-                "work_tflop": expected.work_tflop * counters.step / expected.tokens.steps,
+                "peak_memory_gb": peak_gb(model.device),
+                "expected_memory_gb": foreseen.memory_gb,
+                "work_tflop": foreseen.tflop_per_step * counters.step,
                 "parameters": fitted.parameters,
                 "trained_parameters": fitted.trained_parameters,
             }
@@ -224,12 +224,24 @@ class LocalBackend:
     def _chat(self, model: LanguageModel) -> LocalChat:
         return LocalChat(model, self._recipe.evaluation.batch_size)
 
-    def _starting_model(self, train: list[Example], folder: Path) -> LanguageModel:
+    def _beginning(self, train: Sequence[Example], folder: Path | None = None) -> Beginning:
+        """How the model reads that training starts from, and its shape. `folder` is the run's, if there is one."""
+        architecture = self._recipe.base.from_scratch
+        if architecture is None:
+            return Beginning(self.renderer(train), self._empty_base)
+        if folder is None or not (folder / "initial" / "config.json").exists():
+            renderer = self.renderer(train)
+        else:
+            renderer = self._renderer(tokenizer_of(folder / "initial"), architecture.context)
+        return Beginning(renderer, empty_model(architecture, renderer.tokenizer))
+
+    def _starting_model(self, tokenizer: PreTrainedTokenizerBase, folder: Path) -> LanguageModel:
+        """The base model; one from scratch is begun for the tokenizer, unless it lies in the run's folder."""
         architecture = self._recipe.base.from_scratch
         if architecture is None:
             return self._opened(locate(self._recipe.base.model, self._folder))
         if not (folder / "initial" / "config.json").exists():
-            model = self._new_model(architecture, train)
+            model = new_model(self._recipe.base.model, architecture, tokenizer, self._recipe.seed)
             partial = folder / "initial.partial"
             shutil.rmtree(partial, ignore_errors=True)
             save_model(model, partial)
@@ -240,9 +252,6 @@ class LocalBackend:
         """The base model as training holds it."""
         name, weights = self._recipe.base.model, self._recipe.training.base_weights
         return open_folder(name, path) if weights == "whole" else open_quantised(name, path, weights)
-
-    def _new_model(self, architecture: Architecture, train: list[Example]) -> LanguageModel:
-        return new_model(self._recipe.base.model, architecture, _texts(train), self._recipe.seed)
 
     def _training_renderer(self, model: LanguageModel) -> TemplateRenderer:
         return self._renderer(model.tokenizer, model.context)

@@ -48,7 +48,8 @@ def _lines(plan: Plan, prices: Path) -> Iterator[tuple[str, str, str]]:
         yield "  grouped", f"{tokens.grouped_sharing:.2f} x", "less, with training.prefix_group at half of batch_size"
     yield "steps", f"{tokens.steps:,}", f"{tokens.epoch_steps:,} an epoch, at most {tokens.largest:,} tokens at once"
     yield "parameters", f"{plan.parameters:,}", f"{plan.trained_parameters:,} are trained"
-    yield "memory", _range(plan.memory_gb, "{:.1f}") + " GB", f"there are {plan.available_gb:.1f} GB"
+    again = "; blocks are computed once more to save it" if plan.recomputes else ""
+    yield "memory", _range(plan.memory_gb, "{:.1f}") + " GB", f"there are {plan.available_gb:.1f} GB{again}"
     yield "disk", f"{plan.disk_gb:.2f} GB", f"{plan.free_disk_gb:.1f} GB are free"
     low, usual, high = (duration(value) for value in (plan.seconds.low, plan.seconds.value, plan.seconds.high))
     yield "time", f"{low}, {usual}, {high}", "unless it stops early"

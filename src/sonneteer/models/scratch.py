@@ -46,9 +46,8 @@ CHAT_TEMPLATE = """\
 """
 
 
-def new_model(name: str, architecture: Architecture, texts: Iterable[str], seed: int) -> LanguageModel:
-    """Train a tokenizer on `texts` and initialise a network for it. The same inputs give the same model."""
-    tokenizer = new_tokenizer(texts, architecture.vocabulary_size)
+def new_model(name: str, architecture: Architecture, tokenizer: PreTrainedTokenizerBase, seed: int) -> LanguageModel:
+    """Initialise a network for a new tokenizer. The same inputs give the same model."""
     tokenizer.model_max_length = architecture.context
     torch.manual_seed(seed)
     network = Qwen3ForCausalLM(_config(architecture, tokenizer)).to(device())

@@ -153,10 +153,13 @@ def _computing(instead: dict[torch.nn.Module, Callable[[torch.Tensor], torch.Ten
 
         return replaced
 
+    before = {block: vars(block).get("forward") for block in instead}  # set where blocks are computed once more
     for block, compute in instead.items():
         block.forward = forward(compute)
     try:
         yield
     finally:
-        for block in instead:
+        for block, own in before.items():
             del block.forward
+            if own is not None:
+                block.forward = own

@@ -47,6 +47,13 @@ def bits(value: Any) -> str:
     raise ValueError("there is 4 and 8")
 
 
+def switch(value: Any) -> str:
+    """A truth value for a setting that is 'on' or 'off'."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    raise ValueError("there is true and false")
+
+
 OBJECTIVES = {
     "sft": "imitation",
     "trl_sft": "imitation",

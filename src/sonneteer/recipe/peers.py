@@ -83,6 +83,9 @@ ALIASES: dict[str, Alias] = {
     "lora.target_modules": Alias("Soup", "training.target_modules", convert.target_modules),
     "target_modules": Alias("ms-swift", "training.target_modules", convert.target_modules),
     "peft_use_rslora": Alias("Axolotl", "training.rank_stabilised"),
+    "use_gradient_checkpointing": Alias("Unsloth", "training.gradient_checkpointing", convert.switch),
+    "gradient_checkpointing": Alias(HF, "training.gradient_checkpointing", convert.switch),
+    "grad_checkpoint": Alias("mlx-lm", "training.gradient_checkpointing", convert.switch),
     "quantization_bit": Alias(LF, "training.base_weights", convert.bits),
     "use_rslora": Alias(f"{LF}, {HF}, ms-swift", "training.rank_stabilised"),
     "peft_use_dora": Alias("Axolotl", "training.dora"),
@@ -251,8 +254,7 @@ REFUSALS: tuple[Refusal, ...] = (
     ),
     Refusal(
         "`training.micro_batch_tokens` bounds the memory: make it smaller where memory is short",
-        dict.fromkeys(("gradient_checkpointing", "grad_checkpoint", "use_gradient_checkpointing"), (False,))
-        | dict.fromkeys(("gradient_checkpointing_kwargs", "activation_offloading", "auto_find_batch_size"), (False,)),
+        dict.fromkeys(("gradient_checkpointing_kwargs", "activation_offloading", "auto_find_batch_size"), (False,)),
     ),
     Refusal(
         "this version trains on one device",

@@ -44,6 +44,11 @@ class TrainingSettings(Section):
     """Share of the steps in which the step size rises."""
     final_share: float = Field(0.1, ge=0, le=1)
     """Share of the peak step size that is left at the end."""
+    gradient_checkpointing: Literal["auto", "on", "off"] = "auto"
+    """Compute what a block keeps for the backward pass once more instead: far less memory, a third more time, the same
+    result. 'auto' does so where the plan says that memory may not suffice otherwise."""
+    start_anyway: bool = False
+    """Start even where the plan says that memory or disk cannot suffice."""
     precision: Literal["auto", "bfloat16", "float32"] = "auto"
     """Number format of the products of matrices; weights and sums stay in float32. 'auto' takes bfloat16 where the
     processor has units for it."""
@@ -120,5 +125,5 @@ class TrainingSettings(Section):
         return self
 
 
-WITHOUT_EFFECT = {"checkpoint_seconds", "trackers"}
+WITHOUT_EFFECT = {"checkpoint_seconds", "trackers", "gradient_checkpointing", "start_anyway"}
 """Settings of the training that do not change its result."""

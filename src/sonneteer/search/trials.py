@@ -18,7 +18,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
-from sonneteer.errors import RecipeError
+from sonneteer.errors import MachineError, RecipeError
 from sonneteer.recipe.sections import SearchSettings
 from sonneteer.search.space import Settings, Trained
 
@@ -129,6 +129,10 @@ def try_once(hunt: Hunt, trial_id: int, settings: dict[str, Any]) -> Ended:
         return Ended(trained, trained.loss)
     except Stopped:
         return Ended(None, None)
+    except MachineError:
+        if trial.number == 0:
+            raise
+        return Ended(None, None)  # these settings do not fit here; the recipe's own do
     except RecipeError:
         if not heard:
             raise

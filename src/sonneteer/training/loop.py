@@ -17,10 +17,11 @@ from transformers import PreTrainedModel
 
 from sonneteer.errors import MachineError, RecipeError
 from sonneteer.models.fused import shorten
+from sonneteer.models.hardware import is_short, peak_gb
 from sonneteer.models.layers import noisy_embeddings
 from sonneteer.models.logprobs import head_weight
+from sonneteer.models.recompute import recompute_blocks
 from sonneteer.models.trunk import Trunk
-from sonneteer.profile import has_bfloat16_units, peak_memory_gb
 from sonneteer.progress import Progress
 from sonneteer.recipe.sections import TrainingSettings
 from sonneteer.training import checkpoint as saved
@@ -67,6 +68,8 @@ class Learner:
         self.trained = [(name, p) for name, p in self.network.named_parameters() if p.requires_grad]
         if self.is_short:
             shorten(self.network)
+        if self.settings.gradient_checkpointing == "on":
+            recompute_blocks(self.network)
         self.optimizers: list[Optimizer] = optimizers(self.trained, self.settings)
         self.anchor = Anchor(self.network) if self.settings.anchor else None
         self.average = Average(self.weights(), self.settings.average) if self.settings.average else None
@@ -164,8 +167,7 @@ class Learner:
     @property
     def is_short(self) -> bool:
         """Whether frozen weights and products of matrices are bfloat16."""
-        is_fast = self.network.device.type == "cuda" or has_bfloat16_units()
-        return self.settings.precision == "bfloat16" or (self.settings.precision == "auto" and is_fast)
+        return is_short(self.settings.precision, self.network.device)
 
     def weights(self) -> saved.Tensors:
         """The trained parameters by name."""
@@ -275,7 +277,7 @@ class Training:
             "tokens_per_second": done.tokens / max(seconds, 1e-9),
             "unique_tokens_per_second": done.unique_tokens / max(seconds, 1e-9),
             "learned_tokens": float(self.counters.learned_tokens),
-            "memory_gb": peak_memory_gb(),
+            "memory_gb": peak_gb(self.learner.network.device),
             "seconds": self.watch.seconds,
             "seconds_left": self.watch.seconds / step * (self.steps - step),
         }

@@ -1,0 +1,57 @@
+"""What the processor or the graphics card that holds a network offers, and what has been used of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+
+from sonneteer import profile
+
+Precision = Literal["auto", "bfloat16", "float32"]
+
+
+def is_short(precision: Precision, device: torch.device) -> bool:
+    """Whether frozen weights and products of matrices are bfloat16."""
+    is_fast = device.type == "cuda" or profile.has_bfloat16_units()
+    return precision == "bfloat16" or (precision == "auto" and is_fast)
+
+
+def available_gb(device: torch.device) -> float:
+    """Memory that a training may take: of the card what nobody else holds, of the machine all that there is."""
+    if device.type != "cuda":
+        return profile.memory_gb()
+    free, _ = torch.cuda.mem_get_info(device)
+    return float(free + torch.cuda.memory_reserved(device)) / 1e9
+
+
+def forget_peak(device: torch.device) -> None:
+    """Measure the card's peak from now on. A process cannot forget its own."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def peak_gb(device: torch.device) -> float:
+    """Most memory that was held at a time: of the card by PyTorch, or by this process."""
+    if device.type == "cuda":
+        return float(torch.cuda.max_memory_reserved(device)) / 1e9
+    return profile.peak_memory_gb()
+
+
+def matrix_speed(
+    device: torch.device,
+    is_short: bool = False,
+    seconds: float = 0.2,
+    clock: Callable[[], float] = time.perf_counter,
+) -> float:
+    """10^12 operations a second that are reached in a plain product of matrices."""
+    size = 4096 if device.type == "cuda" else 768  # a card is busy with large ones only
+    one = torch.ones(size, size, device=device, dtype=torch.bfloat16 if is_short else torch.float32)
+    _ = (one @ one)[0, 0].item()
+    begun, products = clock(), 0
+    while clock() - begun < seconds:
+        _ = (one @ one)[0, 0].item()
+        products += 1
+    return 2 * size**3 * products / (clock() - begun) / 1e12
