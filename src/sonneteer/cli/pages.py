@@ -80,6 +80,9 @@ def verdict_page(report: Report) -> RenderableType:
     lines: list[RenderableType] = [Text(words, style=f"bold {colour}"), Text(), comparison_table(report)]
     lines += [Text("↓ less is better. A gain above zero is always an improvement.", style="dim"), Text()]
     lines += [*(Text(f"• {reason}") for reason in report.reasons)]
+    if report.generalisation_gap is not None:
+        said = f"{report.generalisation_gap:.3g} more loss on what it did not learn than on what it did"
+        lines += [Text(f"• generalisation gap: {said}.", style="dim")]
     lines += [Text(f"• {metric}: not available. {why}", style="dim") for metric, why in report.unavailable.items()]
     return Panel(Group(*lines), title="Verdict", title_align="left", border_style=colour, padding=(1, 2))
 

@@ -127,6 +127,7 @@ def evaluate(
             name: error for name, part in replies.items() if (error := calibration_error(chosen, part)) is not None
         },
         side_by_side=_side_by_side(asked),
+        generalisation_gap=run.generalisation_gap,
         unavailable=dict(evidence.unavailable),
         answers_file=store.put(journal.read_bytes(), "jsonl"),
         seconds=time.monotonic() - start,

@@ -117,6 +117,8 @@ class Report(Record):
     calibration_error: dict[str, float] = Field(default_factory=dict)
     """By arm, on multiple choice: how far belief and success lie apart (ECE)."""
     side_by_side: tuple[SideBySide, ...]
+    generalisation_gap: float | None = None
+    """By how much the tuned model's loss is higher on what watched its training than on as many learned examples."""
     unavailable: dict[str, str] = Field(default_factory=dict)
     """Metrics that could not be had, and why."""
     answers_file: str
