@@ -27,6 +27,10 @@ class MissingError(SonneteerError, LookupError):
     """Name something that exists: there is no data set, run, report or model of this name."""
 
 
+class LockedError(SonneteerError, PermissionError):
+    """Give the right passphrase."""
+
+
 class TakenError(SonneteerError, FileExistsError):
     """Choose another place: something of the user's stands here, and is never overwritten."""
 

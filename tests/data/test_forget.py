@@ -86,4 +86,4 @@ def test_a_person_who_is_nowhere_changes_nothing(folder: Path) -> None:
     dataset = prepared(folder, store)
     assert forget(store, "nobody").rows == 0
     assert store.find(DatasetVersion) == [dataset]
-    assert store.audit_log()[-1].subject == f"person/{digest_of('nobody')}"
+    assert store.audit_log()[-1].subject == f"person/{digest_of('nobody', store.private_key())}"

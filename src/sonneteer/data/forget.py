@@ -40,7 +40,7 @@ class _Thinned(NamedTuple):
 
 def forget(store: Store, person: str) -> Forgotten:
     """Take out all that carries this tag `person`. The audit log remembers a digest of it, and `prepare` obeys."""
-    digest = digest_of(person)
+    digest = digest_of(person, store.private_key())
     store.note_deed(DEED, f"person/{digest}", "")
     rows, touched, dossiers = 0, [], []
     old = _named(store)
@@ -68,12 +68,12 @@ def forgotten_people(store: Store) -> frozenset[str]:
     return frozenset(subject.removeprefix("person/") for subject in deeds)
 
 
-def without_forgotten(digests: frozenset[str]) -> RowStep:
+def without_forgotten(digests: frozenset[str], key: bytes) -> RowStep:
     """The step that loses the rows of those who asked to be forgotten."""
 
     def step(example: Example) -> Outcome:
         person = example.tags.get("person")
-        is_theirs = bool(digests) and person is not None and digest_of(person) in digests
+        is_theirs = bool(digests) and person is not None and digest_of(person, key) in digests
         return Outcome(None, REASON, "private") if is_theirs else Outcome(example)
 
     return step

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -21,7 +22,7 @@ from sonneteer.data.split import split
 from sonneteer.data.steps import corpus_steps, row_steps
 from sonneteer.data.suited import BothAnswers
 from sonneteer.errors import MissingError
-from sonneteer.privacy import Guard
+from sonneteer.privacy import Guard, Vault, given_passphrase, open_vault
 from sonneteer.recipe.sections import Recipe
 from sonneteer.records import KEPT, DatasetVersion, Example, Renderer, SplitName, fingerprint_of
 from sonneteer.store import Store
@@ -54,7 +55,9 @@ def prepare(
     refuse_repeated(data.sources)
     files = [fetch(source, folder) for source in data.sources]
     kept_out = [load(folder / path) for path in recipe.data.clean.evaluation_files]
-    prepared_from = _origin(recipe, [source.path for source in data.sources], [*files, *kept_out], reader)
+    vault = _vault(recipe, folder)
+    names = [source.path for source in data.sources]
+    prepared_from = fingerprint_of([_origin(recipe, names, [*files, *kept_out], reader), vault and vault.id])
     known = _known(store, prepared_from)
     if known is not None:
         note(f"Data set {known.id} holds exactly this already.")
@@ -62,8 +65,11 @@ def prepare(
     ledger = Ledger()
     kept = _kept_out(kept_out, recipe.data.clean.evaluation_files)
     steps = row_steps(recipe.data.clean, kept, recipe.training.objective)
-    steps.append(without_forgotten(forgotten_people(store)))
-    steps.append(without_personal_data(Guard(recipe.privacy)))
+    private_key = store.private_key()
+    steps.append(without_forgotten(forgotten_people(store), private_key))
+    steps.append(without_personal_data(Guard(recipe.privacy, private_key, vault.key if vault else None)))
+    if vault:
+        store.note_deed("open the vault", f"vault/{vault.id}", f"to prepare {recipe.name}")
     sources, candidates = gather(data, files, steps, ledger, note)
     refuse_private(ledger)
     for step in corpus_steps(data):
@@ -75,6 +81,14 @@ def prepare(
     sides = _split(learnable(candidates, recipe.data, renderer, ledger), recipe, ledger)
     refuse_above(recipe.data.fail_above, ledger)
     return freeze(Draft(recipe.name, prepared_from, sources, sides, ledger), store)
+
+
+def _vault(recipe: Recipe, folder: Path) -> Vault | None:
+    """The key of the pseudonyms, where the recipe keeps it."""
+    if recipe.privacy.vault is None:
+        return None
+    path = folder / recipe.privacy.vault
+    return open_vault(path, given_passphrase(os.environ, path))
 
 
 def _kept_out(files: Sequence[SourceFile], names: Sequence[str]) -> KeptOut | None:

@@ -1,6 +1,19 @@
-"""Personal data and secrets: found by type, and masked, dropped or refused before anything is learned."""
+"""Personal data and secrets: found by type, and masked, exchanged, dropped or refused before anything is learned."""
 
 from sonneteer.privacy.find import Finder, Found
 from sonneteer.privacy.protect import Guard, Protected, digest_of
+from sonneteer.privacy.pseudonyms import Pseudonyms
+from sonneteer.privacy.vault import Vault, given_passphrase, make_vault, open_vault
 
-__all__ = ["Finder", "Found", "Guard", "Protected", "digest_of"]
+__all__ = [
+    "Finder",
+    "Found",
+    "Guard",
+    "Protected",
+    "Pseudonyms",
+    "Vault",
+    "digest_of",
+    "given_passphrase",
+    "make_vault",
+    "open_vault",
+]

@@ -10,6 +10,7 @@ from sonneteer.privacy.addresses import ADDRESSES
 from sonneteer.privacy.countries import ANYWHERE, packs_of
 from sonneteer.privacy.names import NAME_RULES
 from sonneteer.privacy.phones import phones_in
+from sonneteer.privacy.presidio import Presidio
 from sonneteer.privacy.recogniser import bundled
 from sonneteer.privacy.rules import EVERYWHERE, Profile, Rule, profile_of
 from sonneteer.recipe.sections import PERSONAL_KINDS, PrivacySettings
@@ -38,6 +39,7 @@ class Finder:
         self._exact = self._chosen((*EVERYWHERE, *packs_of(self._countries), *ANYWHERE))
         self._loose = self._chosen((*ADDRESSES, *_listed(settings.also), *NAME_RULES))
         self._recogniser = bundled() if "names" in self._kinds else None
+        self._presidio = Presidio(settings.presidio) if settings.presidio else None
         self._allowed = frozenset(value.casefold() for value in settings.allow)
 
     def _chosen(self, rules: Iterable[Rule]) -> list[Rule]:
@@ -62,6 +64,9 @@ class Finder:
         self._apply(self._loose, text, profile, found)
         if self._recogniser:
             _claim(found, (Found(*span, "names") for span in self._recogniser.names_in(text) if self._may(text, span)))
+        if self._presidio:
+            opinions = (Found(*one) for one in self._presidio.find(text))
+            _claim(found, (one for one in opinions if one.kind in self._kinds and self._may(text, one[:2])))
         return found
 
     def _apply(self, rules: Sequence[Rule], text: str, profile: Profile, found: list[Found]) -> None:

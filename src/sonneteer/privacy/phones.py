@@ -59,3 +59,17 @@ def exists(number: str, countries: tuple[str, ...]) -> bool:
         if phonenumbers.is_valid_number(parsed):
             return True
     return False
+
+
+def prefix_length(number: str) -> int:
+    """Characters up to the end of the country code, or of the zeros that a number begins with."""
+    places = [place for place, character in enumerate(number) if character.isdigit()]
+    digits = "".join(number[place] for place in places)
+    if number.lstrip("( ").startswith("+"):
+        import phonenumbers
+
+        codes = phonenumbers.COUNTRY_CODE_TO_REGION_CODE
+        kept = next((length for length in (1, 2, 3) if int(digits[:length]) in codes), 0)
+    else:
+        kept = len(digits) - len(digits.lstrip("0"))
+    return places[kept - 1] + 1 if kept else 0

@@ -1,15 +1,18 @@
-"""What is done with the personal data of an example: masked, dropped, refused."""
+"""What is done with the personal data of an example: masked, exchanged for pseudonyms, dropped, refused."""
 
 from __future__ import annotations
 
+import hashlib
+import secrets
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from sonneteer.privacy.find import Finder, Found
+from sonneteer.privacy.pseudonyms import Pseudonyms, Roles, roles_in
 from sonneteer.privacy.texts import texts_of, with_texts
 from sonneteer.recipe.sections import PrivacySettings
-from sonneteer.records import Example, fingerprint_of
+from sonneteer.records import Example
 
 MASKS = {
     "names": "[NAME]",
@@ -36,10 +39,16 @@ class Protected(NamedTuple):
 class Guard:
     """Does with personal data what the settings say."""
 
-    def __init__(self, settings: PrivacySettings) -> None:
+    def __init__(
+        self, settings: PrivacySettings, digest_key: bytes | None = None, pseudonym_key: bytes | None = None
+    ) -> None:
+        """Without keys it takes new ones, which nobody else ever knows."""
         self._finder = Finder(settings)
         self._drops = frozenset(settings.of_action("drop"))
         self._fails = frozenset(settings.of_action("fail"))
+        self._renamed = frozenset(settings.of_action("pseudonymise"))
+        self._digest_key = digest_key or secrets.token_bytes(32)
+        self._pseudonyms = Pseudonyms(pseudonym_key or secrets.token_bytes(32))
 
     def protect(self, example: Example) -> Protected:
         """The example as it may be learned. Where nothing is found it is the very same."""
@@ -48,7 +57,8 @@ class Guard:
         tags = {tag: self._tag(value) for tag, value in example.tags.items()}
         counts = Counter(one.kind for ours in found for one in ours)
         if counts:
-            written = iter([_rewritten(text, ours) for text, ours in zip(texts, found, strict=True)])
+            roles = self._roles(texts, found)
+            written = iter([self._rewritten(text, ours, roles) for text, ours in zip(texts, found, strict=True)])
             example = with_texts(example, lambda _: next(written))
         if tags != example.tags:
             example = example.model_copy(update={"tags": tags})
@@ -64,17 +74,27 @@ class Guard:
 
     def _tag(self, value: str) -> str:
         """Tags hold together what belongs together, so a person's e-mail address becomes a digest of it."""
-        return digest_of(value) if self._finder.find([value])[0] else value
+        return digest_of(value, self._digest_key) if self._finder.find([value])[0] else value
+
+    def _roles(self, texts: Sequence[str], found: Sequence[Sequence[Found]]) -> Roles:
+        """Jane Roe in one turn makes Roe in another a last name, and `jane.roe` in an address the same person."""
+        if not self._renamed:
+            return {}
+        pieces = ((text, one) for text, ours in zip(texts, found, strict=True) for one in ours)
+        return roles_in(text[one.start : one.end] for text, one in pieces if one.kind == "names")
+
+    def _rewritten(self, text: str, found: Iterable[Found], roles: Roles) -> str:
+        pieces, place = [], 0
+        for one in found:
+            pieces += [text[place : one.start], self._instead(text[one.start : one.end], one.kind, roles)]
+            place = one.end
+        return "".join((*pieces, text[place:]))
+
+    def _instead(self, value: str, kind: str, roles: Roles) -> str:
+        return self._pseudonyms.of(kind, value, roles) if kind in self._renamed else MASKS[kind]
 
 
-def digest_of(value: str) -> str:
-    """What stands in a tag for a value that is personal: always the same for the same."""
-    return f"private-{fingerprint_of(value)}"
-
-
-def _rewritten(text: str, found: Iterable[Found]) -> str:
-    pieces, place = [], 0
-    for one in found:
-        pieces += [text[place : one.start], MASKS[one.kind]]
-        place = one.end
-    return "".join((*pieces, text[place:]))
+def digest_of(value: str, key: bytes) -> str:
+    """What stands in a tag for a value that is personal: always the same for the same, and not to be guessed without
+    the key."""
+    return f"private-{hashlib.blake2b(value.encode('utf-8', 'surrogatepass'), key=key, digest_size=8).hexdigest()}"

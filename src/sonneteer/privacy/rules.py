@@ -97,11 +97,13 @@ def rarest(cues: Iterable[str]) -> frozenset[str]:
 ID = r"(?=[A-Z-]{0,6}[ ]?\d)[A-Z0-9](?:[ ./-]?[A-Z0-9]){3,20}(?![\w@])"
 
 
-def _is_personal_mailbox(text: str) -> bool:
+def is_personal_mailbox(text: str) -> bool:
+    """Whether an address is a person's, and not that of a role such as support@."""
     return re.split(r"[@\s(\[{]", text, maxsplit=1)[0].lower() not in ROLES
 
 
-def _is_public_address(text: str) -> bool:
+def is_public_address(text: str) -> bool:
+    """Whether it is an IP address that the whole net knows."""
     try:
         address = ipaddress.ip_address(text)
     except ValueError:
@@ -170,8 +172,8 @@ EVERYWHERE: tuple[Rule, ...] = (
     Rule("secrets", _pattern(r"(?<![\w-])(?:AC|SK)[0-9a-f]{32}(?!\w)"), longest=34),
     Rule("secrets", _pattern(r"(?<=://)[^\s/:@]+:(?P<value>[^\s/@]+)(?=@)"), signs=("://",)),
     Rule("secrets", _pattern(rf"(?i:[?&#;](?:{URL_SECRET})=)(?P<value>[^\s&#\"'<>)\]]{{6,}})"), signs=("=",)),
-    Rule("emails", _pattern(EMAIL), _is_personal_mailbox, signs=("@",)),
-    Rule("emails", _pattern(SPELLED_EMAIL), _is_personal_mailbox, signs=("[at", "(at", "{at", "[ at", "( at", "{ at")),
+    Rule("emails", _pattern(EMAIL), is_personal_mailbox, signs=("@",)),
+    Rule("emails", _pattern(SPELLED_EMAIL), is_personal_mailbox, signs=("[at", "(at", "{at", "[ at", "( at", "{ at")),
     Rule("ibans", _pattern(r"(?<!\w)[A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]{2,4}){3,8}(?!\w)"), is_iban, digits=6),
     Rule(
         "ibans",
@@ -180,11 +182,11 @@ EVERYWHERE: tuple[Rule, ...] = (
         digits=6,
     ),
     Rule("cards", _pattern(r"(?<![\w.-])(?<!\d )\d(?:[ -]?\d){11,18}(?![\w-])"), is_card, digits=12),
-    Rule("network_addresses", _pattern(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?!\w|\.\d)"), _is_public_address, digits=7),
+    Rule("network_addresses", _pattern(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?!\w|\.\d)"), is_public_address, digits=7),
     Rule(
         "network_addresses",
         _pattern(r"(?<![\w:])(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f]{0,4}(?![\w:])"),
-        _is_public_address,
+        is_public_address,
         signs=("::", "0:", ":0"),
     ),
     Rule(

@@ -4,16 +4,33 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import model_validator
+
 from sonneteer.recipe.section import Section
 
-PrivacyAction = Literal["mask", "drop", "keep", "fail"]
+PERSONAL_KINDS = (
+    "names",
+    "addresses",
+    "emails",
+    "phones",
+    "birth_dates",
+    "national_ids",
+    "medical_ids",
+    "cards",
+    "ibans",
+    "network_addresses",
+    "secrets",
+)
+"""Types of personal data, by the names of their settings."""
+
+PrivacyAction = Literal["mask", "pseudonymise", "drop", "keep", "fail"]
 
 
 class PrivacySettings(Section):
     """What becomes of personal data and secrets, type by type.
 
-    'mask' writes the type in its place, such as [EMAIL]; 'drop' leaves the row out; 'keep' does not look for it;
-    'fail' stops the preparation.
+    'mask' writes the type in its place, such as [EMAIL]; 'pseudonymise' writes another value of the same form, always the
+    same for the same; 'drop' leaves the row out; 'keep' does not look for it; 'fail' stops the preparation.
     """
 
     names: PrivacyAction = "keep"
@@ -45,22 +62,22 @@ class PrivacySettings(Section):
     also: tuple[str, ...] = ()
     """Names that are always found, whatever stands around them."""
 
+    vault: str | None = None
+    """File with the encrypted key of the pseudonyms, relative to the recipe's folder: `sonneteer vault make`. Without
+    one the key is thrown away after the preparation, and nobody can undo the pseudonyms."""
+    presidio: str | None = None
+    """Let Presidio look for what our own rules missed: 'blank' for its rules alone, or an installed spaCy model, such as
+    en_core_web_lg, for names too. Slow."""
+
+    @model_validator(mode="after")
+    def _needs_its_vault(self) -> PrivacySettings:
+        if self.vault is not None and not self.of_action("pseudonymise"):
+            raise ValueError(
+                "privacy.vault keeps the key of pseudonyms, but no type has the action 'pseudonymise'. Give one that "
+                "action, as in `names: pseudonymise`, or remove the vault."
+            )
+        return self
+
     def of_action(self, action: PrivacyAction) -> tuple[str, ...]:
         """The types that this is done with."""
         return tuple(kind for kind in PERSONAL_KINDS if getattr(self, kind) == action)
-
-
-PERSONAL_KINDS = (
-    "names",
-    "addresses",
-    "emails",
-    "phones",
-    "birth_dates",
-    "national_ids",
-    "medical_ids",
-    "cards",
-    "ibans",
-    "network_addresses",
-    "secrets",
-)
-"""Types of personal data, by the names of their settings."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -66,6 +67,17 @@ class Store:
         with refusals(folder):
             folder.mkdir(parents=True, exist_ok=True)
         return folder
+
+    def private_key(self) -> bytes:
+        """The workspace's own secret, for digests that nobody outside can guess. Made when it is first asked for."""
+        path = self.root / "private.key"
+        with self.writing("private-key", wait_seconds=60), refusals(path):
+            if not path.exists():
+                partial = self.root / ".private.key.partial"
+                with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as stream:
+                    stream.write(secrets.token_hex(32))
+                os.replace(partial, path)
+            return bytes.fromhex(path.read_text("utf-8"))
 
     def _place(self, name: str) -> Path:
         return self.root / "files" / name[:2] / name

@@ -1,0 +1,179 @@
+"""Pseudonyms: the same value always gets the same one, of the same form, and only the key leads back.
+
+Nothing is remembered: a pseudonym follows from value and key, so it is consistent over the corpus, whoever reads which
+row first, and the key alone undoes it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property, lru_cache, partial
+from typing import Literal
+
+from sonneteer.privacy.addresses import SMALL
+from sonneteer.privacy.checksums import is_card, is_iban
+from sonneteer.privacy.countries import PACKS
+from sonneteer.privacy.dates import exchanged_date
+from sonneteer.privacy.people import Circle, circles
+from sonneteer.privacy.permute import HEXADECIMAL, Permutation
+from sonneteer.privacy.phones import prefix_length
+from sonneteer.privacy.rules import is_public_address
+from sonneteer.privacy.words import words
+
+Role = Literal["first", "last"]
+Roles = Mapping[str, Role]
+"""Of a document's names the words that are said to be a first or a last name, in lower case."""
+
+WORD = re.compile(r"[^\W\d_]+")
+RESERVED = ".example"
+"""No mail reaches a domain that ends so (RFC 2606)."""
+STAYING = frozenset(word.lower() for name in ("particles", "joining_particles") for word in words(name))
+STREETS = frozenset(
+    part.lower()
+    for name in ("english_streets", "street_endings", "french_streets", "romance_and_polish_streets")
+    for word in words(name)
+    for part in WORD.findall(word)
+)
+UNITS = frozenset("level apt apartment suite ste unit flat studio room floor fl p o box postbox psc apo fpo dpo".split())
+PLAIN_RULES = [rule for pack in PACKS.values() for rule in pack if "value" not in rule.pattern.groupindex]
+
+
+class Pseudonyms:
+    """The pseudonyms of one key."""
+
+    def __init__(self, key: bytes) -> None:
+        self._permutation = Permutation(key)
+        self._cached = lru_cache(maxsize=65536)(self._exchanged)
+
+    def of(self, kind: str, value: str, roles: Roles | None = None) -> str:
+        """What stands for a value. `roles` says which words are whose first or last name."""
+        return self._with_roles(kind, value, False, roles or {})
+
+    def original(self, kind: str, pseudonym: str, roles: Roles | None = None) -> str:
+        """The value that a pseudonym stands for. What no key ever made comes out as nonsense."""
+        return self._with_roles(kind, pseudonym, True, roles or {})
+
+    def _with_roles(self, kind: str, value: str, is_back: bool, roles: Roles) -> str:
+        if kind not in ("names", "emails"):
+            return self._cached(kind, value, is_back)
+        known = roles_in([value]) | roles if kind == "names" else roles
+        change = partial(self._person, is_back=is_back, roles=known)
+        return WORD.sub(lambda match: change(match.group()), value) if kind == "names" else self._mail(value, change)
+
+    def _exchanged(self, kind: str, value: str, is_back: bool) -> str:
+        match kind:
+            case "addresses":
+                return self._address(value, is_back)
+            case "birth_dates":
+                return exchanged_date(self._permutation, value, is_back)
+            case "network_addresses":
+                return self._network(value, is_back)
+            case "secrets":  # the frame of a key file is no secret
+                change = partial(self._text, kind=kind, is_back=is_back)
+                return re.sub(r"(?m)^(?!-----).+$", lambda match: change(match.group()), value)
+            case "phones":
+                return self._text(value, kind, is_back, kept=prefix_length(value))
+            case "cards":
+                return self._text(value, kind, is_back, _likewise(is_card, value), kept=1)
+            case "ibans":
+                return self._text(value, kind, is_back, _likewise(is_iban, value), kept=2)
+        return self._text(value, kind, is_back, _likewise(_valid_as, value))
+
+    def _text(
+        self, value: str, kind: str, is_back: bool, allows: Callable[[str], bool] = lambda text: True, kept: int = 0
+    ) -> str:
+        return self._permutation.text(value, kind, is_back, allows, kept)
+
+    def _person(self, word: str, is_back: bool, roles: Roles) -> str:
+        """A part of a name: a name of the same country and gender where it is known, else a word like it."""
+        folded = word.casefold()
+        if folded in STAYING and word.islower():
+            return word
+        first, last = self._names["first"].get(folded), self._names["last"].get(folded)
+        circle = (last if roles.get(folded) == "last" else first) or first or last
+        if circle is None:
+            return self._word(word, is_back)
+        return _cased(circle.before(folded) if is_back else circle.after(folded), word)
+
+    def _word(self, word: str, is_back: bool) -> str:
+        """Words are exchanged for words that are no known names, so that no two become the same."""
+
+        def is_unknown(text: str) -> bool:
+            return not any(text.casefold() in known for known in self._names.values())
+
+        return self._permutation.text(word, "word", is_back, is_unknown if is_unknown(word) else lambda text: True)
+
+    def _mail(self, value: str, change: Callable[[str], str]) -> str:
+        local, at, domain = value.partition("@")
+        if not at:  # spelled out, as in jane [at] x [dot] org
+            return re.sub(r"(?i)(?<!\w)(?!(?:at|dot)\b)[^\W\d_]+(?!\s*$)", lambda match: change(match.group()), value)
+        is_back = domain.endswith(RESERVED)
+        names, _, ending = domain.removesuffix(RESERVED).rpartition(".")
+        places = [WORD.sub(lambda match: change(match.group()), part) for part in (local, names)]
+        local, names = (re.sub(r"\d+", lambda match: self._digits(match.group(), is_back), part) for part in places)
+        return f"{local}@{names}.{ending}{'' if is_back else RESERVED}"
+
+    def _digits(self, digits: str, is_back: bool) -> str:
+        starts_with_zero = digits[0] == "0"
+        return self._permutation.text(digits, "digits", is_back, lambda text: (text[0] == "0") == starts_with_zero)
+
+    def _address(self, value: str, is_back: bool) -> str:
+        def change(match: re.Match[str]) -> str:
+            piece = match.group()
+            if piece[0].isdigit():
+                return self._digits(piece, is_back)
+            if piece.lower() in STREETS | UNITS or SMALL_WORD.fullmatch(piece) or len(piece) <= 2:
+                return piece
+            stem, ending = JOINED_STREET.fullmatch(piece).groups()  # type: ignore[union-attr]  # it matches all
+            return self._word(stem, is_back) + ending
+
+        return re.sub(r"\d+|[^\W\d_]+", change, value)
+
+    def _network(self, value: str, is_back: bool) -> str:
+        allows = _likewise(is_public_address, value)
+        if "." in value and ":" not in value:
+            number = int.from_bytes(bytes(map(int, value.split("."))), "big")
+            while True:
+                number = self._permutation.number(number, 2**32, "network", is_back)
+                if allows(text := ".".join(map(str, number.to_bytes(4, "big")))):
+                    return text
+        alphabet = HEXADECIMAL[value != value.lower()]
+        return self._permutation.text(value, "network", is_back, allows, alphabets=(alphabet,))
+
+    @cached_property
+    def _names(self) -> Mapping[Role, Mapping[str, Circle]]:
+        return circles(self._permutation)
+
+
+SMALL_WORD = re.compile(SMALL)
+JOINED_STREET = re.compile(rf"(\w\w+?)({'|'.join(WORD.match(one).group() for one in words('street_endings'))}|)")  # type: ignore[union-attr]
+
+
+def roles_in(names: Iterable[str]) -> dict[str, Role]:
+    """Which words of a document's names are first and which are last names, from those that are given in full."""
+    roles: dict[str, Role] = {}
+    for name in names:
+        parts = [word.casefold() for word in WORD.findall(name) if word.lower() not in STAYING]
+        if len(parts) > 1:
+            roles |= dict.fromkeys(parts[:-1], "first") | {parts[-1]: "last"}
+    return roles
+
+
+def _cased(name: str, like: str) -> str:
+    if like.islower():
+        return name.lower()
+    return name.upper() if like.isupper() and len(like) > 1 else name
+
+
+def _valid_as(value: str) -> frozenset[int]:
+    """Whose number it is by form and check digits: which of all countries' rules it meets."""
+    return frozenset(
+        index for index, rule in enumerate(PLAIN_RULES) if rule.pattern.fullmatch(value) and rule.holds(value)
+    )
+
+
+def _likewise(judge: Callable[[str], object], value: str) -> Callable[[str], bool]:
+    """Whether another text is judged as this one is."""
+    judged = judge(value)
+    return lambda text: judge(text) == judged
