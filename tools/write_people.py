@@ -20,8 +20,8 @@ from faker import Faker
 
 TARGET = Path(__file__).resolve().parents[1] / "src" / "sonneteer" / "privacy" / "people.json.gz"
 LOCALES = (
-    "en_US", "en_IN", "de_DE", "fr_FR", "es_ES", "it_IT", "nl_NL", "pt_PT", "sv_SE", "da_DK", "fi_FI", "no_NO", "pl_PL",
-    "cs_CZ", "hu_HU", "ro_RO", "tr_TR", "hr_HR", "id_ID", "zu_ZA", "ga_IE",
+    "de_DE", "fr_FR", "es_ES", "it_IT", "nl_NL", "pt_PT", "sv_SE", "da_DK", "fi_FI", "no_NO", "pl_PL", "cs_CZ", "hu_HU",
+    "ro_RO", "tr_TR", "hr_HR", "id_ID", "en_US", "en_IN", "zu_ZA", "ga_IE",
 )  # fmt: skip
 POOLS = {
     "last": ("last_names", "last_names_male", "last_names_female"),
@@ -33,12 +33,14 @@ FEWEST = 20
 """Smaller groups of names join the English ones: a pseudonym from a handful of names would be guessed."""
 
 
-USUAL = {"last": 1.0, "female": 0.05, "male": 0.05}
-"""Share of the most frequent name's weight from which a name is as usual as any."""
+USUAL = {"last": 0.05, "female": 0.001, "male": 0.001}
+"""Share of the most frequent name's weight from which a name is as usual as one of a list without weights."""
+FEW = 100
+"""In a list of first names without weights that is longer, each counts the less: it holds names from everywhere."""
 
 
 class Usual(NamedTuple):
-    """How usual a name is in a country, from 0 to 1."""
+    """How usual a name is in a country."""
 
     share: float
     rank: int
@@ -53,12 +55,18 @@ class Usual(NamedTuple):
 def weights(provider: object, kind: str) -> Iterator[tuple[str, float]]:
     """Each single name of a kind, and how usual it is."""
     for pool in POOLS[kind]:
-        names = getattr(provider, pool, None) or ()
-        weighted = dict(names) if isinstance(names, Mapping) else dict.fromkeys(names, 1.0)
-        most = max(weighted.values(), default=1.0)
+        names = getattr(provider, pool, None)
+        if not names:
+            continue
+        weighted = (
+            dict(names)
+            if isinstance(names, Mapping)
+            else dict.fromkeys(names, 1.0 if kind == "last" else FEW / len(names))
+        )
+        most = max(weighted.values()) if isinstance(names, Mapping) else 1.0
         for name, weight in weighted.items():
             if NAME.fullmatch(str(name)):
-                yield str(name), min(1.0, weight / most / USUAL[kind])
+                yield str(name), weight / most / (USUAL[kind] if isinstance(names, Mapping) else 1.0)
 
 
 def usual(kind: str) -> dict[str, Usual]:
@@ -66,8 +74,9 @@ def usual(kind: str) -> dict[str, Usual]:
     found: dict[str, Usual] = {}
     for rank, locale in enumerate(LOCALES):
         for provider in Faker(locale).factories[0].get_providers():
+            most = 2.0 if locale == "en_US" else 1.0  # a census: who is usual there is surely of there
             for name, share in weights(provider, kind):
-                found[name] = max(found.get(name, Usual(0, 0)), Usual(share, -rank))
+                found[name] = max(found.get(name, Usual(0, 0)), Usual(min(share, most), -rank))
     return found
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from sonneteer.data.bonds import member_of
-from sonneteer.data.candidates import Unpacked
+from sonneteer.data.candidates import RowStep, Unpacked
 from sonneteer.data.clean import Counted, learnable, refuse_above, refuse_nothing
 from sonneteer.data.contamination import KeptOut
 from sonneteer.data.forget import forgotten_people, without_forgotten
@@ -22,7 +22,7 @@ from sonneteer.data.split import split
 from sonneteer.data.steps import corpus_steps, row_steps
 from sonneteer.data.suited import BothAnswers
 from sonneteer.errors import MissingError
-from sonneteer.privacy import Guard, Vault, given_passphrase, open_vault
+from sonneteer.privacy import Guard, given_passphrase, open_vault, vault_id
 from sonneteer.recipe.sections import Recipe
 from sonneteer.records import KEPT, DatasetVersion, Example, Renderer, SplitName, fingerprint_of
 from sonneteer.store import Store
@@ -55,9 +55,9 @@ def prepare(
     refuse_repeated(data.sources)
     files = [fetch(source, folder) for source in data.sources]
     kept_out = [load(folder / path) for path in recipe.data.clean.evaluation_files]
-    vault = _vault(recipe, folder)
-    names = [source.path for source in data.sources]
-    prepared_from = fingerprint_of([_origin(recipe, names, [*files, *kept_out], reader), vault and vault.id])
+    prepared_from = _origin(recipe, [source.path for source in data.sources], [*files, *kept_out], reader)
+    if recipe.privacy.vault:
+        prepared_from = fingerprint_of([prepared_from, vault_id(folder / recipe.privacy.vault)])
     known = _known(store, prepared_from)
     if known is not None:
         note(f"Data set {known.id} holds exactly this already.")
@@ -65,11 +65,7 @@ def prepare(
     ledger = Ledger()
     kept = _kept_out(kept_out, recipe.data.clean.evaluation_files)
     steps = row_steps(recipe.data.clean, kept, recipe.training.objective)
-    private_key = store.private_key()
-    steps.append(without_forgotten(forgotten_people(store), private_key))
-    steps.append(without_personal_data(Guard(recipe.privacy, private_key, vault.key if vault else None)))
-    if vault:
-        store.note_deed("open the vault", f"vault/{vault.id}", f"to prepare {recipe.name}")
+    steps += _private_steps(recipe, folder, store)
     sources, candidates = gather(data, files, steps, ledger, note)
     refuse_private(ledger)
     for step in corpus_steps(data):
@@ -83,12 +79,16 @@ def prepare(
     return freeze(Draft(recipe.name, prepared_from, sources, sides, ledger), store)
 
 
-def _vault(recipe: Recipe, folder: Path) -> Vault | None:
-    """The key of the pseudonyms, where the recipe keeps it."""
-    if recipe.privacy.vault is None:
-        return None
-    path = folder / recipe.privacy.vault
-    return open_vault(path, given_passphrase(os.environ, path))
+def _private_steps(recipe: Recipe, folder: Path, store: Store) -> list[RowStep]:
+    """Without those who asked to be forgotten, and without personal data; pseudonyms by the vault's key, if any."""
+    key, pseudonym_key = store.private_key(), None
+    if recipe.privacy.vault:
+        path = folder / recipe.privacy.vault
+        vault = open_vault(path, given_passphrase(os.environ, path))
+        store.note_deed("open the vault", f"vault/{vault.id}", f"to prepare {recipe.name}")
+        pseudonym_key = vault.key
+    guard = Guard(recipe.privacy, key, pseudonym_key)
+    return [without_forgotten(forgotten_people(store), key), without_personal_data(guard)]
 
 
 def _kept_out(files: Sequence[SourceFile], names: Sequence[str]) -> KeptOut | None:

@@ -3,7 +3,7 @@
 from sonneteer.privacy.find import Finder, Found
 from sonneteer.privacy.protect import Guard, Protected, digest_of
 from sonneteer.privacy.pseudonyms import Pseudonyms
-from sonneteer.privacy.vault import Vault, given_passphrase, make_vault, open_vault
+from sonneteer.privacy.vault import Vault, given_passphrase, make_vault, open_vault, vault_id
 
 __all__ = [
     "Finder",
@@ -16,4 +16,5 @@ __all__ = [
     "given_passphrase",
     "make_vault",
     "open_vault",
+    "vault_id",
 ]

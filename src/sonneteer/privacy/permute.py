@@ -24,7 +24,7 @@ HEXADECIMAL = ("0123456789abcdef", "0123456789ABCDEF")
 
 
 class _Place(NamedTuple):
-    index: int
+    at: int
     alphabet: str
 
 
@@ -57,7 +57,7 @@ class Permutation:
         places = [_Place(i, alphabet_of[c]) for i, c in enumerate(text) if i >= kept and c in alphabet_of]
         number, size = 0, 1
         for place in places:
-            number = number * len(place.alphabet) + place.alphabet.index(text[place.index])
+            number = number * len(place.alphabet) + place.alphabet.index(text[place.at])
             size *= len(place.alphabet)
         while True:
             number = self.number(number, size, purpose, is_back)
@@ -91,5 +91,5 @@ def _written(text: str, places: Sequence[_Place], number: int) -> str:
     characters = list(text)
     for place in reversed(places):
         number, digit = divmod(number, len(place.alphabet))
-        characters[place.index] = place.alphabet[digit]
+        characters[place.at] = place.alphabet[digit]
     return "".join(characters)

@@ -24,7 +24,24 @@ KINDS = {
     "AU_MEDICARE": "medical_ids",
     "US_MBI": "medical_ids",
 }
-NATIONAL = ("US_", "UK_", "ES_", "IT_", "PL_", "SG_", "AU_", "IN_", "FI_", "KR_", "DE_", "SE_", "CA_", "NG_", "TR_", "TH_")
+NATIONAL = (
+    "US_",
+    "UK_",
+    "ES_",
+    "IT_",
+    "PL_",
+    "SG_",
+    "AU_",
+    "IN_",
+    "FI_",
+    "KR_",
+    "DE_",
+    "SE_",
+    "CA_",
+    "NG_",
+    "TR_",
+    "TH_",
+)
 """All other types that begin with a country are numbers of its citizens, taxpayers or drivers."""
 HOLDS: dict[str, Callable[[str], bool]] = {
     "emails": is_personal_mailbox,

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from functools import cached_property, lru_cache, partial
+from ipaddress import IPv4Address
 from typing import Literal
 
 from sonneteer.privacy.addresses import SMALL
@@ -18,7 +20,7 @@ from sonneteer.privacy.dates import exchanged_date
 from sonneteer.privacy.people import Circle, circles
 from sonneteer.privacy.permute import HEXADECIMAL, Permutation
 from sonneteer.privacy.phones import prefix_length
-from sonneteer.privacy.rules import is_public_address
+from sonneteer.privacy.rules import KEY_SIGNS, is_public_address
 from sonneteer.privacy.words import words
 
 Role = Literal["first", "last"]
@@ -35,7 +37,7 @@ STREETS = frozenset(
     for word in words(name)
     for part in WORD.findall(word)
 )
-UNITS = frozenset("level apt apartment suite ste unit flat studio room floor fl p o box postbox psc apo fpo dpo".split())
+UNITS = frozenset(words("address_units"))
 PLAIN_RULES = [rule for pack in PACKS.values() for rule in pack if "value" not in rule.pattern.groupindex]
 
 
@@ -57,7 +59,7 @@ class Pseudonyms:
     def _with_roles(self, kind: str, value: str, is_back: bool, roles: Roles) -> str:
         if kind not in ("names", "emails"):
             return self._cached(kind, value, is_back)
-        known = roles_in([value]) | roles if kind == "names" else roles
+        known = {**roles_in([value]), **roles} if kind == "names" else roles
         change = partial(self._person, is_back=is_back, roles=known)
         return WORD.sub(lambda match: change(match.group()), value) if kind == "names" else self._mail(value, change)
 
@@ -70,10 +72,11 @@ class Pseudonyms:
             case "network_addresses":
                 return self._network(value, is_back)
             case "secrets":  # the frame of a key file is no secret
-                change = partial(self._text, kind=kind, is_back=is_back)
+                kept = next((len(sign) for sign in KEY_SIGNS if value.lower().startswith(sign)), 0)
+                change = partial(self._text, kind=kind, is_back=is_back, kept=kept)
                 return re.sub(r"(?m)^(?!-----).+$", lambda match: change(match.group()), value)
             case "phones":
-                return self._text(value, kind, is_back, kept=prefix_length(value))
+                return self._text(value, kind, is_back, _likewise(prefix_length, value), kept=prefix_length(value))
             case "cards":
                 return self._text(value, kind, is_back, _likewise(is_card, value), kept=1)
             case "ibans":
@@ -88,7 +91,7 @@ class Pseudonyms:
     def _person(self, word: str, is_back: bool, roles: Roles) -> str:
         """A part of a name: a name of the same country and gender where it is known, else a word like it."""
         folded = word.casefold()
-        if folded in STAYING and word.islower():
+        if _stays(word):
             return word
         first, last = self._names["first"].get(folded), self._names["last"].get(folded)
         circle = (last if roles.get(folded) == "last" else first) or first or last
@@ -96,13 +99,14 @@ class Pseudonyms:
             return self._word(word, is_back)
         return _cased(circle.before(folded) if is_back else circle.after(folded), word)
 
-    def _word(self, word: str, is_back: bool) -> str:
+    def _word(self, word: str, is_back: bool, allows: Callable[[str], bool] = lambda text: True) -> str:
         """Words are exchanged for words that are no known names, so that no two become the same."""
 
-        def is_unknown(text: str) -> bool:
-            return not any(text.casefold() in known for known in self._names.values())
+        def judged(text: str) -> tuple[bool, bool]:
+            return any(text.casefold() in known for known in self._names.values()), _stays(text)
 
-        return self._permutation.text(word, "word", is_back, is_unknown if is_unknown(word) else lambda text: True)
+        was = judged(word)
+        return self._permutation.text(word, "word", is_back, lambda text: judged(text) == was and allows(text))
 
     def _mail(self, value: str, change: Callable[[str], str]) -> str:
         local, at, domain = value.partition("@")
@@ -123,23 +127,24 @@ class Pseudonyms:
             piece = match.group()
             if piece[0].isdigit():
                 return self._digits(piece, is_back)
-            if piece.lower() in STREETS | UNITS or SMALL_WORD.fullmatch(piece) or len(piece) <= 2:
-                return piece
-            stem, ending = JOINED_STREET.fullmatch(piece).groups()  # type: ignore[union-attr]  # it matches all
-            return self._word(stem, is_back) + ending
+            stem, ending = _parted(piece)
+            return self._word(stem, is_back, lambda text: _parted(text + ending) == (text, ending)) + ending
 
         return re.sub(r"\d+|[^\W\d_]+", change, value)
 
     def _network(self, value: str, is_back: bool) -> str:
         allows = _likewise(is_public_address, value)
-        if "." in value and ":" not in value:
-            number = int.from_bytes(bytes(map(int, value.split("."))), "big")
+        with suppress(ValueError):
+            number = int(IPv4Address(value))
             while True:
                 number = self._permutation.number(number, 2**32, "network", is_back)
-                if allows(text := ".".join(map(str, number.to_bytes(4, "big")))):
+                if allows(text := str(IPv4Address(number))):
                     return text
+        has_capitals = _likewise(lambda text: text != text.lower(), value)
         alphabet = HEXADECIMAL[value != value.lower()]
-        return self._permutation.text(value, "network", is_back, allows, alphabets=(alphabet,))
+        return self._permutation.text(
+            value, "network", is_back, lambda text: has_capitals(text) and allows(text), alphabets=(alphabet,)
+        )
 
     @cached_property
     def _names(self) -> Mapping[Role, Mapping[str, Circle]]:
@@ -147,7 +152,22 @@ class Pseudonyms:
 
 
 SMALL_WORD = re.compile(SMALL)
-JOINED_STREET = re.compile(rf"(\w\w+?)({'|'.join(WORD.match(one).group() for one in words('street_endings'))}|)")  # type: ignore[union-attr]
+ENDINGS = "|".join(ending.rstrip(".") for ending in words("street_endings"))
+JOINED_STREET = re.compile(rf"(\w\w+?)({ENDINGS}|)")
+
+
+def _stays(word: str) -> bool:
+    """Whether it is a particle of names, such as 'van'."""
+    return word.islower() and word in STAYING
+
+
+def _parted(piece: str) -> tuple[str, str]:
+    """Of a word in an address what is exchanged, and what stays: kinds of streets, short words, abbreviated states."""
+    if len(piece) <= 2 or piece.lower() in STREETS | UNITS or SMALL_WORD.fullmatch(piece):
+        return "", piece
+    match = JOINED_STREET.fullmatch(piece)
+    assert match
+    return match[1], match[2]
 
 
 def roles_in(names: Iterable[str]) -> dict[str, Role]:

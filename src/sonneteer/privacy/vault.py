@@ -42,7 +42,9 @@ def make_vault(path: Path, passphrase: bytes) -> Vault:
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as stream:
             json.dump(written, stream, indent=1)
     except FileExistsError as problem:
-        raise TakenError(f"{path} is there already, and a vault is never overwritten. Choose another name.") from problem
+        raise TakenError(
+            f"{path} is there already, and a vault is never overwritten. Choose another name."
+        ) from problem
     except OSError as problem:
         raise MachineError(f"{path} cannot be written: {problem.strerror}. Choose another place.") from problem
     return vault
@@ -58,6 +60,11 @@ def open_vault(path: Path, passphrase: bytes) -> Vault:
         return Vault(parts["id"], _cipher(passphrase, salt).decrypt(nonce, sealed, parts["id"].encode()))
     except InvalidTag as problem:
         raise LockedError(f"The passphrase does not open {path}, or somebody changed the file.") from problem
+
+
+def vault_id(path: Path) -> str:
+    """What a vault is called. It can be read without the passphrase."""
+    return _read(path)["id"]
 
 
 def given_passphrase(environment: Mapping[str, str], path: Path) -> bytes:

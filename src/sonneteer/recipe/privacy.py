@@ -29,8 +29,8 @@ PrivacyAction = Literal["mask", "pseudonymise", "drop", "keep", "fail"]
 class PrivacySettings(Section):
     """What becomes of personal data and secrets, type by type.
 
-    'mask' writes the type in its place, such as [EMAIL]; 'pseudonymise' writes another value of the same form, always the
-    same for the same; 'drop' leaves the row out; 'keep' does not look for it; 'fail' stops the preparation.
+    'mask' writes the type in its place, such as [EMAIL]; 'pseudonymise' writes another value of the same form, always
+    the same for the same; 'drop' leaves the row out; 'keep' does not look for it; 'fail' stops the preparation.
     """
 
     names: PrivacyAction = "keep"
@@ -66,8 +66,8 @@ class PrivacySettings(Section):
     """File with the encrypted key of the pseudonyms, relative to the recipe's folder: `sonneteer vault make`. Without
     one the key is thrown away after the preparation, and nobody can undo the pseudonyms."""
     presidio: str | None = None
-    """Let Presidio look for what our own rules missed: 'blank' for its rules alone, or an installed spaCy model, such as
-    en_core_web_lg, for names too. Slow."""
+    """Let Presidio look for what our own rules missed: 'blank' for its rules alone, or an installed spaCy model, such
+    as en_core_web_lg, for names too. Slow."""
 
     @model_validator(mode="after")
     def _needs_its_vault(self) -> PrivacySettings:
