@@ -192,8 +192,10 @@ def serve(loaded: LoadedRecipe, store: Store, progress: Progress) -> None:
     chat = _backend(loaded, store).open(model)
     served = serving.ServedModel(model.name, chat, model.created_at, chat.context, model.id)
     keys = serving.Keys.load(store.root / "keys.json")
-    recorder = serving.Recorder(store.traffic, loaded.recipe.monitoring, loaded.recipe.privacy)
-    serving.serve([served], loaded.recipe.serving, keys, progress.note, recorder)
+    monitoring = loaded.recipe.monitoring
+    recorder = serving.Recorder(store.traffic, monitoring, loaded.recipe.privacy)
+    tracer = serving.Tracer(monitoring.traces_to) if monitoring.traces_to else None
+    serving.serve([served], loaded.recipe.serving, keys, progress.note, serving.Watch(recorder, tracer))
 
 
 def show(loaded: LoadedRecipe, store: Store, count: int, progress: Progress) -> list[list[tuple[str, bool]]]:

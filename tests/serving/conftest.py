@@ -18,7 +18,7 @@ import pytest
 
 from sonneteer.chat import Chat
 from sonneteer.recipe.sections import ServingSettings
-from sonneteer.serving import Keys, Recorder, ServedModel, create_app
+from sonneteer.serving import Keys, ServedModel, Watch, create_app
 from sonneteer.serving.listen import open_port, server
 
 
@@ -96,12 +96,12 @@ def start() -> Iterator[Start]:
         settings: ServingSettings | None = None,
         keys: Keys | None = None,
         context: int | None = None,
-        recorder: Recorder | None = None,
+        watch: Watch | None = None,
         **chats: Chat,
     ) -> Server:
         named = chats or {"poet": chat}
         models = [ServedModel(name, each, BORN, context) for name, each in named.items() if each is not None]
-        app = create_app(models, settings or ServingSettings(), keys or Keys(), Random(7), recorder)
+        app = create_app(models, settings or ServingSettings(), keys or Keys(), Random(7), watch)
         listener = open_port("127.0.0.1", 0)
         web = server(app)
         thread = threading.Thread(target=web.run, kwargs={"sockets": [listener]}, daemon=True)

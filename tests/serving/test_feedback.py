@@ -10,7 +10,7 @@ import pytest
 from sonneteer import circle
 from sonneteer.errors import MissingError, RequestError
 from sonneteer.recipe.sections import MonitoringSettings, PrivacySettings
-from sonneteer.serving import Recorder
+from sonneteer.serving import Recorder, Watch
 from sonneteer.store import Store
 from sonneteer.testing import ScriptedChat
 
@@ -23,7 +23,7 @@ def store(tmp_path: Path) -> Store:
 @pytest.fixture
 def server(start: Any, store: Store) -> Any:
     recorder = Recorder(store.traffic, MonitoringSettings(), PrivacySettings())
-    return start(ScriptedChat(["Hello there"]), recorder=recorder)
+    return start(ScriptedChat(["Hello there"]), watch=Watch(recorder))
 
 
 def say(server: Any, **said: Any) -> Any:

@@ -12,7 +12,7 @@ import pytest
 from sonneteer.errors import MachineError
 from sonneteer.recipe.sections import MonitoringSettings, PrivacySettings
 from sonneteer.records import Exchange, Message, Prompt, fingerprint_of
-from sonneteer.serving import Recorder
+from sonneteer.serving import Recorder, Watch
 from sonneteer.serving.traffic import exchange_id, visit_of
 from sonneteer.testing import ScriptedChat
 
@@ -143,7 +143,7 @@ def notebook() -> Notebook:
 
 @pytest.fixture
 def server(start: Any, notebook: Notebook) -> Any:
-    return start(ScriptedChat(["Hello there", "Good bye"]), recorder=recorder(notebook))
+    return start(ScriptedChat(["Hello there", "Good bye"]), watch=Watch(recorder(notebook)))
 
 
 def test_every_answer_is_written_down_under_the_id_that_the_client_got(

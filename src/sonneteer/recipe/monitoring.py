@@ -19,5 +19,8 @@ class MonitoringSettings(Section):
     """Share of the conversations that is written down with `record: share`."""
     retention_days: int = Field(90, ge=1)
     """Exchanges, and what was said of them, are deleted after so many days."""
+    traces_to: str | None = Field(None, pattern=r"^https?://")
+    """Collector of OpenTelemetry spans, such as http://localhost:4318/v1/traces; `null` sends none. No texts are
+    sent."""
     max_unwritten: int = Field(1000, ge=1)
     """Exchanges that may wait for the database; what comes on top is counted and not written down."""

@@ -63,6 +63,8 @@ class Exchange(Record):
     shadow_model_id: str | None = None
     shadow_answer: str | None = None
     """What the candidate would have said."""
+    shadow_problem: str = ""
+    """What kind of failure there was instead."""
     problem: str = ""
     """What kind of failure there was instead of an answer."""
     masked: dict[str, int] = Field(default_factory=dict)

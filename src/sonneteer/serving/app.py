@@ -10,19 +10,20 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
-from sonneteer.errors import MissingError, RecipeError, SonneteerError
+from sonneteer.errors import MissingError, RecipeError, RequestError, SonneteerError
 from sonneteer.recipe.sections import ServingSettings
-from sonneteer.records import Exchange, Prompt
 from sonneteer.serving import anthropic, anthropic_answers, openai, openai_answers
+from sonneteer.serving.asked import Asked
 from sonneteer.serving.events import EventStream, unless_gone
 from sonneteer.serving.feedback import FeedbackRequest, reply_to
 from sonneteer.serving.keys import Keys
 from sonneteer.serving.lineup import Lineup, PageRequest, ServedModel
 from sonneteer.serving.porter import HEALTH, Porter, dialect_of, is_loopback, speaks_anthropic
-from sonneteer.serving.recorder import Recorder
 from sonneteer.serving.refusals import OVERLOADED, Refusal
-from sonneteer.serving.traffic import Seat, Witness, visit_of
-from sonneteer.serving.turns import Turns
+from sonneteer.serving.shadow import Shadow
+from sonneteer.serving.traffic import Witness, visit_of
+from sonneteer.serving.turns import Turn, Turns
+from sonneteer.serving.watch import Watch
 from sonneteer.serving.wire import error_reply, read, read_query, reply
 
 MESSAGES = "/v1/messages"
@@ -30,6 +31,7 @@ COUNT_TOKENS = "/v1/messages/count_tokens"
 COMPLETIONS = "/v1/chat/completions"
 MODELS = "/v1/models"
 FEEDBACK = "/v1/feedback"
+METRICS = "/metrics"
 PATHS = (COUNT_TOKENS, MESSAGES, COMPLETIONS, MODELS, FEEDBACK)
 
 
@@ -38,11 +40,12 @@ def create_app(
     settings: ServingSettings,
     keys: Keys,
     chance: random.Random | None = None,
-    recorder: Recorder | None = None,
+    watch: Watch | None = None,
 ) -> FastAPI:
     """The server as an ASGI application. Raises RecipeError for an address that others reach and no keys.
 
-    `chance` draws the seeds of requests that bring none. `recorder` writes exchanges down; without it nobody does.
+    `chance` draws the seeds of requests that bring none. `watch` is told what happens; without it nothing is written
+    down.
     """
     if not keys.names and not is_loopback(settings.host):
         raise RecipeError(
@@ -50,14 +53,14 @@ def create_app(
             "none yet. Create one with `sonneteer serve --new-key NAME`, or listen on 127.0.0.1."
         )
     turns = Turns(settings.max_queue)
-    endpoints = Endpoints(Lineup(models, settings.stand_in_for), turns, settings, chance or random.Random(), recorder)
+    watch = watch or Watch()
+    endpoints = Endpoints(Lineup(models, settings.stand_in_for), turns, settings, chance or random.Random(), watch)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
         turns.close()
-        if recorder:
-            recorder.close()
+        await asyncio.to_thread(watch.close)
 
     # No documentation pages: they would load their scripts from elsewhere.
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False, lifespan=lifespan)
@@ -67,6 +70,7 @@ def create_app(
     app.add_api_route(MODELS, endpoints.list_models, methods=["GET"])
     app.add_api_route(MODELS + "/{name:path}", endpoints.retrieve_model, methods=["GET"])
     app.add_api_route(FEEDBACK, endpoints.create_feedback, methods=["POST"])
+    app.add_api_route(METRICS, endpoints.metrics, methods=["GET"])
     app.add_api_route(HEALTH, endpoints.health, methods=["GET"])
     app.add_exception_handler(HTTPException, _no_such_route)
     app.add_middleware(Porter, keys=keys)
@@ -82,20 +86,20 @@ class Endpoints:
         turns: Turns,
         settings: ServingSettings,
         chance: random.Random,
-        recorder: Recorder | None,
+        watch: Watch,
     ) -> None:
         self._lineup = lineup
         self._turns = turns
         self._settings = settings
         self._chance = chance
-        self._recorder = recorder
+        self._watch = watch
 
     async def create_message(self, request: Request) -> Response:
         """Anthropic's answer."""
         wanted = await read(request, anthropic.MessagesRequest)
         served = self._lineup.find(wanted.model)
         asked = anthropic.asked(wanted, self._settings, self._seed())
-        turn = await self._turns.begin(served, asked, self._witness(request, served, asked.prompt))
+        turn = await self._begin(served, asked, request)
         if wanted.stream:
             dialect = anthropic_answers.DIALECT
             return EventStream(anthropic_answers.events(turn), turn, dialect, request.state.request_id)
@@ -115,7 +119,7 @@ class Endpoints:
         wanted = await read(request, openai.CompletionRequest)
         served = self._lineup.find(wanted.model)
         asked = openai.asked(wanted, self._settings, self._seed())
-        turn = await self._turns.begin(served, asked, self._witness(request, served, asked.prompt))
+        turn = await self._begin(served, asked, request)
         if wanted.stream:
             has_usage = bool(wanted.stream_options and wanted.stream_options.include_usage)
             events = openai_answers.events(turn, has_usage)
@@ -141,11 +145,9 @@ class Endpoints:
     async def create_feedback(self, request: Request) -> Response:
         """Keep what somebody says of an answer."""
         wanted = await read(request, FeedbackRequest)
-        if self._recorder is None:
-            raise Refusal(404, "This server writes no exchanges down, so nothing can be said of them.")
         try:
-            return reply(reply_to(await asyncio.to_thread(self._recorder.say, wanted)))
-        except MissingError as problem:
+            return reply(reply_to(await asyncio.to_thread(self._watch.say, wanted)))
+        except (MissingError, RequestError) as problem:
             raise Refusal(404, str(problem), field="message_id") from problem
         except SonneteerError as problem:
             raise Refusal(OVERLOADED, f"The feedback cannot be kept at the moment: {problem}") from problem
@@ -154,13 +156,18 @@ class Endpoints:
         """Whether the server is ready, for whoever watches over it."""
         return reply({"status": "ready", "models": list(self._lineup.models)})
 
-    def _witness(self, request: Request, served: ServedModel, prompt: Prompt) -> Witness:
-        seat = Seat(served.name, served.model_id or served.name)
-        return Witness(visit_of(request.headers, prompt), seat, prompt, self._tell)
+    async def metrics(self) -> Response:
+        """Figures for Prometheus."""
+        return Response(self._watch.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    def _tell(self, exchange: Exchange, is_recordable: bool) -> None:
-        if self._recorder and is_recordable and self._recorder.is_wanted(exchange.conversation):
-            self._recorder.note(exchange)
+    async def _begin(self, served: ServedModel, asked: Asked, request: Request) -> Turn:
+        """A turn with whichever version answers this conversation."""
+        visit, live = visit_of(request.headers, asked.prompt), self._watch.live
+        if live and served.name == live.champion.name:
+            served = live.choose(visit)
+        shadow = live.shadow() if live and served.name == live.champion.name else None
+        observer = Shadow(self._watch, self._turns, shadow, asked) if shadow else self._watch
+        return await self._turns.begin(served, asked, Witness(visit, served, asked.prompt, observer))
 
     def _seed(self) -> int:
         return self._chance.getrandbits(63)

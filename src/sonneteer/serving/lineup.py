@@ -9,6 +9,7 @@ from typing import NamedTuple
 from pydantic import Field
 
 from sonneteer.chat import Chat
+from sonneteer.records import Arm
 from sonneteer.serving.refusals import Refusal
 from sonneteer.serving.wire import Wire
 
@@ -23,6 +24,7 @@ class ServedModel(NamedTuple):
     """Longest prompt and answer together, in tokens; None where nobody knows."""
     model_id: str = ""
     """Which version answers under the name; its id in the catalogue."""
+    arm: Arm = "champion"
 
 
 class PageRequest(Wire):

@@ -13,7 +13,7 @@ from sonneteer.recipe.sections import ServingSettings
 from sonneteer.serving.app import create_app
 from sonneteer.serving.keys import Keys
 from sonneteer.serving.lineup import ServedModel
-from sonneteer.serving.recorder import Recorder
+from sonneteer.serving.watch import Watch
 
 EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
 """Addresses that mean every one of this machine's, and one of them to try."""
@@ -25,10 +25,10 @@ def serve(
     settings: ServingSettings,
     keys: Keys,
     note: Callable[[str], None],
-    recorder: Recorder | None = None,
+    watch: Watch | None = None,
 ) -> None:
     """Answer requests until Ctrl-C. Raises MachineError if the port cannot be had, RecipeError for a wrong address."""
-    app = create_app(models, settings, keys, recorder=recorder)
+    app = create_app(models, settings, keys, watch=watch)
     with open_port(settings.host, settings.port) as listener:
         port = int(listener.getsockname()[1])
         note(welcome(models, settings.host, port, has_keys=bool(keys.names)))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from sonneteer.chat import Answer, Piece
-from sonneteer.records import Arm, Exchange, Message, Prompt, fingerprint_of
+from sonneteer.records import Exchange, Message, Prompt, fingerprint_of
+from sonneteer.serving.lineup import ServedModel
 from sonneteer.serving.refusals import Refusal
 
 CONVERSATION, RECORD = "x-sonneteer-conversation", "x-sonneteer-record"
@@ -27,14 +28,8 @@ class Visit(NamedTuple):
     at: datetime
     begun: float
     """The same moment on the clock that only goes forward."""
-
-
-class Seat(NamedTuple):
-    """Who answers a request: a version of the model that has the public name."""
-
-    name: str
-    model_id: str
-    arm: Arm = "champion"
+    traceparent: str
+    """The client's own span, if it told of one."""
 
 
 def visit_of(headers: Mapping[str, str], prompt: Prompt) -> Visit:
@@ -46,6 +41,7 @@ def visit_of(headers: Mapping[str, str], prompt: Prompt) -> Visit:
         is_recordable=headers.get(RECORD, "").strip().lower() != "no",
         at=datetime.now(UTC),
         begun=time.monotonic(),
+        traceparent=headers.get("traceparent", ""),
     )
 
 
@@ -58,25 +54,48 @@ def _beginning(prompt: Prompt) -> list[list[str]]:
     return told
 
 
-class Witness:
-    """Watches one answer come, and tells of it when it is whole or has failed."""
+class Observer(Protocol):
+    """Who is told what happens to the answers."""
 
-    def __init__(self, visit: Visit, seat: Seat, prompt: Prompt, tell: Callable[[Exchange, bool], None]) -> None:
+    def waiting(self, name: str) -> None:
+        """A request waits for its answer to begin."""
+        ...
+
+    def begun(self, name: str) -> None:
+        """Its answer has begun."""
+        ...
+
+    def over(self, name: str, has_begun: bool) -> None:
+        """It has ended, one way or another."""
+        ...
+
+    def told(self, exchange: Exchange, visit: Visit) -> None:
+        """An answer is whole, or has failed."""
+        ...
+
+
+class Witness:
+    """Watches the answers to one request come, and tells of each when it is whole or has failed."""
+
+    def __init__(self, visit: Visit, served: ServedModel, prompt: Prompt, observer: Observer) -> None:
         self.id = visit.id
         self._visit = visit
-        self._seat = seat
+        self._served = served
         self._prompt = prompt
-        self._tell = tell
+        self._observer = observer
         self._answers = 0
 
     async def watch(self, pieces: AsyncGenerator[Piece, None]) -> AsyncGenerator[Piece, None]:
         """The same pieces. A client that hangs up leaves nothing to tell."""
         first: float | None = None
+        name = self._served.name
+        self._observer.waiting(name)
         try:
             async with aclosing(pieces):
                 async for piece in pieces:
                     if first is None and (piece.text or piece.answer):
                         first = time.monotonic() - self._visit.begun
+                        self._observer.begun(name)
                     if piece.answer is not None:
                         self._note(piece.answer, first, "")
                     yield piece
@@ -85,15 +104,17 @@ class Witness:
         except Exception as problem:
             self._note(None, first, type(problem).__name__)
             raise
+        finally:
+            self._observer.over(name, has_begun=first is not None)
 
     def _note(self, answer: Answer | None, first: float | None, problem: str) -> None:
         said = Message(role="assistant") if answer is None else _message(answer)
         number, self._answers = self._answers, self._answers + 1
         exchange = Exchange(
             id=f"{self._visit.id}-{number}" if number else self._visit.id,
-            name=self._seat.name,
-            model_id=self._seat.model_id,
-            arm=self._seat.arm,
+            name=self._served.name,
+            model_id=self._served.model_id or self._served.name,
+            arm=self._served.arm,
             conversation=self._visit.conversation,
             created_at=self._visit.at,
             prompt=self._prompt,
@@ -105,7 +126,7 @@ class Witness:
             first_token_seconds=first,
             problem=problem,
         )
-        self._tell(exchange, self._visit.is_recordable)
+        self._observer.told(exchange, self._visit)
 
 
 def _message(answer: Answer) -> Message:

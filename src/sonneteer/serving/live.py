@@ -1,0 +1,97 @@
+"""Which versions answer under a name: the deployment in force, looked at again and again. Changes drop no request."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import NamedTuple
+
+from sonneteer.errors import SonneteerError
+from sonneteer.records import Deployment, fingerprint_of
+from sonneteer.serving.lineup import ServedModel
+from sonneteer.serving.traffic import Visit
+
+LOG = logging.getLogger(__name__)
+LOOK_SECONDS = 0.2
+
+
+class _State(NamedTuple):
+    """A deployment with its versions, replaced as a whole."""
+
+    deployment: Deployment
+    loaded: dict[str, ServedModel]
+
+
+class Live:
+    """Follows the deployments of one name. Versions are loaded beside those that answer, and swapped when ready."""
+
+    def __init__(self, current: Callable[[], Deployment], open: Callable[[str], ServedModel]) -> None:
+        """`current` tells the deployment in force, `open` loads a version by its id."""
+        self._current = current
+        self._open = open
+        self._state = self._loaded(current(), {})
+        self._is_closing = threading.Event()
+        self._failed = ""
+        self._thread = threading.Thread(target=self._follow, name="deployments", daemon=True)
+        self._thread.start()
+
+    @property
+    def deployment(self) -> Deployment:
+        """What is in force in this server."""
+        return self._state.deployment
+
+    @property
+    def champion(self) -> ServedModel:
+        """Who answers unless the canary does."""
+        state = self._state
+        return state.loaded[state.deployment.champion_id]
+
+    def choose(self, visit: Visit) -> ServedModel:
+        """Who answers this visit: always the same for one conversation, as long as the deployment stands."""
+        deployment, loaded = self._state
+        if deployment.phase == "canary" and in_canary(visit.conversation, deployment):
+            assert deployment.candidate_id is not None
+            return loaded[deployment.candidate_id]._replace(arm="canary")
+        return loaded[deployment.champion_id]
+
+    def shadow(self) -> ServedModel | None:
+        """Who answers without being heard, if anybody does."""
+        deployment, loaded = self._state
+        return loaded[deployment.candidate_id or ""] if deployment.phase == "shadow" else None
+
+    def look(self) -> None:
+        """Take on the deployment in force. A version that cannot be loaded leaves everything as it is."""
+        deployment = self._current()
+        if deployment.id not in (self._state.deployment.id, self._failed):
+            try:
+                self._state = self._loaded(deployment, self._state.loaded)
+            except Exception:
+                self._failed = deployment.id  # told once, and not five times a second
+                raise
+
+    def close(self) -> None:
+        """Follow no longer."""
+        self._is_closing.set()
+        self._thread.join(5)
+
+    def _loaded(self, deployment: Deployment, there: dict[str, ServedModel]) -> _State:
+        wanted = (deployment.champion_id, deployment.candidate_id, deployment.previous_champion_id)
+        return _State(deployment, {id: there.get(id) or self._open(id) for id in wanted if id is not None})
+
+    def _follow(self) -> None:
+        trouble = ""
+        while not self._is_closing.wait(LOOK_SECONDS):
+            try:
+                self.look()
+                trouble = ""
+            except SonneteerError as problem:
+                if str(problem) != trouble:
+                    LOG.error("The deployment stays %s. %s", self.deployment.id, problem)
+                trouble = str(problem)
+
+
+def in_canary(conversation: str, deployment: Deployment) -> bool:
+    """Whether the candidate answers this conversation. Each deployment draws anew, or the same few would always try."""
+    drawn = int(fingerprint_of([deployment.id, conversation])[:8], 16)
+    return drawn < deployment.canary_share * 16**8
