@@ -36,6 +36,8 @@ class LanguageModel:
     tokenizer: PreTrainedTokenizerBase
     fingerprint: str
     """Of the files that it was opened from."""
+    new_ids: tuple[int, ...] = ()
+    """Tokens that its vocabulary was given for the training that is to come."""
 
     @cached_property
     def renderer(self) -> TemplateRenderer:

@@ -11,6 +11,7 @@ from sonneteer.models.attention import forest_attention, plan_of
 from sonneteer.models.families import shares_prefixes, unshared_states
 from sonneteer.models.forest import Forest, budgeted, plant
 from sonneteer.models.head import Predictions, cross_entropy, predictions
+from sonneteer.models.new_rows import output_table
 from sonneteer.records import Rendered
 
 ROWS_STEP = 128
@@ -36,8 +37,7 @@ def hidden_states(network: PreTrainedModel, forest: Forest) -> torch.Tensor:
 
 def head_weight(network: PreTrainedModel) -> torch.Tensor:
     """The output layer's matrix, (V, D)."""
-    weight: torch.Tensor = network.get_output_embeddings().weight
-    return weight
+    return output_table(network)
 
 
 def loss_sum(network: PreTrainedModel, forest: Forest) -> torch.Tensor:

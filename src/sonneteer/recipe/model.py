@@ -36,6 +36,22 @@ class Architecture(Section):
         return self
 
 
+class VocabularySettings(Section):
+    """Words of the domain that become single tokens of the model, so that texts take fewer; docs/vocabulary.md."""
+
+    new_terms: int = Field(0, ge=0)
+    """At most this many words become tokens: those that save most on the training split. 0 adds none."""
+    least_saving: int = Field(20, ge=1)
+    """Of these only words that save at least so many tokens on the training split."""
+    terms: str | None = None
+    """A file with a word on each line: these become tokens, whatever they save."""
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether the model gets any new token."""
+        return self.new_terms > 0 or self.terms is not None
+
+
 class BaseSettings(Section):
     """The model to start from."""
 
@@ -43,3 +59,13 @@ class BaseSettings(Section):
     """'couplet' (bundled), a local folder, or a hub id such as Qwen/Qwen3-0.6B (only then is the hub asked)."""
     from_scratch: Architecture | None = None
     """Make a new model of this architecture and use `model` only as its name."""
+    vocabulary: VocabularySettings = VocabularySettings()
+
+    @model_validator(mode="after")
+    def _has_words_to_join(self) -> BaseSettings:
+        if self.from_scratch is not None and self.vocabulary.is_wanted:
+            raise ValueError(
+                "base.vocabulary is for a model that has its tokenizer already; one from scratch makes its own from "
+                "the training split. Remove it, or raise base.from_scratch.vocabulary_size."
+            )
+        return self

@@ -17,7 +17,7 @@ from sonneteer.recipe.evaluation import (
     SuiteKind,
     SuiteSettings,
 )
-from sonneteer.recipe.model import Architecture, BaseSettings
+from sonneteer.recipe.model import Architecture, BaseSettings, VocabularySettings
 from sonneteer.recipe.monitoring import MonitoringSettings
 from sonneteer.recipe.privacy import PERSONAL_KINDS, PrivacyAction, PrivacySettings
 from sonneteer.recipe.search import SearchSettings
@@ -49,7 +49,10 @@ __all__ = [
     "SuiteKind",
     "SuiteSettings",
     "TrainingSettings",
+    "VocabularySettings",
 ]
+BY_TOKEN = {"perplexity", "token_accuracy"}
+"""Metrics whose unit is a token: models with other tokens cannot be compared by them."""
 
 
 class Recipe(Section):
@@ -86,5 +89,28 @@ class Recipe(Section):
             raise ValueError(
                 f"training.replay_share is for the objective 'imitation', and the objective is "
                 f"'{self.training.objective}'. Remove it; training.anchor holds on to the starting model, too."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _suits_new_terms(self) -> Recipe:
+        if not self.base.vocabulary.is_wanted:
+            return self
+        training, rules = self.training, self.promotion
+        if training.objective == "distillation":
+            raise ValueError(
+                "base.vocabulary: a teacher knows nothing of the new tokens, so the objective 'distillation' cannot "
+                "have any. Remove base.vocabulary, or choose another training.objective."
+            )
+        if training.method == "full" and training.layers != "all":
+            raise ValueError(
+                f"training.layers is '{training.layers}', but the new tokens of base.vocabulary need the embeddings to "
+                "learn. Write 'all', or train an adapter: training.method 'lora'."
+            )
+        counted = BY_TOKEN & {*rules.better_on, *rules.not_worse_on, *rules.floors}
+        if counted:
+            raise ValueError(
+                f"promotion: {' and '.join(sorted(counted))} count by token, and base.vocabulary changes the tokens, "
+                "so base and tuned model could not be compared. Write bits_per_character instead."
             )
         return self

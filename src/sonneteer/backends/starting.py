@@ -1,0 +1,117 @@
+"""The model that a training starts from: opened, with more words if the recipe wants some, or new."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from sonneteer.models.load import (
+    LanguageModel,
+    context_of,
+    empty_network,
+    fingerprint_of_folder,
+    locate,
+    open_folder,
+    save_model,
+    tokenizer_of,
+)
+from sonneteer.models.new_rows import make_room
+from sonneteer.models.quantise import open_quantised
+from sonneteer.models.render import TemplateRenderer
+from sonneteer.models.scratch import empty_model, new_model, new_tokenizer
+from sonneteer.models.vocabulary import Vocabulary, vocabulary_of, widened
+from sonneteer.recipe.sections import Recipe
+from sonneteer.records import Example, fingerprint_of
+
+
+class Starting:
+    """The base model of a recipe. `folder` is the recipe's, for relative paths."""
+
+    def __init__(self, recipe: Recipe, folder: Path) -> None:
+        self._recipe = recipe
+        self._folder = folder
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of the base model's files, or of the plan for a new one; of its teacher; and of how it reads."""
+        architecture = self._recipe.base.from_scratch
+        base = fingerprint_of(architecture.model_dump(mode="json")) if architecture else fingerprint_of_folder(self.path)
+        teacher = self._recipe.training.distillation.teacher
+        guide = None if teacher is None else fingerprint_of_folder(locate(teacher, self._folder))
+        return fingerprint_of([base, self._recipe.training.learn_prompts, guide])
+
+    @property
+    def path(self) -> Path:
+        """The folder of the base model."""
+        return locate(self._recipe.base.model, self._folder)
+
+    def base(self) -> LanguageModel:
+        """The base model as it is, without new words."""
+        return open_folder(self._recipe.base.model, self.path)
+
+    def renderer_of_base(self, examples: Sequence[Example]) -> TemplateRenderer:
+        """How the base model reads. New words never make a text longer, so what fits here fits with them, too."""
+        architecture = self._recipe.base.from_scratch
+        if architecture is None:
+            return self.reading(tokenizer_of(self.path), self._context)
+        return self.reading(new_tokenizer(_messages(examples), architecture.vocabulary_size), architecture.context)
+
+    def renderer(self, train: Sequence[Example]) -> TemplateRenderer:
+        """How the model reads in training."""
+        plain = self.renderer_of_base(train)
+        vocabulary = self.vocabulary(train)
+        return plain if vocabulary is None else self.reading(vocabulary.tokenizer, self._context)
+
+    def reading(self, tokenizer: PreTrainedTokenizerBase, context: int) -> TemplateRenderer:
+        """Conversations in this tokenizer's words, as the recipe wants them learned."""
+        window = min(context, self._recipe.data.max_tokens)
+        return TemplateRenderer(tokenizer, window, self._recipe.training.learn_prompts)
+
+    def vocabulary(self, train: Sequence[Example]) -> Vocabulary | None:
+        """The new words that the recipe wants of the training split."""
+        settings = self._recipe.base.vocabulary
+        if not settings.is_wanted:
+            return None
+        return vocabulary_of(tokenizer_of(self.path), texts_of(train), settings, self._folder)
+
+    def outline(self, train: Sequence[Example]) -> PreTrainedModel:
+        """The network that `model` would give, without weights, its new words without a row of their own yet."""
+        architecture = self._recipe.base.from_scratch
+        if architecture is not None:
+            return empty_model(architecture, self.renderer_of_base(train).tokenizer)
+        return empty_network(self._recipe.base.model, self.path)
+
+    def model(self, train: Sequence[Example], folder: Path) -> LanguageModel:
+        """The model as training holds it at its start. A new one is kept in `folder`."""
+        architecture = self._recipe.base.from_scratch
+        if architecture is None:
+            model, vocabulary = self._opened(self.path), self.vocabulary(train)
+            return model if vocabulary is None else widened(model, vocabulary)
+        if not (folder / "initial" / "config.json").exists():
+            made = new_model(self._recipe.base.model, architecture, _messages(train), self._recipe.seed)
+            partial = folder / "initial.partial"
+            shutil.rmtree(partial, ignore_errors=True)
+            save_model(made, partial)
+            partial.rename(folder / "initial")  # whole or not there, whenever the process is killed
+        return self._opened(folder / "initial")
+
+    def _opened(self, path: Path) -> LanguageModel:
+        name, weights = self._recipe.base.model, self._recipe.training.base_weights
+        return open_folder(name, path) if weights == "whole" else open_quantised(name, path, weights)
+
+    @property
+    def _context(self) -> int:
+        return context_of(empty_network(self._recipe.base.model, self.path))
+
+
+def texts_of(examples: Sequence[Example]) -> list[str]:
+    """All that is said in each example."""
+    return ["\n".join(message.text for message in example.messages) for example in examples]
+
+
+def _messages(examples: Sequence[Example]) -> list[str]:
+    return [message.text for example in examples for message in example.messages]
