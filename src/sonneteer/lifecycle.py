@@ -11,6 +11,7 @@ from sonneteer import data, evaluation, serving
 from sonneteer.backends import promotion
 from sonneteer.backends.local import LocalBackend
 from sonneteer.backends.runs import new_run, status_kept
+from sonneteer.backends.vocabulary import VocabularyReport
 from sonneteer.chat import Chat
 from sonneteer.errors import MissingError
 from sonneteer.progress import Progress
@@ -83,6 +84,15 @@ def plan(loaded: LoadedRecipe, store: Store, progress: Progress) -> Plan:
     made = _backend(loaded, store).plan(dataset)
     prices = read_prices(store.root / "prices.yaml")
     return made.model_copy(update={"costs": prices.costs(made.seconds.value), "currency": prices.currency})
+
+
+def vocabulary(loaded: LoadedRecipe, store: Store, progress: Progress) -> VocabularyReport:
+    """What the domain's words cost in tokens, which would save most as one, and what those of the recipe did."""
+    dataset = prepare(loaded, store, progress)
+    progress.stage("measuring the vocabulary")
+    backend = _backend(loaded, store)
+    known = store.find(ModelVersion, run_id=new_run(loaded, dataset, backend).id)
+    return backend.vocabulary(dataset, known[0] if known else None)
 
 
 def search(loaded: LoadedRecipe, store: Store, progress: Progress) -> Found:

@@ -91,7 +91,7 @@ def _same_model(name: str, one: Sequence[Trace], other: Sequence[Trace], toleran
     apart = distance(one, other)
     says = (
         f"Next-token distributions differ by at most {apart.kl:.2g} nats (KL), an answer's tokens by at most "
-        f"{apart.log_prob:.2g} nats, and {apart.same_choices_share:.1%} of the first choices are equal. "
+        f"{apart.log_prob:.2g} nats, and {apart.same_choices_share:.1%} of the clear first choices are equal. "
         f"Allowed: {tolerance.kl:.2g}, {tolerance.log_prob:.2g}, {tolerance.same_choices_share:.1%}."
     )
     return Check(name=name, is_passed=apart.within(tolerance), says=says)

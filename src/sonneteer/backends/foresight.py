@@ -13,6 +13,7 @@ from sonneteer.models.hardware import available_gb
 from sonneteer.models.layers import thaw
 from sonneteer.models.load import device, empty_network, locate
 from sonneteer.models.render import TemplateRenderer
+from sonneteer.models.vocabulary import Vocabulary
 from sonneteer.profile import free_disk_gb, machine
 from sonneteer.recipe.sections import Recipe
 from sonneteer.records import Run
@@ -28,6 +29,8 @@ class Beginning(NamedTuple):
     renderer: TemplateRenderer
     network: PreTrainedModel
     """Without weights."""
+    vocabulary: Vocabulary | None = None
+    """The new tokens that the model gets."""
 
 
 class Foresight(NamedTuple):
@@ -51,7 +54,8 @@ def foresee(recipe: Recipe, folder: Path, beginning: Beginning, material: Materi
     """The plan of a training. `folder` is the recipe's. Makes the beginning's network into the one that learns."""
     network = beginning.network
     if recipe.training.method == "lora":
-        add_adapter(network, recipe.training, recipe.seed)
+        new_ids = tuple(beginning.vocabulary.pieces) if beginning.vocabulary else ()
+        add_adapter(network, recipe.training, recipe.seed, new_ids)
     else:
         thaw(network, recipe.training.layers)
     drafted = draft(Networks(network, _empty_teacher(recipe, folder), around.device), recipe, material)

@@ -2,41 +2,26 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from functools import cached_property
 from pathlib import Path
 
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
 from sonneteer.backends.certify import Forms, Written, check_base, check_files, check_forms, check_rendering, hashes
-from sonneteer.backends.foresight import Beginning, foresee, surroundings
+from sonneteer.backends.foresight import foresee, surroundings
+from sonneteer.backends.starting import Starting, texts_of
+from sonneteer.backends.vocabulary import Texts, VocabularyReport, bits_of, vocabulary_report
 from sonneteer.data import read_split
 from sonneteer.errors import MissingError
 from sonneteer.models.adapters import merged, put_on
 from sonneteer.models.generate import LocalChat
 from sonneteer.models.hardware import forget_peak, peak_gb
-from sonneteer.models.load import (
-    LanguageModel,
-    context_of,
-    device,
-    empty_network,
-    fingerprint_of_folder,
-    locate,
-    open_folder,
-    open_model,
-    save_model,
-    tokenizer_of,
-)
+from sonneteer.models.load import LanguageModel, device, open_folder, open_model, tokenizer_of
 from sonneteer.models.proof import probes_of, read_traces, tolerance_of, traces, write_traces
-from sonneteer.models.quantise import open_quantised
 from sonneteer.models.render import TemplateRenderer
-from sonneteer.models.scratch import empty_model, new_model, new_tokenizer
 from sonneteer.progress import Progress
 from sonneteer.recipe.sections import Recipe
-from sonneteer.records import KEPT, Certificate, DatasetVersion, Example, ModelVersion, Run, fingerprint_of
+from sonneteer.records import KEPT, Certificate, DatasetVersion, Example, ModelVersion, Run
 from sonneteer.store import Store, write_whole
 from sonneteer.training.fit import fit, material_of, try_rates
 from sonneteer.training.lessons import Material
@@ -45,7 +30,7 @@ from sonneteer.training.plan import Plan, as_planned, refuse
 from sonneteer.training.range_test import RangeTest
 from sonneteer.training.rewards import Reward
 
-TRACES, WRITTEN = "traces.safetensors", "written.json"
+TRACES, WRITTEN = "trained-traces.safetensors", "written.json"
 
 
 class LocalBackend:
@@ -56,31 +41,35 @@ class LocalBackend:
         self._folder = folder
         self._store = store
         self._reward = reward
+        self._starting = Starting(recipe, folder)
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
-        """Of the base model's files, or of the plan for a new one; of its teacher; and of how it reads."""
-        architecture = self._recipe.base.from_scratch
-        if architecture is not None:
-            base = fingerprint_of(architecture.model_dump(mode="json"))
-        else:
-            base = fingerprint_of_folder(locate(self._recipe.base.model, self._folder))
-        teacher = self._recipe.training.distillation.teacher
-        guide = None if teacher is None else fingerprint_of_folder(locate(teacher, self._folder))
-        return fingerprint_of([base, self._recipe.training.learn_prompts, guide])
+        """Of the base model, whatever new words it gets."""
+        return self._starting.fingerprint
 
     def renderer(self, examples: Sequence[Example]) -> TemplateRenderer:
-        """The base model's own template, as training uses it."""
-        architecture = self._recipe.base.from_scratch
-        if architecture is None:
-            return self._renderer(self._base_tokenizer, context_of(self._empty_base))
-        tokenizer = new_tokenizer(_texts(examples), architecture.vocabulary_size)
-        return self._renderer(tokenizer, architecture.context)
+        """How the base model reads; the data room counts with it."""
+        return self._starting.renderer_of_base(examples)
+
+    def vocabulary(self, dataset: DatasetVersion, model: ModelVersion | None) -> VocabularyReport:
+        """How many tokens the base model takes for the texts, which words would save most, and what it brings."""
+        train, validation = (read_split(self._store, dataset, side) for side in KEPT[:2])
+        texts = Texts(texts_of(train), texts_of(validation))
+        report = vocabulary_report(self._starting.tokenizer, self._starting.vocabulary(train), texts)
+        if model is None or not self._recipe.base.vocabulary.is_wanted:
+            return report
+        chats = {
+            "base": lambda: self._chat(self._starting.base()),
+            "base with the new tokens": lambda: self._chat(self._start(train, self._store.folder(model.run_id))),
+            "tuned": lambda: self.open(model),
+        }
+        return report.model_copy(update={"bits_per_character": bits_of(chats, validation)})
 
     def plan(self, dataset: DatasetVersion, processes: int = 1) -> Plan:
         """What each of so many trainings at once will take. Loads no weights."""
         train = read_split(self._store, dataset, "train")
-        beginning = self._beginning(train)
+        beginning = self._starting.beginning(train)
         around = surroundings(self._store, processes=processes)
         material = self._material(dataset, beginning.renderer)
         return foresee(self._recipe, self._folder, beginning, material, around).plan
@@ -89,11 +78,9 @@ class LocalBackend:
         """Which step size suits base and data. Trains for a moment; nothing is kept."""
         train = read_split(self._store, dataset, "train")
         with tempfile.TemporaryDirectory() as folder:
-            beginning = self._beginning(train)
-            model = self._starting_model(beginning.renderer.tokenizer, Path(folder))
-            material = material_of(
-                self._renderer(model.tokenizer, model.context), self._recipe.training.objective, train, []
-            )
+            beginning = self._starting.beginning(train)
+            model = self._starting.model(beginning, Path(folder))
+            material = material_of(self._training_renderer(model), self._recipe.training.objective, train, [])
             objective = objective_of(self._recipe, model, self._folder, self._reward)
             return try_rates(model, self._recipe, objective, material, batch_size, progress)
 
@@ -103,12 +90,12 @@ class LocalBackend:
         validation = read_split(self._store, dataset, "validation")
         folder = self._store.folder(run.id)
         progress.note(f"Rendering {len(train) + len(validation)} examples.")
-        beginning = self._beginning(train, folder)
+        beginning = self._starting.beginning(train, folder)
         material = self._material(dataset, beginning.renderer)
         foreseen = foresee(self._recipe, self._folder, beginning, material, surroundings(self._store, folder))
         refuse(foreseen.plan, self._recipe.training)
         forget_peak(device())
-        model = self._starting_model(beginning.renderer.tokenizer, folder)
+        model = self._starting.model(beginning, folder)
         objective = objective_of(self._recipe, model, self._folder, self._reward)
         fitted = fit(model, as_planned(self._recipe, foreseen.plan), objective, material, folder, progress)
         self._keep_traces(model, run, probes_of([*train, *validation]))
@@ -150,7 +137,7 @@ class LocalBackend:
 
     def show(self, examples: Sequence[Example], among: Sequence[Example]) -> list[list[tuple[str, bool]]]:
         """For each example its tokens as text, and whether each is learned. `among` are all training examples."""
-        renderer = self.renderer(among)
+        renderer = self._starting.beginning(among).renderer
         return [renderer.pieces(example) for example in examples]
 
     def open(self, model: ModelVersion) -> LocalChat:
@@ -160,20 +147,19 @@ class LocalBackend:
             return self._chat(open_folder(model.name, result))
         base = open_model(model.base, self._folder)
         network = merged(put_on(base.network, result))
-        return self._chat(LanguageModel(model.name, network, base.tokenizer, base.fingerprint))
+        return self._chat(LanguageModel(model.name, network, tokenizer_of(result), base.fingerprint))
 
     def open_base(self, run: Run | None) -> LocalChat:
         """The base model. One from scratch lies with the run that began it."""
         if self._recipe.base.from_scratch is None:
-            return self._chat(self._base)
+            return self._chat(self._starting.base())
         assert run is not None, "a model from scratch begins with a run"
         return self._chat(open_folder(self._recipe.base.model, self._store.folder(run.id) / "initial"))
 
     def certify(self, model: ModelVersion, run: Run, dataset: DatasetVersion) -> Certificate:
         """Prove that what is served is what was trained. Raises MissingError where the training left no traces."""
-        probes = probes_of(
-            [*read_split(self._store, dataset, "train"), *read_split(self._store, dataset, "validation")]
-        )
+        train = read_split(self._store, dataset, "train")
+        probes = probes_of([*train, *read_split(self._store, dataset, "validation")])
         kept = self._store.folder(run.id) / TRACES
         if not kept.exists():
             raise MissingError(
@@ -181,7 +167,8 @@ class LocalBackend:
             )
         written = Written.model_validate_json((kept.with_name(WRITTEN)).read_text())
         result, opened = self._store.root / model.folder, self.open(model).model
-        training = self._training_renderer(self.open_base(run).model)
+        start = self._start(train, self._store.folder(run.id))
+        training = self._training_renderer(start)
         served = self._training_renderer(opened)
         files = self._stored(model)
         stored = self._training_renderer(files)
@@ -190,7 +177,7 @@ class LocalBackend:
         checks += check_forms(
             Forms(
                 trained=read_traces(kept),
-                base=traces(self.open_base(run).model.network, training, probes),
+                base=traces(start.network, training, probes),
                 stored=traces(files.network, stored, probes),
                 served=traces(opened.network, served, probes),
             ),
@@ -199,6 +186,10 @@ class LocalBackend:
         checks.append(check_files(written.files, hashes(result)))
         checks.append(check_base(model.base_fingerprint, self.fingerprint))
         return Certificate(model_id=model.id, created_at=datetime.now(UTC), checks=tuple(checks), files=hashes(result))
+
+    def _start(self, train: Sequence[Example], folder: Path) -> LanguageModel:
+        """The model as the training of a run began with it."""
+        return self._starting.model(self._starting.beginning(train, folder), folder)
 
     def _stored(self, model: ModelVersion) -> LanguageModel:
         """The trained model as its files hold it: an adapter beside the base's weights, and its own tokenizer."""
@@ -209,57 +200,8 @@ class LocalBackend:
         put_on(base.network, result)
         return LanguageModel(model.name, base.network, tokenizer_of(result), base.fingerprint)
 
-    @property
-    def _base_tokenizer(self) -> PreTrainedTokenizerBase:
-        return tokenizer_of(locate(self._recipe.base.model, self._folder))
-
-    @property
-    def _empty_base(self) -> PreTrainedModel:
-        return empty_network(self._recipe.base.model, locate(self._recipe.base.model, self._folder))
-
-    @property
-    def _base(self) -> LanguageModel:
-        return open_model(self._recipe.base.model, self._folder)
-
     def _chat(self, model: LanguageModel) -> LocalChat:
         return LocalChat(model, self._recipe.evaluation.batch_size)
 
-    def _beginning(self, train: Sequence[Example], folder: Path | None = None) -> Beginning:
-        """How the model reads that training starts from, and its shape. `folder` is the run's, if there is one."""
-        architecture = self._recipe.base.from_scratch
-        if architecture is None:
-            return Beginning(self.renderer(train), self._empty_base)
-        if folder is None or not (folder / "initial" / "config.json").exists():
-            renderer = self.renderer(train)
-        else:
-            renderer = self._renderer(tokenizer_of(folder / "initial"), architecture.context)
-        return Beginning(renderer, empty_model(architecture, renderer.tokenizer))
-
-    def _starting_model(self, tokenizer: PreTrainedTokenizerBase, folder: Path) -> LanguageModel:
-        """The base model; one from scratch is begun for the tokenizer, unless it lies in the run's folder."""
-        architecture = self._recipe.base.from_scratch
-        if architecture is None:
-            return self._opened(locate(self._recipe.base.model, self._folder))
-        if not (folder / "initial" / "config.json").exists():
-            model = new_model(self._recipe.base.model, architecture, tokenizer, self._recipe.seed)
-            partial = folder / "initial.partial"
-            shutil.rmtree(partial, ignore_errors=True)
-            save_model(model, partial)
-            partial.rename(folder / "initial")  # whole or not there, whenever the process is killed
-        return self._opened(folder / "initial")
-
-    def _opened(self, path: Path) -> LanguageModel:
-        """The base model as training holds it."""
-        name, weights = self._recipe.base.model, self._recipe.training.base_weights
-        return open_folder(name, path) if weights == "whole" else open_quantised(name, path, weights)
-
     def _training_renderer(self, model: LanguageModel) -> TemplateRenderer:
-        return self._renderer(model.tokenizer, model.context)
-
-    def _renderer(self, tokenizer: PreTrainedTokenizerBase, context: int) -> TemplateRenderer:
-        window = min(context, self._recipe.data.max_tokens)
-        return TemplateRenderer(tokenizer, window, self._recipe.training.learn_prompts)
-
-
-def _texts(examples: Sequence[Example]) -> list[str]:
-    return [message.text for example in examples for message in example.messages]
+        return self._starting.reading(model.tokenizer, model.context)

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 
 from sonneteer.backends import Backend
 from sonneteer.errors import SonneteerError
@@ -23,6 +24,8 @@ def new_run(loaded: LoadedRecipe, dataset: DatasetVersion, backend: Backend) -> 
         mode="json", include={"seed", "base", "training"}, exclude={"training": WITHOUT_EFFECT}
     )
     settings["data"] = {"max_tokens": recipe.data.max_tokens}
+    if recipe.base.vocabulary.terms is not None:
+        settings["terms"] = fingerprint_of(_text_of(loaded.folder / recipe.base.vocabulary.terms))
     if loaded.reward is not None:
         settings["reward"] = _named(loaded.reward)
     return Run(
@@ -36,6 +39,14 @@ def new_run(loaded: LoadedRecipe, dataset: DatasetVersion, backend: Backend) -> 
         machine=machine(),
         started_at=datetime.now(UTC),
     )
+
+
+def _text_of(path: Path) -> str | None:
+    """What a file says; None where it cannot be read, which whoever needs it will say."""
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
 
 
 def _named(function: Callable[..., float]) -> str:

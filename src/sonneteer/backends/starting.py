@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
+from sonneteer.backends.foresight import Beginning
 from sonneteer.models.load import (
     LanguageModel,
     context_of,
@@ -39,7 +40,9 @@ class Starting:
     def fingerprint(self) -> str:
         """Of the base model's files, or of the plan for a new one; of its teacher; and of how it reads."""
         architecture = self._recipe.base.from_scratch
-        base = fingerprint_of(architecture.model_dump(mode="json")) if architecture else fingerprint_of_folder(self.path)
+        base = (
+            fingerprint_of(architecture.model_dump(mode="json")) if architecture else fingerprint_of_folder(self.path)
+        )
         teacher = self._recipe.training.distillation.teacher
         guide = None if teacher is None else fingerprint_of_folder(locate(teacher, self._folder))
         return fingerprint_of([base, self._recipe.training.learn_prompts, guide])
@@ -49,6 +52,11 @@ class Starting:
         """The folder of the base model."""
         return locate(self._recipe.base.model, self._folder)
 
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """The base model's own."""
+        return tokenizer_of(self.path)
+
     def base(self) -> LanguageModel:
         """The base model as it is, without new words."""
         return open_folder(self._recipe.base.model, self.path)
@@ -57,14 +65,8 @@ class Starting:
         """How the base model reads. New words never make a text longer, so what fits here fits with them, too."""
         architecture = self._recipe.base.from_scratch
         if architecture is None:
-            return self.reading(tokenizer_of(self.path), self._context)
+            return self.reading(self.tokenizer, context_of(empty_network(self._recipe.base.model, self.path)))
         return self.reading(new_tokenizer(_messages(examples), architecture.vocabulary_size), architecture.context)
-
-    def renderer(self, train: Sequence[Example]) -> TemplateRenderer:
-        """How the model reads in training."""
-        plain = self.renderer_of_base(train)
-        vocabulary = self.vocabulary(train)
-        return plain if vocabulary is None else self.reading(vocabulary.tokenizer, self._context)
 
     def reading(self, tokenizer: PreTrainedTokenizerBase, context: int) -> TemplateRenderer:
         """Conversations in this tokenizer's words, as the recipe wants them learned."""
@@ -76,23 +78,31 @@ class Starting:
         settings = self._recipe.base.vocabulary
         if not settings.is_wanted:
             return None
-        return vocabulary_of(tokenizer_of(self.path), texts_of(train), settings, self._folder)
+        return vocabulary_of(self.tokenizer, texts_of(train), settings, self._folder)
 
-    def outline(self, train: Sequence[Example]) -> PreTrainedModel:
-        """The network that `model` would give, without weights, its new words without a row of their own yet."""
-        architecture = self._recipe.base.from_scratch
-        if architecture is not None:
-            return empty_model(architecture, self.renderer_of_base(train).tokenizer)
-        return empty_network(self._recipe.base.model, self.path)
+    def beginning(self, train: Sequence[Example], folder: Path | None = None) -> Beginning:
+        """How the model reads that training starts from, and its shape. `folder` is the run's, if there is one."""
+        architecture, vocabulary = self._recipe.base.from_scratch, self.vocabulary(train)
+        if architecture is None:
+            network = empty_network(self._recipe.base.model, self.path)
+            if vocabulary is None:
+                return Beginning(self.renderer_of_base(train), network)
+            make_room(network, tuple(vocabulary.pieces))
+            return Beginning(self.reading(vocabulary.tokenizer, context_of(network)), network, vocabulary)
+        if folder is None or not (folder / "initial" / "config.json").exists():
+            renderer = self.renderer_of_base(train)
+        else:
+            renderer = self.reading(tokenizer_of(folder / "initial"), architecture.context)
+        return Beginning(renderer, empty_model(architecture, renderer.tokenizer))
 
-    def model(self, train: Sequence[Example], folder: Path) -> LanguageModel:
-        """The model as training holds it at its start. A new one is kept in `folder`."""
+    def model(self, beginning: Beginning, folder: Path) -> LanguageModel:
+        """The model as training holds it at its start. One from scratch lies in `folder`, or is begun."""
         architecture = self._recipe.base.from_scratch
         if architecture is None:
-            model, vocabulary = self._opened(self.path), self.vocabulary(train)
-            return model if vocabulary is None else widened(model, vocabulary)
+            model = self._opened(self.path)
+            return model if beginning.vocabulary is None else widened(model, beginning.vocabulary)
         if not (folder / "initial" / "config.json").exists():
-            made = new_model(self._recipe.base.model, architecture, _messages(train), self._recipe.seed)
+            made = new_model(self._recipe.base.model, architecture, beginning.renderer.tokenizer, self._recipe.seed)
             partial = folder / "initial.partial"
             shutil.rmtree(partial, ignore_errors=True)
             save_model(made, partial)
@@ -102,10 +112,6 @@ class Starting:
     def _opened(self, path: Path) -> LanguageModel:
         name, weights = self._recipe.base.model, self._recipe.training.base_weights
         return open_folder(name, path) if weights == "whole" else open_quantised(name, path, weights)
-
-    @property
-    def _context(self) -> int:
-        return context_of(empty_network(self._recipe.base.model, self.path))
 
 
 def texts_of(examples: Sequence[Example]) -> list[str]:

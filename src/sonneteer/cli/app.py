@@ -19,6 +19,7 @@ COMMANDS: dict[str, list[Callable[..., Outcome]]] = {
         data.ledger,
         data.card,
         data.diff,
+        training.vocabulary,
         training.plan,
         training.search,
         training.train,

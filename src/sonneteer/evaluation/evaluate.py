@@ -23,7 +23,7 @@ from sonneteer.evaluation.suites import Suite, measure_suite, suite_rule
 from sonneteer.evaluation.texts import rouge_l
 from sonneteer.evaluation.verdict import Evidence, check_arms, check_metrics, judge
 from sonneteer.progress import Progress
-from sonneteer.recipe.sections import Recipe
+from sonneteer.recipe.sections import BY_TOKEN, Recipe
 from sonneteer.records import (
     Choice,
     Comparison,
@@ -230,11 +230,19 @@ def _measured(recipe: Recipe, asked: Asked, confidence: float) -> tuple[list[Com
         scorer = SCORERS[metric]
         if scorer.needs_likelihood and any(reply.likelihood is None for reply in (*asked.base, *asked.tuned)):
             unavailable[metric] = "a model cannot say how likely it finds an answer"
+        elif metric in BY_TOKEN and _cut_differently(asked):
+            unavailable[metric] = "the two models cut texts into different tokens; bits_per_character compares them"
         elif not any(score(scorer, asked.examples, asked.base).weights):
             unavailable[metric] = "it applies to none of the test examples"
         else:
             comparisons.append(_compare(metric, recipe, asked, confidence))
     return comparisons, unavailable
+
+
+def _cut_differently(asked: Asked) -> bool:
+    """Whether the models read the right answers as different numbers of tokens."""
+    pairs = [(one.likelihood, two.likelihood) for one, two in zip(asked.base, asked.tuned, strict=True)]
+    return any(one and two and one.tokens != two.tokens for one, two in pairs)
 
 
 def _metrics(recipe: Recipe) -> list[str]:

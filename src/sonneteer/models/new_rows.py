@@ -17,17 +17,29 @@ from transformers import PreTrainedModel
 ADAPTER = "default"
 
 
+def token_tables(network: PreTrainedModel) -> list[torch.nn.Parameter]:
+    """The matrices with a row for each token: of the embeddings and, where it is apart, of the output layer."""
+    return [layer.weight for layer in _layers(network)]
+
+
 def table_names(network: PreTrainedModel) -> list[str]:
-    """What the layers with a row for each token are called: the embeddings and, where it is apart, the output layer."""
-    reads, writes = network.get_input_embeddings(), network.get_output_embeddings()
-    tables = [reads] if writes.weight is reads.weight else [reads, writes]
-    return [next(n for n, module in network.named_modules() if module is table).rpartition(".")[2] for table in tables]
+    """What the layers that hold these matrices are called."""
+    names = {id(module): name.rpartition(".")[2] for name, module in network.named_modules()}
+    return [names[id(layer)] for layer in _layers(network)]
+
+
+def _layers(network: PreTrainedModel) -> list[Any]:
+    both = [_unwrapped(network.get_input_embeddings()), _unwrapped(network.get_output_embeddings())]
+    return both[:1] if both[0].weight is both[1].weight else both
+
+
+def _unwrapped(layer: Any) -> Any:
+    return layer.original_module if isinstance(layer, TrainableTokensWrapper) else layer
 
 
 def make_room(network: PreTrainedModel, ids: Sequence[int]) -> None:
     """Let the tables have a row for each of the ids. Many networks have some to spare."""
-    rows = network.get_input_embeddings().weight.shape[0]
-    if ids and max(ids) >= rows:
+    if ids and max(ids) >= len(token_tables(network)[0]):
         network.resize_token_embeddings(max(ids) + 1, mean_resizing=False)
 
 
@@ -35,8 +47,7 @@ def make_room(network: PreTrainedModel, ids: Sequence[int]) -> None:
 def start_from_pieces(network: PreTrainedModel, pieces: Mapping[int, Sequence[int]]) -> None:
     """Give each new token the mean of its pieces' rows, in what the network reads and in what it writes."""
     make_room(network, list(pieces))
-    reads, writes = network.get_input_embeddings().weight, network.get_output_embeddings().weight
-    for table in [reads] if writes is reads else [reads, writes]:
+    for table in token_tables(network):
         for new_id, old_ids in pieces.items():
             table[new_id] = table[list(old_ids)].mean(0)
 

@@ -19,9 +19,12 @@ from transformers import PreTrainedModel
 from sonneteer.models.render import TemplateRenderer
 from sonneteer.records import Example
 
+CLEAR_LEAD = 0.5
+"""Nats between first and second choice: where they lie nearer, rounding may exchange them."""
+
 
 class Tolerance(NamedTuple):
-    """What rounding explains: nats between next-token distributions, nats of an answer's token, equal first choices."""
+    """What rounding explains: nats between next-token distributions, nats of an answer's token, equal clear choices."""
 
     kl: float
     log_prob: float
@@ -43,6 +46,8 @@ class Trace(NamedTuple):
     """Log-probability of each token of the reference answer."""
     choices_A: torch.Tensor
     """The model's first choice at each of them."""
+    leads_A: torch.Tensor
+    """By how many nats it leads before the second one."""
 
 
 class Distance(NamedTuple):
@@ -87,7 +92,9 @@ def traces(network: PreTrainedModel, renderer: TemplateRenderer, probes: Sequenc
         places = torch.tensor([i for i, weight in enumerate(rendered.weights) if weight])
         before = log_probs[places - 1]
         answer = before.gather(1, ids.cpu()[places, None])[:, 0]
-        found.append(Trace(ids.cpu(), before[0].contiguous(), answer, before.argmax(-1)))
+        ranked = before.topk(2)
+        first, leads = ranked.indices[:, 0].contiguous(), ranked.values[:, 0] - ranked.values[:, 1]
+        found.append(Trace(ids.cpu(), before[0].contiguous(), answer, first, leads))
     return found
 
 
@@ -97,12 +104,14 @@ def distance(reference: Sequence[Trace], other: Sequence[Trace]) -> Distance:
         not torch.equal(a.ids, b.ids) for a, b in zip(reference, other, strict=True)
     ):
         return Distance(float("inf"), float("inf"), 0.0)
-    kls, log_probs, same, total = [0.0], [0.0], 0, 0
+    kls, log_probs, same, clear = [0.0], [0.0], 0, 0
     for one, two in zip(reference, other, strict=True):
         kls.append(float((one.next_V.exp() * (one.next_V - two.next_V)).sum()))
         log_probs.append(float((one.answer_A - two.answer_A).abs().max()))
-        same, total = same + int((one.choices_A == two.choices_A).sum()), total + len(one.choices_A)
-    return Distance(max(kls), max(log_probs), same / max(total, 1))
+        is_clear = one.leads_A > CLEAR_LEAD
+        same += int((one.choices_A == two.choices_A)[is_clear].sum())
+        clear += int(is_clear.sum())
+    return Distance(max(kls), max(log_probs), same / clear if clear else 1.0)
 
 
 def tolerance_of(network: PreTrainedModel) -> Tolerance:

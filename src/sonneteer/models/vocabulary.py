@@ -2,8 +2,8 @@
 
 Each new token joins two older ones by a rule that stands behind all rules of the tokenizer: a text is first cut as
 before, and only then do pieces join. So no text ever takes more tokens than before, a text without the terms takes the
-very same ones, and each new token is a run of old ones, whose mean it starts from. Tokens that were put beside the
-tokenizer's rules instead would cut words that merely contain a term, and other programs' tokenizers would need them told.
+very same ones, and each new token is a run of old ones, whose mean it starts from. Tokens put beside the rules instead
+would cut up words that merely contain a term.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -120,7 +121,7 @@ def _place_to_join(pieces: Sequence[str], known: Mapping[str, int]) -> int | Non
 def _applied(pieces: list[str], joins: Mapping[Pair, int]) -> list[str]:
     """Pieces after all joins, the earliest rule first, as byte-pair encoding does it."""
     while True:
-        ranked = [(joins[pair], i) for i, pair in enumerate(zip(pieces, pieces[1:], strict=False)) if pair in joins]
+        ranked = [(joins[pair], i) for i, pair in enumerate(pairwise(pieces)) if pair in joins]
         if not ranked:
             return pieces
         _, place = min(ranked)

@@ -110,7 +110,7 @@ class Recipe(Section):
         counted = BY_TOKEN & {*rules.better_on, *rules.not_worse_on, *rules.floors}
         if counted:
             raise ValueError(
-                f"promotion: {' and '.join(sorted(counted))} count by token, and base.vocabulary changes the tokens, "
-                "so base and tuned model could not be compared. Write bits_per_character instead."
+                f"promotion: base.vocabulary changes the tokens, so base and tuned model cannot be compared by what "
+                f"counts them: {', '.join(sorted(counted))}. Write bits_per_character in its place."
             )
         return self

@@ -13,7 +13,7 @@ import torch
 from transformers import PreTrainedModel
 
 from sonneteer.errors import DataError, ModelError
-from sonneteer.models.adapters import add_adapter
+from sonneteer.models.adapters import add_adapter, save_adapter
 from sonneteer.models.forest import plant
 from sonneteer.models.layers import thaw
 from sonneteer.models.load import LanguageModel, disk_errors, save_model
@@ -79,7 +79,7 @@ def fit(
     forget_known(folder)
     if settings.method == "lora":
         with disk_errors():
-            network.save_pretrained(folder / "result")  # type: ignore[operator]
+            save_adapter(network, folder / "result")
         model.tokenizer.save_pretrained(folder / "result")
     else:
         save_model(model, folder / "result")
@@ -101,7 +101,7 @@ def _begin(
     settings = recipe.training
     network: torch.nn.Module
     if settings.method == "lora":
-        network = add_adapter(model.network, settings, recipe.seed)
+        network = add_adapter(model.network, settings, recipe.seed, model.new_ids)
     else:
         network = model.network
         thaw(model.network, settings.layers)

@@ -12,6 +12,7 @@ import torch
 from transformers import PreTrainedModel
 
 from sonneteer.models.layers import frozen_blocks
+from sonneteer.models.new_rows import output_table, token_tables
 from sonneteer.recipe.sections import TrainingSettings
 
 FLOAT, SHORT = 4, 2  # bytes of a number
@@ -43,6 +44,7 @@ class Sizes(NamedTuple):
     keys: int
     """Width of all key heads together; the values' is the same."""
     vocabulary: int
+    head_learns: bool
     has_normed_queries: bool
 
     @property
@@ -54,14 +56,14 @@ class Sizes(NamedTuple):
 def sizes_of(network: PreTrainedModel) -> Sizes:
     """Read off a network; it may lie on the meta device. What will be trained requires gradients."""
     config, blocks = network.config.get_text_config(), network.get_decoder().layers
-    head, table = network.get_output_embeddings().weight, network.get_input_embeddings().weight
+    head, tables = output_table(network), token_tables(network)
     heads = config.num_attention_heads
     head_width = getattr(config, "head_dim", None) or config.hidden_size // heads
     linear = [m.weight for m in blocks.modules() if isinstance(m, torch.nn.Linear) and not m.weight.requires_grad]
     return Sizes(
         parameters=sum(parameter.numel() for parameter in network.parameters()),
         trained=sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad),
-        embedded=table.numel() + (0 if head is table else head.numel()),
+        embedded=sum(table.numel() for table in tables),
         blocks=sum(weight.numel() for weight in linear),
         head=head.numel(),
         layers=len(blocks),
@@ -72,6 +74,7 @@ def sizes_of(network: PreTrainedModel) -> Sizes:
         query=heads * head_width,
         keys=(getattr(config, "num_key_value_heads", None) or heads) * head_width,
         vocabulary=config.vocab_size,
+        head_learns=head.requires_grad,
         has_normed_queries=any(name.endswith("q_norm") for name, _ in blocks[0].named_modules()),
     )
 
@@ -105,7 +108,8 @@ def anchor_bytes(sizes: Sizes, settings: TrainingSettings) -> float:
 def head_bytes(sizes: Sizes, settings: TrainingSettings, has_guide: bool) -> float:
     """Logits of the rows at hand, of a guide's too, and the gradient of an output layer that is trained."""
     logits = LOGIT_ROWS * sizes.vocabulary * 2 * FLOAT * (3 if has_guide else 1)
-    return logits + (3 * FLOAT * sizes.head if settings.method == "full" else 0)
+    copies = 3 if settings.method == "full" else 4  # an adapter's rows are laid into a copy
+    return logits + (copies * FLOAT * sizes.head if sizes.head_learns else 0)
 
 
 def row_bytes(sizes: Sizes, settings: TrainingSettings, is_short: bool, recomputes: bool) -> float:

@@ -24,6 +24,31 @@ def plan(context: typer.Context, words: Words = None, workspace: Workspace = WOR
     return Outcome({"plan": as_json(made), "prices": str(prices)}, plan_page(made, prices), exit_code)
 
 
+def vocabulary(
+    context: typer.Context,
+    words: Words = None,
+    write: Annotated[
+        Path | None,
+        typer.Option("--write", metavar="FILE", help="Write the proposed words to a file, to choose among them."),
+    ] = None,
+    workspace: Workspace = WORKSPACE,
+    json: Json = False,
+) -> Outcome:
+    """Say what the domain's words cost in tokens, and which would save most as a token of their own."""
+    work = opened(context, workspace, json, words)
+    from sonneteer import lifecycle
+    from sonneteer.cli.vocabulary_page import vocabulary_page, write_words
+
+    report = lifecycle.vocabulary(*work)
+    page = vocabulary_page(report, is_adapter=work.loaded.recipe.training.method == "lora")
+    document: dict[str, Any] = {"vocabulary": as_json(report)}
+    if write is not None:
+        write_words(report, write)
+        document["words"] = str(write)
+        page += pages.next_steps({"strike out what is no term, and name it in base.vocabulary.terms:": write})
+    return Outcome(document, page)
+
+
 def search(
     context: typer.Context,
     words: Words = None,
