@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Literal, NamedTuple, Protocol, runtime_checkable
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 from pydantic import Field
 
 from sonneteer.records import Example, Prompt, Record, ToolCall
 
 StopReason = Literal["end", "length", "stop_sequence", "tool_use"]
+
+
+class Form(Record):
+    """What an answer must look like; a model that can be held to it writes nothing else."""
+
+    json_schema: dict[str, Any] | None = None
+    """The answer is JSON of this schema."""
+    must_call: bool = False
+    """The answer is a tool call."""
+    only_tool: str | None = None
+    """The one tool that may be called."""
+    has_one_call: bool = False
+    """At most one tool may be called."""
 
 
 class Options(Record):
@@ -25,6 +38,29 @@ class Options(Record):
     seed: int = 0
     prefill: str = ""
     """The answer's first words, already given: the model goes on from there."""
+    form: Form = Form()
+    frequency_penalty: float = 0.0
+    """Taken from a token's logit for each time that it was written."""
+    presence_penalty: float = 0.0
+    """Taken from a token's logit once it was written."""
+    logit_bias: dict[int, float] = Field(default_factory=dict)
+    """Added to the logits of these tokens."""
+    log_probs: int | None = Field(None, ge=0)
+    """Also tell how likely each token was, and so many others that could have stood there."""
+    scores_prompt: bool = False
+    """Also tell how likely each token of the prompt was."""
+
+
+class Chance(NamedTuple):
+    """A written token, and how likely the model found it."""
+
+    id: int
+    raw: bytes
+    """Its text; one token may be a part of a character."""
+    log_prob: float | None
+    """Natural logarithm; None for the first token of a prompt, which nothing predicts."""
+    others: tuple[tuple[bytes, float], ...] = ()
+    """The likeliest tokens that could have stood there, itself among them."""
 
 
 class Answer(Record):
@@ -36,6 +72,11 @@ class Answer(Record):
     tool_calls: tuple[ToolCall, ...] = ()
     prompt_tokens: int
     answer_tokens: int
+    cached_tokens: int = 0
+    """Tokens of the prompt that had been read before."""
+    chances: tuple[Chance, ...] = ()
+    """One for each token, where that was asked for."""
+    prompt_chances: tuple[Chance, ...] = ()
 
 
 class Piece(NamedTuple):
@@ -43,6 +84,7 @@ class Piece(NamedTuple):
 
     text: str
     answer: Answer | None = None
+    chances: tuple[Chance, ...] = ()
 
 
 @runtime_checkable
@@ -59,6 +101,40 @@ class Chat(Protocol):
 
     def count_tokens(self, prompt: Prompt) -> int:
         """How many tokens the model reads for this prompt."""
+        ...
+
+
+Source = Prompt | str | tuple[int, ...]
+"""What a model reads: a conversation, or plain text or token ids that no template is laid around."""
+
+
+class Ticket(Protocol):
+    """An answer that is under way."""
+
+    @property
+    def prompt_tokens(self) -> int:
+        """How many tokens the model reads."""
+        ...
+
+    def cancel(self) -> None:
+        """Nobody waits for this answer any more. Harmless at any time, from any thread."""
+        ...
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """A chat that answers many at once. Optional."""
+
+    @property
+    def seats(self) -> int:
+        """How many answers are written at the same time."""
+        ...
+
+    def begin(self, source: Source, options: Options, tell: Callable[[Piece | Exception], None]) -> Ticket:
+        """Begin an answer. `tell` gets its pieces, from another thread: the last brings the answer, or what failed.
+
+        Raises RequestError for what cannot be answered, such as a prompt that is too long.
+        """
         ...
 
 

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
-from typing import Any
+from random import Random
 
 import torch
 from transformers import DynamicCache
 
-from sonneteer.chat import Answer, Likelihood, Options, Piece, StopReason
+from sonneteer.chat import Answer, Likelihood, Options, Piece
 from sonneteer.errors import RequestError
+from sonneteer.models.engine.draw import Wish, choose
+from sonneteer.models.engine.writing import Writing
 from sonneteer.models.load import LanguageModel
 from sonneteer.models.logprobs import forests, predict
-from sonneteer.records import Example, Prompt, ToolCall
+from sonneteer.records import Example, Prompt
 
-TOOL_CALL = re.compile(r"<tool_call>\s*(\{.*?\})\s*</tool_call>", re.DOTALL)
 SCORED_TOKENS = 2048  # unique tokens that are scored at once
 
 
@@ -47,25 +45,23 @@ class LocalChat:
         order = sorted(range(len(ids)), key=lambda i: len(ids[i]), reverse=True)
         for start in range(0, len(order), self._batch_size):
             batch = order[start : start + self._batch_size]
-            drafts = [Draft(self._model, options, len(ids[i])) for i in batch]
-            for tokens in self._decode([ids[i] for i in batch], options, drafts):
-                for draft, token in zip(drafts, tokens, strict=True):
-                    draft.add(token)
-            answers |= {i: draft.finished(prompts[i]) for i, draft in zip(batch, drafts, strict=True)}
+            drafts = [self._draft(ids[i], options, options.seed, prompts[i]) for i in batch]
+            for _ in self._decode([ids[i] for i in batch], options.max_tokens, drafts):
+                pass
+            answers |= {i: draft.finished()[1] for i, draft in zip(batch, drafts, strict=True)}
         return [answers[i] for i in range(len(ids))]
 
     def continuations(self, prompts: Sequence[list[int]], options: Options) -> list[list[int]]:
         """One answer to each prompt as token ids, its end mark included: the very tokens that were drawn.
 
-        Each batch takes a seed of its own, so that a prompt that comes again gets another answer.
+        Each prompt takes a seed of its own, so that one that comes again gets another answer.
         """
         written: list[list[int]] = []
         for start in range(0, len(prompts), self._batch_size):
             batch = list(prompts[start : start + self._batch_size])
-            drafts = [Draft(self._model, options, len(ids)) for ids in batch]
-            seeded = options.model_copy(update={"seed": options.seed + start})
+            drafts = [self._draft(ids, options, options.seed + start + row) for row, ids in enumerate(batch)]
             rows: list[list[int]] = [[] for _ in batch]
-            for tokens in self._decode(batch, seeded, drafts):
+            for tokens in self._decode(batch, options.max_tokens, drafts):
                 for row, token in zip(rows, tokens, strict=True):
                     if not row or row[-1] not in self._stop_ids:
                         row.append(token)
@@ -75,15 +71,15 @@ class LocalChat:
     def stream(self, prompt: Prompt, options: Options) -> Iterator[Piece]:
         """The answer as it comes; half a character or half a stop sequence is held back until it is whole."""
         ids = self._prompt_ids(prompt, options)
-        draft = Draft(self._model, options, len(ids))
-        with closing(self._decode([ids], options, [draft])) as steps:
-            for (token,) in steps:
-                draft.add(token)
-                if text := draft.new_text():
+        draft = self._draft(ids, options, options.seed, prompt)
+        with closing(self._decode([ids], options.max_tokens, [draft])) as steps:
+            for _ in steps:
+                if text := draft.writing.new_text():
                     yield Piece(text)
-        if text := draft.new_text(is_last=True):
-            yield Piece(text)
-        yield Piece("", draft.finished(prompt))
+        rest, answer = draft.finished()
+        if rest:
+            yield Piece(rest)
+        yield Piece("", answer)
 
     def count_tokens(self, prompt: Prompt) -> int:
         """Tokens of the rendered prompt."""
@@ -113,13 +109,15 @@ class LocalChat:
             raise RequestError(f"prompt is too long: {len(ids)} tokens > {self._model.context - 1} maximum")
         return ids
 
+    def _draft(self, ids: list[int], options: Options, seed: int, prompt: Prompt | None = None) -> Draft:
+        return Draft(self._model, options, ids, seed, has_tools=bool(prompt and prompt.tools))
+
     @torch.no_grad()
-    def _decode(self, prompts: list[list[int]], options: Options, drafts: list[Draft]) -> Generator[list[int]]:
+    def _decode(self, prompts: list[list[int]], most_tokens: int, drafts: list[Draft]) -> Generator[list[int]]:
         """Next tokens of all prompts, step by step, until every draft is done. Prompts are padded on the left."""
         network, device = self._model.network.eval(), self._model.device
-        generator = torch.Generator(device).manual_seed(options.seed)
         longest = max(len(ids) for ids in prompts)
-        limit = min(options.max_tokens, self._model.context - longest)
+        limit = min(most_tokens, self._model.context - longest)
         inputs = torch.tensor([[0] * (longest - len(ids)) + ids for ids in prompts], device=device)
         mask = torch.tensor([[0] * (longest - len(ids)) + [1] * len(ids) for ids in prompts], device=device)
         cache = DynamicCache(config=network.config)
@@ -133,97 +131,52 @@ class LocalChat:
                 use_cache=True,
                 logits_to_keep=1,
             ).logits[:, -1]
-            chosen = _choose(logits.float(), options, generator)
-            for draft, token in zip(drafts, chosen.tolist(), strict=True):
-                draft.is_done |= token in self._stop_ids
-            yield chosen.tolist()
+            chosen = choose(logits.float(), [draft.wish for draft in drafts])
+            for draft, token in zip(drafts, chosen, strict=True):
+                draft.add(token, token in self._stop_ids)
+            yield chosen
             if all(draft.is_done for draft in drafts):
                 return
-            inputs = chosen[:, None]
+            inputs = torch.tensor(chosen, device=device)[:, None]
             mask = torch.cat([mask, mask.new_ones(len(prompts), 1)], 1)
 
 
-def _choose(logits_BV: torch.Tensor, options: Options, generator: torch.Generator) -> torch.Tensor:
-    """The likeliest token, or one drawn after temperature, top-k and top-p (nucleus, arXiv 1904.09751)."""
-    if options.temperature == 0:
-        return logits_BV.argmax(-1)
-    logits_BV = logits_BV / options.temperature
-    ranked, order = logits_BV.sort(-1, descending=True)
-    shares = ranked.softmax(-1)
-    dropped = shares.cumsum(-1) - shares >= options.top_p
-    if options.top_k is not None:
-        dropped[:, options.top_k :] = True
-    drawn = torch.multinomial(shares.masked_fill(dropped, 0.0), 1, generator=generator)
-    return order.gather(1, drawn)[:, 0]
-
-
-@dataclass
 class Draft:
     """An answer that is being written."""
 
-    model: LanguageModel
-    options: Options
-    prompt_tokens: int
-    is_done: bool = False
-    ids: list[int] = field(default_factory=list)
-    text: str = ""
-    stop_sequence: str | None = None
-    _given: int = 0
-    _is_ended: bool = False
+    def __init__(
+        self, model: LanguageModel, options: Options, ids: list[int], seed: int, has_tools: bool = False
+    ) -> None:
+        self.wish = Wish(options, Random(seed))
+        self.writing = Writing(model.tokenizer.backend_tokenizer, options.stop, has_tools)
+        self.is_ended = False
+        self._prompt_tokens = len(ids)
 
-    def add(self, token: int) -> None:
-        """Take one more token, unless the answer is over."""
-        if self._is_ended or self.stop_sequence is not None:
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing more is to be written."""
+        return self.is_ended or self.writing.stop_sequence is not None
+
+    def add(self, token: int, is_mark: bool) -> None:
+        """Take one more token, unless the answer is over. A mark that ends the answer is no part of it."""
+        if self.is_done:
             return
-        if self.is_done:  # this token is the mark that ends the answer
-            self._is_ended = True
-            return
-        self.ids.append(token)
-        self.text = str(self.model.tokenizer.decode(self.ids, skip_special_tokens=True))
-        cuts = [(self.text.find(stop), stop) for stop in self.options.stop if stop and stop in self.text]
-        if cuts:
-            cut, self.stop_sequence = min(cuts)
-            self.text, self.is_done = self.text[:cut], True
+        if is_mark:
+            self.is_ended = True
+        else:
+            self.writing.add(token)
 
-    def new_text(self, is_last: bool = False) -> str:
-        """What can be shown and was not yet."""
-        end = len(self.text)
-        if not is_last:
-            held = max((_overlap(self.text, stop) for stop in self.options.stop), default=0)
-            end -= max(held, len(self.text) - len(self.text.rstrip("�")))
-        text, self._given = self.text[self._given : end], max(self._given, end)
-        return text
-
-    def finished(self, prompt: Prompt) -> Answer:
-        """The whole answer."""
-        calls = _tool_calls(self.text) if prompt.tools else ()
-        reason: StopReason = "length"
-        if self.stop_sequence is not None:
-            reason = "stop_sequence"
-        elif self._is_ended:
-            reason = "tool_use" if calls else "end"
-        return Answer(
-            text=TOOL_CALL.sub("", self.text).strip() if calls else self.text,
-            stop_reason=reason,
-            stop_sequence=self.stop_sequence,
+    def finished(self) -> tuple[str, Answer]:
+        """What was not shown yet, and the whole answer."""
+        self.writing.end()
+        calls = self.writing.calls()
+        text, rest = self.writing.said(bool(calls))
+        answer = Answer(
+            text=text,
+            stop_reason=self.writing.reason(self.is_ended, bool(calls)),
+            stop_sequence=self.writing.stop_sequence,
             tool_calls=calls,
-            prompt_tokens=self.prompt_tokens,
-            answer_tokens=len(self.ids) + self._is_ended,
+            prompt_tokens=self._prompt_tokens,
+            answer_tokens=len(self.writing.ids) + self.is_ended,
         )
-
-
-def _overlap(text: str, stop: str) -> int:
-    """Length of the longest end of the text that may become the stop sequence."""
-    return next((n for n in range(min(len(stop), len(text)), 0, -1) if text.endswith(stop[:n])), 0)
-
-
-def _tool_calls(text: str) -> tuple[ToolCall, ...]:
-    """Calls in the notation of Hermes, Qwen and SmolLM: <tool_call>{"name": ..., "arguments": {...}}</tool_call>."""
-    calls = []
-    for number, found in enumerate(TOOL_CALL.finditer(text)):
-        try:
-            call: dict[str, Any] = json.loads(found[1])
-            calls.append(ToolCall(id=f"call_{number}", name=call["name"], arguments=call.get("arguments") or {}))
-        except (ValueError, KeyError):
-            continue  # not a call after all: it stays in the text
-    return tuple(calls)
+        return rest, answer

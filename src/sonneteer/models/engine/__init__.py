@@ -1,0 +1,1 @@
+"""The engine: many conversations answered at once by one Llama-like network, adapters beside it."""

@@ -1,0 +1,294 @@
+"""A lean forward pass of Llama-like networks, for answering many conversations at once.
+
+The weights are those of the transformers network, joined where several layers read the same input. A step takes any
+mix of rows: the next tokens of running answers, and pieces of prompts that are being read. `fits` says whether it
+computes what the network itself computes.
+
+Shape letters: N rows of a step, M rows whose logits are wanted, D width, H heads, K key-value heads, G heads to each
+of those, E width of a head, L layers, S seats, T positions, R ranks of all adapters, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import PreTrainedModel
+
+from sonneteer.models.engine.loras import PARTS, Change, Loras, Place
+
+LIKE_LLAMA = {"llama", "mistral", "qwen2", "qwen3", "smollm3"}
+FIXED_ROTATIONS = {"default", "linear", "llama3", "yarn"}  # the others turn by the length of the text
+PROBE_TOKENS = 24
+TOLERANCES = {torch.float32: 1e-3, torch.bfloat16: 0.5}  # of logits, where they lie between about -20 and 20
+
+
+class Reading(NamedTuple):
+    """A piece of a prompt: the rows of one step for one sequence."""
+
+    kv_LKTE: Tensor
+    """Keys and values of the sequence (L, 2, K, T, E); filled from `start` on."""
+    start: int
+    length: int
+
+
+class Step(NamedTuple):
+    """What one forward pass takes."""
+
+    ids_N: Tensor
+    positions_N: Tensor
+    running: int
+    """The first rows are next tokens: row i of the answer in seat i."""
+    readings: tuple[Reading, ...]
+    """The rows after them, piece by piece."""
+    wanted_M: Tensor
+    adapters_N: Tensor | None = None
+    """Which of the step's adapters each row has, -1 for none."""
+
+
+@dataclass
+class _Block:
+    """One layer's weights."""
+
+    norm_D: Tensor
+    qkv: nn.Linear
+    heads_norm: Tensor | None
+    out: nn.Linear
+    mlp_norm_D: Tensor
+    gate_up: nn.Linear
+    down: nn.Linear
+    is_turned: bool
+    window: int | None
+
+
+class Decoder:
+    """The network, its weights joined. It shares them with the transformers network, which goes on working."""
+
+    @torch.inference_mode()
+    def __init__(self, network: PreTrainedModel) -> None:
+        config = network.config.get_text_config()
+        self.layers = int(config.num_hidden_layers)
+        self.key_heads = int(config.num_key_value_heads)
+        self.groups = int(config.num_attention_heads) // self.key_heads
+        self.head_width = int(getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads)
+        self.dtype, self.device = network.dtype, network.device
+        trunk = network.get_decoder()
+        self._embedding_VD = network.get_input_embeddings().weight
+        self._head = cast(nn.Linear, network.get_output_embeddings())
+        self._norm_D, self._epsilon = cast(Tensor, trunk.norm.weight), float(config.rms_norm_eps)
+        self._blocks = [_block(layer, self._window(config, i)) for i, layer in enumerate(trunk.layers)]
+        positions = torch.arange(int(config.max_position_embeddings), device=self.device)
+        cos, sin = trunk.rotary_emb(self._embedding_VD[:1, :1].float(), positions[None])
+        half = self.head_width // 2
+        self._cos_TE, self._sin_TE = cos[0, :, :half].to(self.dtype), sin[0, :, :half].to(self.dtype)
+
+    @property
+    def like(self) -> Tensor:
+        """A tensor of the network's precision and place."""
+        return self._norm_D
+
+    @property
+    def outputs(self) -> dict[str, int]:
+        """How many outputs each linear module of a layer has: what an adapter must fit."""
+        sizes = (self.head_width * self.key_heads * self.groups, *[self.head_width * self.key_heads] * 2)
+        width, inner = self._blocks[0].out.out_features, self._blocks[0].down.in_features
+        return dict(zip(sum(PARTS.values(), ()), (*sizes, width, inner, inner, width), strict=True))
+
+    def empty_kv(self, tokens: int) -> Tensor:
+        """Room for the keys and values of one sequence: (L, 2, K, T, E)."""
+        return torch.empty(
+            self.layers, 2, self.key_heads, tokens, self.head_width, dtype=self.dtype, device=self.device
+        )
+
+    @property
+    def bytes_per_token(self) -> int:
+        """What one token's keys and values take."""
+        return int(self.layers * 2 * self.key_heads * self.head_width * self.dtype.itemsize)
+
+    @torch.inference_mode()
+    def forward(self, step: Step, seats_LSKTE: Tensor | None, loras: Loras | None = None) -> Tensor:
+        """Logits (M, V) in float32 of the wanted rows. Keys and values are written where the rows belong."""
+        hidden_ND = functional.embedding(step.ids_N, self._embedding_VD)
+        turns = self._turns(step.positions_N)
+        masks = _Masks(step, seats_LSKTE)
+        change = loras.of_rows(step.adapters_N) if loras is not None and step.adapters_N is not None else None
+        for index, block in enumerate(self._blocks):
+            normed = functional.rms_norm(hidden_ND, hidden_ND.shape[1:], block.norm_D, self._epsilon)
+            qkv = _linear(normed, block.qkv, change, index, "qkv").view(len(normed), -1, 2, self.head_width // 2)
+            mixed = self._attention(self._placed(qkv, block, turns), index, block, step, seats_LSKTE, masks)
+            hidden_ND = hidden_ND + _linear(mixed, block.out, change, index, "out")
+            normed = functional.rms_norm(hidden_ND, hidden_ND.shape[1:], block.mlp_norm_D, self._epsilon)
+            gate, up = _linear(normed, block.gate_up, change, index, "gate_up").chunk(2, -1)
+            hidden_ND = hidden_ND + _linear(functional.silu(gate) * up, block.down, change, index, "down")
+        last = functional.rms_norm(hidden_ND[step.wanted_M], hidden_ND.shape[1:], self._norm_D, self._epsilon)
+        return functional.linear(last, self._head.weight, self._head.bias).float()
+
+    def _turns(self, positions_N: Tensor) -> tuple[Tensor, Tensor]:
+        """Rotations (N, H+2K, 1, E/2) and (N, H+2K, 2, E/2); values stay as they are (arXiv 2104.09864)."""
+        turned = (self.groups + 1) * self.key_heads
+        shape = (len(positions_N), turned + self.key_heads, 1, self.head_width // 2)
+        cos = torch.ones(shape, dtype=self.dtype, device=self.device)
+        sin = torch.zeros(shape, dtype=self.dtype, device=self.device)
+        cos[:, :turned] = self._cos_TE[positions_N][:, None, None]
+        sin[:, :turned] = self._sin_TE[positions_N][:, None, None]
+        return cos, torch.cat((-sin, sin), 2)
+
+    def _placed(self, qkv: Tensor, block: _Block, turns: tuple[Tensor, Tensor]) -> Tensor:
+        """Queries, keys and values (N, H+2K, E), turned to their positions."""
+        if block.heads_norm is not None:
+            turned = len(block.heads_norm)
+            qk = qkv[:, :turned].flatten(2)
+            qkv[:, :turned] = (functional.rms_norm(qk, qk.shape[2:], None, self._epsilon) * block.heads_norm).view_as(
+                qkv[:, :turned]
+            )
+        if block.is_turned:
+            qkv = torch.addcmul(qkv * turns[0], qkv.flip(2), turns[1])
+        return qkv.flatten(2)
+
+    def _attention(
+        self, qkv: Tensor, index: int, block: _Block, step: Step, seats: Tensor | None, masks: _Masks
+    ) -> Tensor:
+        """Attention of every row to what stands before it: (N, H E)."""
+        heads = self.groups * self.key_heads
+        query = qkv[:, :heads].view(len(qkv), self.key_heads, self.groups, -1)
+        kv = qkv[:, heads:].view(len(qkv), 2, self.key_heads, -1)
+        mixed = []
+        if step.running and seats is not None:
+            layer = seats[index][:, : step.running]
+            layer.permute(1, 3, 0, 2, 4).index_put_(
+                (masks.seats_n, step.positions_N[: step.running]), kv[: step.running]
+            )
+            keys, values = layer[:, :, :, : masks.longest]
+            told = functional.scaled_dot_product_attention(
+                query[: step.running], keys, values, attn_mask=masks.of_running(block.window, query.dtype)
+            )
+            mixed.append(told.flatten(1))
+        row = step.running
+        for reading in step.readings:
+            rows = slice(row, row + reading.length)
+            mixed.append(self._read(query[rows], kv[rows], reading, index, block.window))
+            row += reading.length
+        return mixed[0] if len(mixed) == 1 else torch.cat(mixed)
+
+    def _read(self, query: Tensor, kv: Tensor, reading: Reading, index: int, window: int | None) -> Tensor:
+        """Attention within one sequence, whose keys and values are kept."""
+        end = reading.start + reading.length
+        layer = reading.kv_LKTE[index]
+        layer[:, :, reading.start : end] = kv.permute(1, 2, 0, 3)
+        keys, values = (each[:, None, :end].expand(-1, self.groups, -1, -1) for each in layer)
+        is_plain = reading.start == 0 and (window is None or end <= window)
+        mask = None if is_plain else _causal(reading.start, end, window, query)
+        told = functional.scaled_dot_product_attention(
+            query.permute(1, 2, 0, 3), keys, values, attn_mask=mask, is_causal=is_plain
+        )
+        return told.permute(2, 0, 1, 3).flatten(1)
+
+    @staticmethod
+    def _window(config: object, layer: int) -> int | None:
+        kinds = getattr(config, "layer_types", None)
+        is_windowed = kinds is None or kinds[layer] == "sliding_attention"
+        return getattr(config, "sliding_window", None) if is_windowed else None
+
+
+class _Masks:
+    """Which positions the running answers see, once for all layers."""
+
+    def __init__(self, step: Step, seats: Tensor | None) -> None:
+        self._positions_n = step.positions_N[: step.running]
+        self.longest = int(self._positions_n.max()) + 1 if step.running and seats is not None else 0
+        self.seats_n = torch.arange(step.running, device=step.ids_N.device)
+        self._known: dict[int | None, Tensor] = {}
+
+    def of_running(self, window: int | None, dtype: torch.dtype) -> Tensor:
+        """(n, 1, 1, T): 0 where a row may look, minus infinity elsewhere."""
+        if window not in self._known:
+            places = torch.arange(self.longest, device=self._positions_n.device)
+            hidden = places > self._positions_n[:, None]
+            if window is not None:
+                hidden |= places <= self._positions_n[:, None] - window
+            mask = torch.zeros(hidden.shape, dtype=dtype, device=hidden.device).masked_fill_(hidden, -torch.inf)
+            self._known[window] = mask[:, None, None]
+        return self._known[window]
+
+
+def _causal(start: int, end: int, window: int | None, like: Tensor) -> Tensor:
+    rows, places = torch.arange(start, end, device=like.device)[:, None], torch.arange(end, device=like.device)
+    hidden = places > rows
+    if window is not None:
+        hidden |= places <= rows - window
+    return torch.zeros(hidden.shape, dtype=like.dtype, device=like.device).masked_fill_(hidden, -torch.inf)
+
+
+def _linear(x: Tensor, layer: nn.Linear, change: Change | None, index: int, place: Place) -> Tensor:
+    y = functional.linear(x, layer.weight, layer.bias)
+    return y if change is None else change.add(y, x, index, place)
+
+
+def _block(layer: Any, window: int | None) -> _Block:
+    attention, mlp = layer.self_attn, layer.mlp
+    norms = [attention.q_norm, attention.k_norm] if hasattr(attention, "q_norm") else []
+    heads = [attention.q_proj.out_features, attention.k_proj.out_features]
+    heads_norm = None
+    if norms:
+        both = [norm.weight.expand(size // len(norm.weight), -1) for norm, size in zip(norms, heads, strict=True)]
+        heads_norm = torch.cat(both)
+    return _Block(
+        norm_D=layer.input_layernorm.weight,
+        qkv=_joined(attention.q_proj, attention.k_proj, attention.v_proj),
+        heads_norm=heads_norm,
+        out=attention.o_proj,
+        mlp_norm_D=layer.post_attention_layernorm.weight,
+        gate_up=_joined(mlp.gate_proj, mlp.up_proj),
+        down=mlp.down_proj,
+        is_turned=bool(getattr(attention, "use_rope", True)),
+        window=window,
+    )
+
+
+def _joined(*layers: nn.Linear) -> nn.Linear:
+    """Layers that read the same input as one; the old layers' weights become views of it."""
+    sizes = [layer.out_features for layer in layers]
+    whole = nn.Linear(layers[0].in_features, sum(sizes), bias=layers[0].bias is not None, device="meta")
+    names = ("weight", "bias") if layers[0].bias is not None else ("weight",)
+    for name in names:
+        joined = torch.cat([getattr(layer, name).data for layer in layers])
+        setattr(whole, name, nn.Parameter(joined, requires_grad=False))
+        for layer, part in zip(layers, torch.split(joined, sizes), strict=True):
+            getattr(layer, name).data = part
+    return whole
+
+
+def is_like_llama(network: PreTrainedModel) -> bool:
+    """Whether the network's kind is one that the lean pass was written for."""
+    config = network.config.get_text_config()
+    rotation = (getattr(config, "rope_parameters", None) or {}).get("rope_type", "default")
+    partial = float((getattr(config, "rope_parameters", None) or {}).get("partial_rotary_factor") or 1.0)
+    plain = all(type(module) is nn.Linear for name, module in network.named_modules() if name.endswith("_proj"))
+    return (
+        config.model_type in LIKE_LLAMA
+        and config.hidden_act == "silu"
+        and rotation in FIXED_ROTATIONS
+        and partial == 1.0
+        and plain
+    )
+
+
+@torch.inference_mode()
+def fits(decoder: Decoder, network: PreTrainedModel) -> bool:
+    """Whether the lean pass gives the network's own logits on a text of chance, read in two pieces."""
+    chance = torch.Generator().manual_seed(0)
+    size = min(PROBE_TOKENS, int(network.config.get_text_config().max_position_embeddings))
+    ids = torch.randint(0, network.config.get_text_config().vocab_size, (size,), generator=chance).to(network.device)
+    kv, cut, places = decoder.empty_kv(size), size // 2, torch.arange(size, device=network.device)
+    pieces = ((0, cut), (cut, size))
+    told = [
+        decoder.forward(
+            Step(ids[a:b], places[a:b], 0, (Reading(kv, a, b - a),), torch.arange(b - a, device=ids.device)), None
+        )
+        for a, b in pieces
+    ]
+    true = network(input_ids=ids[None], use_cache=False).logits[0].float()
+    return bool((torch.cat(told) - true).abs().max() <= TOLERANCES.get(network.dtype, 0.5))
