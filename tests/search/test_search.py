@@ -8,11 +8,14 @@ from pathlib import Path
 import pytest
 
 from sonneteer import lifecycle
+from sonneteer.data.freeze import ids_in
 from sonneteer.errors import DataError, RecipeError
+from sonneteer.models.scratch import new_tokenizer
 from sonneteer.progress import Silent
 from sonneteer.recipe import LoadedRecipe, read_recipe
 from sonneteer.recipe.rewrite import beside, rewrite
-from sonneteer.records import ModelVersion, Run
+from sonneteer.recipe.sections import SearchSettings
+from sonneteer.records import DatasetVersion, ModelVersion, Run
 from sonneteer.search.space import with_settings
 from sonneteer.store import Store
 from sonneteer.training.range_test import chosen_rate, sane_pace
@@ -118,3 +121,85 @@ def test_the_learning_rate_lies_a_tenth_below_the_lowest_loss() -> None:
 @pytest.mark.parametrize(("examples", "pace"), [(10, (4, 5)), (300, (8, 5)), (1000, (32, 5)), (100_000, (32, 1))])
 def test_the_pace_suits_the_amount_of_data(examples: int, pace: tuple[int, float]) -> None:
     assert sane_pace(examples) == pace
+
+
+# Settings of the data and of the base -------------------------------------------------------------
+
+TOPICS = RECIPE.replace("{sources: rows.jsonl}", "{sources: rows.jsonl, balance: {by: topic}}")
+
+
+@pytest.fixture
+def by_topic(loaded: LoadedRecipe) -> LoadedRecipe:
+    """Rows of two topics, and a recipe that may keep fewer of each."""
+    rows = [json.loads(line) for line in (loaded.folder / "rows.jsonl").read_text().splitlines()]
+    for number, row in enumerate(rows):
+        row["topic"] = "tea" if number % 4 else "cake"
+    (loaded.folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    loaded.path.write_text(TOPICS)
+    return read_recipe(loaded.path)
+
+
+def searching(loaded: LoadedRecipe, **search: object) -> LoadedRecipe:
+    settings = SearchSettings.model_validate({"trials": 2, "seeds": 1, "finalists": 2, "ranges": {}} | search)
+    return loaded._replace(recipe=loaded.recipe.model_copy(update={"search": settings}))
+
+
+def test_each_data_setting_has_a_data_set_of_its_own_watched_by_the_same_examples(by_topic: LoadedRecipe) -> None:
+    store = Store(by_topic.folder / "workspace")
+    own = lifecycle.prepare(by_topic, store, Silent())
+    found = lifecycle.search(searching(by_topic, choices={"data.balance.most": [None, 12]}), store, Silent())
+    assert found.report is not None
+    tried = {attempt.settings["data.balance.most"] for attempt in found.report.attempts}
+    assert tried == {None, 12}
+    runs = store.find(Run)
+    (other,) = {run.dataset_id for run in runs} - {own.id}
+    capped = store.get(DatasetVersion, other)
+    assert capped.splits["train"].examples < own.splits["train"].examples
+    assert (capped.splits["validation"], capped.splits["test"]) == (own.splits["validation"], own.splits["test"])
+    learned, watching = (set(ids_in(store, capped, side)) for side in ("train", "validation"))
+    assert learned <= set(ids_in(store, own, "train"))
+    assert not learned & watching
+    better = with_settings(by_topic.recipe, {"data.balance.most": 12})
+    assert read_recipe(rewrite(by_topic, better, beside(by_topic, in_place=False))).recipe == better
+
+
+def test_another_base_is_compared_by_the_loss_on_the_same_answers(loaded: LoadedRecipe) -> None:
+    store = Store(loaded.folder / "workspace")
+    folder = saved("qwen3", loaded.folder / "other")
+    new_tokenizer(["Good day to you. Say this or that, and say it well."] * 9, 400).save_pretrained(folder)
+    found = lifecycle.search(searching(loaded, choices={"base.model": ["base", "other"]}), store, Silent())
+    assert found.report is not None
+    losses = {attempt.settings["base.model"]: attempt.loss for attempt in found.report.attempts}
+    runs = {run.base: run.best_validation_loss for run in store.find(Run)}
+    assert losses["base"] == runs["base"]
+    assert losses["other"] is not None
+    assert runs["other"] is not None
+    assert losses["other"] < 0.8 * runs["other"], "fewer tokens say the same answers"
+
+
+@pytest.mark.slow
+def test_two_processes_search_at_once_and_go_on_where_they_stopped(loaded: LoadedRecipe) -> None:
+    store = Store(loaded.folder / "workspace")
+    several = searching(
+        loaded,
+        trials=4,
+        processes=2,
+        sampler="random",
+        choices={"training.rank": [2, 4], "training.batch_size": [8, 16]},
+    )
+    report = lifecycle.search(several, store, Silent()).report
+    assert report is not None
+    assert len(report.attempts) == 4
+    assert report.attempts[0].settings == report.own
+    assert len(report.finalists) == 2
+    before = len(store.find(Run))
+    more = several._replace(
+        recipe=several.recipe.model_copy(
+            update={"search": several.recipe.search.model_copy(update={"trials": 6})},
+        )
+    )
+    again = lifecycle.search(more, store, Silent()).report
+    assert again is not None
+    assert again.attempts[:4] == report.attempts
+    assert len(again.attempts) == 6
+    assert before <= len(store.find(Run)) <= before + 4

@@ -29,7 +29,7 @@ def _trials_page(how: SearchReport) -> list[RenderableType]:
         table.add_column(name.removeprefix("training."), justify="right")
     table.add_column("validation loss")
     for one in how.finalists:
-        shown = [value if isinstance(value, str) else figure(value) for value in one.settings.values()]
+        shown = [figure(value) if isinstance(value, int | float) else str(value) for value in one.settings.values()]
         style = "green" if one == how.chosen else ""
         table.add_row(*shown, f"{one.mean:.4f} ± {one.standard_error:.4f}", style=style)
     lines: list[RenderableType] = [table]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -31,11 +31,13 @@ class Draft(NamedTuple):
     sources: list[Source]
     sides: dict[SplitName, list[Counted]]
     ledger: Ledger
+    held_out: Mapping[SplitName, Split] = {}
+    """Sides of another data set that stand in this one as they are."""
 
 
 def freeze(draft: Draft, store: Store) -> DatasetVersion:
     """Keep the splits and the ledger, and name the data set by their content. What is known already stays as it was."""
-    splits = {side: _kept(store, counted) for side, counted in draft.sides.items()}
+    splits = {side: _kept(store, counted) for side, counted in draft.sides.items()} | dict(draft.held_out)
     redacted_rows, redacted = private.redacted(draft.ledger.close())
     ledger_file = store.put(book.to_bytes(draft.ledger.close()), "jsonl")
     id = fingerprint_of([draft.name, {side: split.fingerprint for side, split in splits.items()}, ledger_file])
@@ -65,6 +67,12 @@ def read_split(store: Store, dataset: DatasetVersion, split: SplitName) -> list[
     """The examples of one side of the split."""
     table = parquet.read_table(store.path(dataset.splits[split].file), columns=["example"])
     return [Example.model_validate_json(line) for line in table.column("example").to_pylist()]
+
+
+def ids_in(store: Store, dataset: DatasetVersion, split: SplitName) -> list[str]:
+    """The ids of the examples of one side of the split."""
+    ids: list[str] = parquet.read_table(store.path(dataset.splits[split].file), columns=["id"])["id"].to_pylist()
+    return ids
 
 
 def read_ledger(store: Store, dataset: DatasetVersion) -> list[LedgerEntry]:

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Protocol
 
 from sonneteer.data.bonds import member_of
-from sonneteer.data.candidates import RowStep, Unpacked
+from sonneteer.data.candidates import Candidate, RowStep, Unpacked
 from sonneteer.data.clean import Counted, learnable, refuse_above, refuse_nothing
 from sonneteer.data.contamination import KeptOut
 from sonneteer.data.forget import forgotten_people, without_forgotten
-from sonneteer.data.freeze import Draft, freeze
+from sonneteer.data.freeze import Draft, freeze, ids_in
 from sonneteer.data.ledger import Ledger
 from sonneteer.data.locations import expanded, fetch
 from sonneteer.data.private import refuse_private, without_personal_data
@@ -45,9 +45,17 @@ class Reader(Protocol):
 
 
 def prepare(
-    recipe: Recipe, folder: Path, store: Store, reader: Reader, note: Callable[[str], None] = lambda text: None
+    recipe: Recipe,
+    folder: Path,
+    store: Store,
+    reader: Reader,
+    note: Callable[[str], None] = lambda text: None,
+    watching: DatasetVersion | None = None,
 ) -> DatasetVersion:
     """Read, clean, split and freeze. The same sources and settings give the same version, found at once.
+
+    With `watching`, that data set's validation and test examples stand in the new one as they are, and nothing that
+    is bound to them is learned: so trainings on data that was prepared in several ways can be compared.
 
     Raises DataError where sources cannot be read, too many rows are broken, or nothing is left to learn.
     """
@@ -58,6 +66,7 @@ def prepare(
     prepared_from = _origin(recipe, [source.path for source in data.sources], [*files, *kept_out], reader)
     if recipe.privacy.vault:
         prepared_from = fingerprint_of([prepared_from, vault_id(folder / recipe.privacy.vault)])
+    prepared_from = fingerprint_of([prepared_from, watching.id]) if watching else prepared_from
     known = _known(store, prepared_from)
     if known is not None:
         note(f"Data set {known.id} holds exactly this already.")
@@ -71,12 +80,24 @@ def prepare(
     for step in corpus_steps(data):
         candidates = step(candidates, ledger)
     refuse_nothing(candidates, ledger)
+    if watching:
+        _hold_out(candidates, store, watching)
+        recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"leaks": "drop"})})
     renderer = reader.renderer(Unpacked(candidates))
     if recipe.training.objective != "imitation":
         renderer = BothAnswers(renderer)
     sides = _split(learnable(candidates, recipe.data, renderer, ledger), recipe, ledger)
     refuse_above(recipe.data.fail_above, ledger)
-    return freeze(Draft(recipe.name, prepared_from, sources, sides, ledger), store)
+    held_out = {side: watching.splits[side] for side in KEPT[1:]} if watching else {}
+    return freeze(Draft(recipe.name, prepared_from, sources, sides, ledger, held_out), store)
+
+
+def _hold_out(candidates: Sequence[Candidate], store: Store, watching: DatasetVersion) -> None:
+    """What watches or is sealed there is on that side here too, and all else is learned."""
+    known = {id: side for side in KEPT[1:] for id in ids_in(store, watching, side)}
+    for candidate in candidates:
+        if candidate.side != "replay":
+            candidate.side = known.get(candidate.id, "train")
 
 
 def _private_steps(recipe: Recipe, folder: Path, store: Store) -> list[RowStep]:

@@ -40,6 +40,11 @@ def peak_gb(device: torch.device) -> float:
     return profile.peak_memory_gb()
 
 
+def share_cores(processes: int) -> None:
+    """Let this process use its share of the cores, where so many work at once."""
+    torch.set_num_threads(max(1, torch.get_num_threads() // processes))
+
+
 def matrix_speed(
     device: torch.device,
     is_short: bool = False,

@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 from sonneteer.errors import RecipeError
 from sonneteer.recipe.read import LoadedRecipe, read_recipe
 from sonneteer.recipe.sections import Recipe
+from sonneteer.recipe.settings import SETTINGS
 
 
 def rewrite(loaded: LoadedRecipe, recipe: Recipe, target: Path) -> Path:
@@ -54,10 +55,11 @@ def _check(path: Path, recipe: Recipe, changes: Mapping[str, Any]) -> None:
 def _changes(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in after.items():
-        if isinstance(value, dict) and isinstance(before.get(key), dict) and prefix == "":
-            found |= _changes(before[key], value, f"{key}.")
+        name = f"{prefix}{key}"
+        if isinstance(value, dict) and isinstance(before.get(key), dict) and SETTINGS[name].is_section:
+            found |= _changes(before[key], value, f"{name}.")
         elif before.get(key) != value:
-            found[f"{prefix}{key}"] = value
+            found[name] = value
     return found
 
 

@@ -21,12 +21,13 @@ class SearchSettings(Section):
     """Who proposes the next settings: Gaussian processes, Parzen estimators, or chance. 'auto' takes the first up to
     30 trials, and the second beyond."""
     ranges: dict[str, tuple[float, float]] = Field(default={"training.learning_rate": (2e-5, 5e-3)})
-    """Settings of `training` with their lowest and highest value; on a logarithmic scale where these are ten times
-    apart."""
-    choices: dict[str, tuple[int | float | str, ...]] = Field(
+    """Settings of `training`, `data` or `base` with their lowest and highest value; on a logarithmic scale where these
+    are ten times apart."""
+    choices: dict[str, tuple[bool | int | float | str | None, ...]] = Field(
         default={"training.batch_size": (8, 16, 32), "training.epochs": (1, 2, 3, 5), "training.rank": (8, 16, 32)}
     )
-    """Settings of `training` with the values that may be chosen."""
+    """Settings of `training`, `data` or `base` with the values that may be chosen, as in
+    `data.balance.most: [null, 500]`."""
     processes: int = Field(1, ge=1)
     """Trials that train at the same time, each in a process of its own."""
     control: bool = False

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from itertools import product
 from typing import Any
 
 from optuna import Study
@@ -11,7 +13,7 @@ from optuna.trial import TrialState
 
 from sonneteer.records import Record
 from sonneteer.search.space import Trained
-from sonneteer.search.trials import Trainer
+from sonneteer.search.trials import Trainer, workers
 
 
 class Finalist(Record):
@@ -45,24 +47,34 @@ def best_settings(study: Study, count: int) -> list[dict[str, Any]]:
 
 
 def train_again(
-    proposals: Sequence[dict[str, Any]], seeds: Sequence[int], train: Trainer, told: Callable[[int, int], None]
+    proposals: Sequence[dict[str, Any]],
+    seeds: Sequence[int],
+    train: Trainer,
+    told: Callable[[int, int], None],
+    processes: int = 1,
 ) -> list[Finalist]:
-    """Train each proposal with each seed."""
-    finalists, total = [], len(proposals) * len(seeds)
-    for number, settings in enumerate(proposals):
-        runs: list[Trained] = []
-        for seed in seeds:
-            told(number * len(seeds) + len(runs), total)
-            runs.append(train(settings, seed, lambda loss: None))
-        finalists.append(
-            Finalist(
-                settings=settings,
-                losses=tuple(run.loss for run in runs),
-                work_tflop=statistics.fmean(run.work_tflop for run in runs),
-                trained_parameters=runs[0].trained_parameters,
-            )
-        )
-    return finalists
+    """Train each proposal with each seed, so many at once."""
+    with workers(processes) as pool:
+        futures: list[Future[Trained]] = []
+        for settings, seed in product(proposals, seeds):
+            told(sum(future.done() for future in futures), len(proposals) * len(seeds))
+            futures.append(pool.submit(train, settings, seed, unwatched))
+        runs = [future.result() for future in futures]
+    own = [runs[first : first + len(seeds)] for first in range(0, len(runs), len(seeds))]
+    return [_finalist(settings, trained) for settings, trained in zip(proposals, own, strict=True)]
+
+
+def unwatched(loss: float) -> None:
+    """A finalist is not stopped."""
+
+
+def _finalist(settings: dict[str, Any], runs: Sequence[Trained]) -> Finalist:
+    return Finalist(
+        settings=settings,
+        losses=tuple(run.loss for run in runs),
+        work_tflop=statistics.fmean(run.work_tflop for run in runs),
+        trained_parameters=runs[0].trained_parameters,
+    )
 
 
 def choose(finalists: Sequence[Finalist]) -> Finalist:

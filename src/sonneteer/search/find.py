@@ -43,7 +43,7 @@ def find_settings(
     seeds = [recipe.seed + number for number in range(settings.seeds)]
     progress.stage("training the finalists")
     proposals = best_settings(study, settings.finalists)
-    finalists = train_again(proposals, seeds, train, lambda done, total: progress.update(done, total))
+    finalists = train_again(proposals, seeds, train, progress.update, settings.processes)
     return SearchReport(
         name=recipe.name,
         dataset_id=dataset.id,

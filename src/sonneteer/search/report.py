@@ -133,7 +133,7 @@ def _running_best(attempts: Sequence[Attempt]) -> list[tuple[int, float]]:
 
 def _places(column: Sequence[Any]) -> list[float]:
     """Where each value lies on its axis, 0 to 1; words and few numbers in their order, wide ranges by logarithm."""
-    if any(isinstance(value, (str, bool)) for value in column):
+    if _holds_words(column):
         order = sorted({str(value) for value in column})
         return [order.index(str(value)) / max(1, len(order) - 1) for value in column]
     is_wide = min(column) > 0 and max(column) / min(column) >= 10
@@ -142,13 +142,16 @@ def _places(column: Sequence[Any]) -> list[float]:
     return [(value - low) / (high - low or 1) for value in numbers]
 
 
+def _holds_words(column: Sequence[Any]) -> bool:
+    return any(isinstance(value, str | bool | None) for value in column)
+
+
 def _height(place: float) -> float:
     return HEIGHT - 40 - place * (HEIGHT - 80)
 
 
 def _axis(x: float, name: str, column: Sequence[Any]) -> str:
-    words = any(isinstance(value, (str, bool)) for value in column)
-    low, high = (min(map(str, column)), max(map(str, column))) if words else (min(column), max(column))
+    low, high = (min(map(str, column)), max(map(str, column))) if _holds_words(column) else (min(column), max(column))
     shown = [escape(value if isinstance(value, str) else f"{value:.4g}") for value in (high, low)]
     return (
         f'<line x1="{x:.0f}" x2="{x:.0f}" y1="40" y2="{HEIGHT - 40}"/>'

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
+from functools import reduce
 from typing import Any
 
 from optuna.distributions import (
@@ -14,14 +16,29 @@ from optuna.distributions import (
 from pydantic import ValidationError
 
 from sonneteer.errors import RecipeError
-from sonneteer.recipe.sections import WITHOUT_EFFECT, Recipe, TrainingSettings
+from sonneteer.recipe.sections import WITHOUT_EFFECT, Recipe
+from sonneteer.recipe.settings import SETTINGS
 from sonneteer.records import Record
 
 Settings = Mapping[str, Any]
 """Values by dotted name, such as `training.rank: 8`."""
-PREFIX = "training."
-OTHER_LOSS = {"objective", "preference", "learn_prompts", "label_smoothing"}
-"""Settings that change what the validation loss means: trials with different ones cannot be compared by it."""
+SEARCHED = ("training.", "data.", "base.")
+OTHER_LOSS = "it changes what the validation loss means, by which trials are compared"
+OTHER_WATCH = "it decides which examples watch the training, and trials are compared on the same ones"
+UNSEARCHED = (
+    dict.fromkeys(
+        ("training.objective", "training.preference", "training.learn_prompts", "training.label_smoothing"), OTHER_LOSS
+    )
+    | dict.fromkeys(("training.distillation", "training.reward.kind", "training.reward.pattern"), OTHER_LOSS)
+    | dict.fromkeys((f"training.{name}" for name in WITHOUT_EFFECT), "it does not change the result")
+    | dict.fromkeys(
+        (f"data.{side}_{how}" for side in ("validation", "test") for how in ("share", "examples")), OTHER_WATCH
+    )
+    | dict.fromkeys(
+        (f"data.{name}" for name in ("keep_together", "stratify_by", "split_by_time", "leaks")), OTHER_WATCH
+    )
+)
+"""Settings that trials cannot differ in, and why."""
 
 
 def space_of(recipe: Recipe) -> dict[str, BaseDistribution]:
@@ -54,29 +71,50 @@ def own_settings(recipe: Recipe, space: Mapping[str, BaseDistribution]) -> dict[
 
 
 def with_settings(recipe: Recipe, settings: Settings) -> Recipe:
-    """The recipe with other settings of `training`. Raises ValueError where a value cannot be."""
-    changes = {name.removeprefix(PREFIX): value for name, value in settings.items()}
+    """The recipe with other settings. Raises ValueError where a value cannot be."""
+    said = recipe.model_dump()
+    for name, value in settings.items():
+        *sections, key = name.split(".")
+        reduce(operator.getitem, sections, said)[key] = value
     try:
-        training = TrainingSettings.model_validate(recipe.training.model_dump() | changes)
+        return Recipe.model_validate(said)
     except ValidationError as problem:
         first = problem.errors()[0]
-        raise ValueError(f"{first['input']!r} cannot be: {first['msg'].lower()}") from problem
-    return recipe.model_copy(update={"training": training})
+        value = next(iter(settings.values())) if isinstance(first["input"], dict) else first["input"]
+        why = first["msg"].removeprefix("Value error, ").rstrip(".")
+        raise ValueError(f"{value!r} cannot be: {why[0].lower()}{why[1:]}") from problem
+
+
+def changes_data(settings: Settings) -> bool:
+    """Whether the data has to be prepared anew: by other rules, or for a base model that reads in another way."""
+    return any(not name.startswith("training.") for name in settings)
+
+
+def changes_base(settings: Settings) -> bool:
+    """Whether another base model is tried."""
+    return any(name.startswith("base.") for name in settings)
 
 
 def _own(recipe: Recipe, name: str) -> Any:
-    field = name.removeprefix(PREFIX)
-    if not name.startswith(PREFIX) or field not in TrainingSettings.model_fields:
-        raise ValueError("only settings of `training` can be searched, written as in training.learning_rate")
-    if field in OTHER_LOSS | WITHOUT_EFFECT:
+    if name not in SETTINGS or SETTINGS[name].is_section:
+        raise ValueError("there is no such setting in a recipe; write its whole name, as in training.learning_rate")
+    if not name.startswith(SEARCHED):
         raise ValueError(
-            "it cannot be searched, as trials are compared by a loss that it does not change, or redefines"
+            "only settings of training, data and base can be searched: the others change no validation loss"
         )
-    return getattr(recipe.training, field)
+    for other, why in UNSEARCHED.items():
+        if name == other or name.startswith(f"{other}."):
+            raise ValueError(f"it cannot be searched, as {why}")
+    own: Any = recipe
+    for part in name.split("."):
+        own = getattr(own, part)
+        if own is None and part != name.rpartition(".")[2]:
+            raise ValueError(f"this recipe has no section '{part}'")
+    return own
 
 
 def _range(ends: tuple[float, float], own: Any) -> BaseDistribution:
-    if isinstance(own, bool) or not isinstance(own, (int, float)):
+    if isinstance(own, bool) or not isinstance(own, int | float):
         raise ValueError(f"it is {own!r}, no number, and cannot have a range; use search.choices")
     if not ends[0] < ends[1]:
         raise ValueError(f"its range must rise, and goes from {ends[0]:g} to {ends[1]:g}")
@@ -88,9 +126,9 @@ def _range(ends: tuple[float, float], own: Any) -> BaseDistribution:
 
 
 def _choices(choices: tuple[Any, ...], own: Any) -> BaseDistribution:
-    if not isinstance(own, (int, float, str)):
-        raise ValueError(f"it is {own!r}, and only numbers, words and truth values can be searched")
-    kept = sorted({own, *choices}, key=lambda value: (isinstance(value, str), value))
+    if not isinstance(own, int | float | str | None):
+        raise ValueError(f"it is {own!r}, and only numbers, words, truth values and null can be searched")
+    kept = sorted({own, *choices}, key=lambda value: (value is not None, isinstance(value, str), value or 0))
     if len(kept) < 2:
         raise ValueError("it has no second value to choose")
     return CategoricalDistribution(kept)

@@ -19,6 +19,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from sonneteer.errors import MachineError, RecipeError
+from sonneteer.models.hardware import share_cores
 from sonneteer.recipe.sections import SearchSettings
 from sonneteer.search.space import Settings, Trained
 
@@ -100,12 +101,12 @@ class Hunt(NamedTuple):
         if not study.get_trials(deepcopy=False):
             study.enqueue_trial(dict(first))
         under_way: dict[Future[Ended], optuna.Trial] = {}
-        with _workers(self.settings.processes) as workers:
+        with workers(self.settings.processes) as pool:
             while (done := _count(study)) < self.settings.trials:
                 told(done, self.settings.trials, _best(study))
                 while len(under_way) < min(self.settings.processes, self.settings.trials - done):
                     trial = study.ask(self.space)
-                    under_way[workers.submit(try_once, self, trial._trial_id, dict(trial.params))] = trial
+                    under_way[pool.submit(try_once, self, trial._trial_id, dict(trial.params))] = trial
                 for future in wait(under_way, return_when=FIRST_COMPLETED).done:
                     _tell(study, under_way.pop(future), future.result())
         told(done, self.settings.trials, _best(study))
@@ -175,9 +176,11 @@ class _Here(Executor):
 
 
 @contextmanager
-def _workers(processes: int) -> Iterator[Executor]:
+def workers(processes: int) -> Iterator[Executor]:
+    """Where trials train: here, or so many at once in processes that share the cores."""
     if processes == 1:
         yield _Here()
         return
-    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
+    spawn = multiprocessing.get_context("spawn")  # a fork would inherit the threads of PyTorch
+    with ProcessPoolExecutor(processes, spawn, share_cores, (processes,)) as pool:
         yield pool
