@@ -151,6 +151,15 @@ class Likelihood(NamedTuple):
 
 
 @runtime_checkable
+class TokenLogProbs(Protocol):
+    """A model that can say how likely it finds each token of a given answer. Optional."""
+
+    def token_log_probs(self, examples: Sequence[Example]) -> list[list[float]]:
+        """Natural logarithms, one for each learned token of each example, in the same order."""
+        ...
+
+
+@runtime_checkable
 class LogProbs(Protocol):
     """A model that can say how likely it finds a given answer. Optional."""
 

@@ -142,7 +142,8 @@ def evaluate(loaded: LoadedRecipe, store: Store, progress: Progress) -> Report:
         base = backend.open_base(run)
         others = tuple(_other_arms(loaded, store, model, base))
         suites = tuple(evaluation.read_suite(one, loaded.folder) for one in loaded.recipe.evaluation.suites)
-        arms = evaluation.Arms(base, backend.open(model), others, suites, _judge(loaded, others))
+        learned = data.read_split(store, dataset, "train") if loaded.recipe.evaluation.is_audited else []
+        arms = evaluation.Arms(base, backend.open(model), others, suites, _judge(loaded, others), learned)
         examples = data.read_split(store, dataset, "test")
         report = evaluation.evaluate(loaded.recipe, run, dataset, arms, store, examples, progress)
         store.save(report)

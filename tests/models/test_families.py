@@ -28,7 +28,7 @@ from .test_logprobs import CLOSE, batch, gradients, plain_loss, worst
 OTHERS = {
     "lfm2": (Lfm2ForCausalLM, Lfm2Config, {"layer_types": ["conv", "full_attention"]}),
     "mamba": (MambaForCausalLM, MambaConfig, {}),
-    "gemma2": (Gemma2ForCausalLM, Gemma2Config, {"head_dim": 16, "final_logit_softcapping": None}),
+    "gemma2": (Gemma2ForCausalLM, Gemma2Config, {"head_dim": 16, "final_logit_softcapping": 0.5}),
     "gpt_oss": (GptOssForCausalLM, GptOssConfig, {"head_dim": 16, "num_local_experts": 2, "num_experts_per_tok": 1}),
 }
 

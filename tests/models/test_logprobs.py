@@ -9,7 +9,7 @@ import torch
 from transformers import PreTrainedModel
 
 from sonneteer.models.forest import plant
-from sonneteer.models.head import cross_entropy
+from sonneteer.models.head import Head, cross_entropy
 from sonneteer.models.logprobs import forests, loss_sum, predict
 from sonneteer.records import Rendered
 
@@ -97,15 +97,17 @@ def test_predictions_are_the_plain_log_probabilities_and_first_choices() -> None
         assert told.is_first_M[own].tolist() == (at.argmax(-1) == targets).tolist()
 
 
-def test_the_head_s_gradient_is_that_of_autograd() -> None:
+@pytest.mark.parametrize("softcap", [None, 1.5])
+def test_the_head_s_gradient_is_that_of_autograd(softcap: float | None) -> None:
     torch.manual_seed(0)
     hidden, weight = torch.randn(700, 8, dtype=torch.float64), torch.randn(11, 8, dtype=torch.float64)
     hidden, weight = hidden.float().requires_grad_(), weight.float().requires_grad_()
     terms = plant([Rendered([i % 11 for i in range(700)], [0.3 * (i % 4) for i in range(700)])]).terms
-    (2 * cross_entropy(hidden, weight, terms)).backward()
+    (2 * cross_entropy(hidden, Head(weight, softcap), terms)).backward()
     ours = hidden.grad.clone(), weight.grad.clone()
     hidden.grad = weight.grad = None
-    log_probs = (hidden[terms.rows_M] @ weight.t()).log_softmax(-1)
+    logits = hidden[terms.rows_M] @ weight.t()
+    log_probs = (logits if softcap is None else softcap * torch.tanh(logits / softcap)).log_softmax(-1)
     (-2 * (log_probs.gather(1, terms.targets_M[:, None])[:, 0] * terms.weights_M).sum()).backward()
     torch.testing.assert_close(ours[0], hidden.grad, atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(ours[1], weight.grad, atol=1e-3, rtol=1e-4)

@@ -27,20 +27,33 @@ class Cramped(Imitation):
         return super().validation_loss(reading)
 
 
-def test_the_step_is_the_same_in_smaller_parts() -> None:
+def unlike() -> list[Lesson]:
+    """Lessons that share nothing."""
     sequences = [sequence for lesson in material().train for sequence in lesson.sequences]
-    lessons = [Lesson([Rendered([i, *s.ids], [0.0, *s.weights])]) for i, s in enumerate(sequences)]
+    return [Lesson([Rendered([i, *s.ids], [0.0, *s.weights])]) for i, s in enumerate(sequences)]
+
+
+def test_the_step_is_the_same_in_smaller_parts() -> None:
+    lessons = unlike()
     told, said = [], []
     for rows in (10_000, 150):
         model = network("llama").requires_grad_(True)
-        settings = SETTINGS.model_copy(update={"micro_batch_tokens": 512})
+        settings = SETTINGS.model_copy(update={"micro_batch_tokens": 512, "dropout": 0.0})
         learner = Learner(model, Cramped(rows), settings, said.append)
         told.append((learner.step(lessons, 1e-3), learner.validation_loss(lessons)))
     assert len(said) == 2
-    assert "128 unique tokens" in said[-1]
+    assert "128 unique tokens at once; the result stays the same" in said[-1]
     assert told[0][0].loss == pytest.approx(told[1][0].loss, rel=1e-5)
     assert told[0][0].gradient_norm == pytest.approx(told[1][0].gradient_norm, rel=1e-5)
     assert told[0][1] == pytest.approx(told[1][1], rel=1e-5)
+
+
+@pytest.mark.parametrize("chance", [{"dropout": 0.1}, {"embedding_noise": 5.0}], ids=["dropout", "noise"])
+def test_where_chance_is_drawn_for_each_part_nobody_promises_the_same_result(chance: dict[str, float]) -> None:
+    said: list[str] = []
+    settings = SETTINGS.model_copy(update={"micro_batch_tokens": 512, "dropout": 0.0, **chance})
+    Learner(network("llama").requires_grad_(True), Cramped(150), settings, said.append).step(unlike(), 1e-3)
+    assert "dropout and noise fall otherwise now" in said[-1]
 
 
 def test_without_memory_for_a_single_example_the_settings_to_change_are_named() -> None:

@@ -13,6 +13,7 @@ from sonneteer.backends.starting import Starting, texts_of
 from sonneteer.backends.vocabulary import Texts, VocabularyReport, bits_of, vocabulary_report
 from sonneteer.data import read_split
 from sonneteer.errors import MissingError
+from sonneteer.evaluation import planted
 from sonneteer.models.adapters import merged, put_on
 from sonneteer.models.generate import LocalChat
 from sonneteer.models.hardware import forget_peak, peak_gb
@@ -105,6 +106,7 @@ class LocalBackend:
                 "status": "done",
                 "ended_at": datetime.now(UTC),
                 "seconds": counters.seconds,
+                "check_seconds": fitted.check_seconds,
                 "steps": counters.step,
                 "best_step": counters.best_step,
                 "averaged_steps": counters.averaged_steps,
@@ -125,6 +127,7 @@ class LocalBackend:
     def _material(self, dataset: DatasetVersion, renderer: TemplateRenderer) -> Material:
         """What is learned, what watches, and what general data is mixed in."""
         train, validation = (read_split(self._store, dataset, side) for side in KEPT[:2])
+        train += planted(self._recipe.evaluation.memorisation, self._recipe.seed)
         replay = read_split(self._store, dataset, "replay") if "replay" in dataset.splits else []
         return material_of(renderer, self._recipe.training.objective, train, validation, replay)
 

@@ -26,6 +26,8 @@ def new_run(loaded: LoadedRecipe, dataset: DatasetVersion, backend: Backend) -> 
     settings["data"] = {"max_tokens": recipe.data.max_tokens}
     if recipe.base.vocabulary.terms is not None:
         settings["terms"] = fingerprint_of(_text_of(loaded.folder / recipe.base.vocabulary.terms))
+    if recipe.evaluation.memorisation.canaries:
+        settings["canaries"] = recipe.evaluation.memorisation.model_dump(mode="json", include={"canaries", "repeats"})
     if loaded.reward is not None:
         settings["reward"] = _named(loaded.reward)
     return Run(

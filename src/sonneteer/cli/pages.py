@@ -16,7 +16,16 @@ from sonneteer.cli.session import ExitCode
 
 if TYPE_CHECKING:
     from sonneteer.data import Forgotten
-    from sonneteer.records import Certificate, Comparison, DatasetVersion, Fate, Interval, Report, Verdict
+    from sonneteer.records import (
+        Certificate,
+        Comparison,
+        DatasetVersion,
+        Fate,
+        Interval,
+        Memorisation,
+        Report,
+        Verdict,
+    )
 
 FATES: Mapping[Fate, tuple[str, str]] = {
     "train": ("green", "learned from"),
@@ -80,11 +89,40 @@ def verdict_page(report: Report) -> RenderableType:
     lines: list[RenderableType] = [Text(words, style=f"bold {colour}"), Text(), comparison_table(report)]
     lines += [Text("↓ less is better. A gain above zero is always an improvement.", style="dim"), Text()]
     lines += [*(Text(f"• {reason}") for reason in report.reasons)]
+    lines += [Text(f"• {line}", style="dim") for line in memorisation_lines(report.memorisation)]
     if report.generalisation_gap is not None:
         said = f"{report.generalisation_gap:.3g} more loss on what it did not learn than on what it did"
         lines += [Text(f"• generalisation gap: {said}.", style="dim")]
     lines += [Text(f"• {metric}: not available. {why}", style="dim") for metric, why in report.unavailable.items()]
     return Panel(Group(*lines), title="Verdict", title_align="left", border_style=colour, padding=(1, 2))
+
+
+def memorisation_lines(found: Memorisation | None) -> list[str]:
+    """What the audit of memorisation found, one line for each of its parts."""
+    if found is None:
+        return []
+    lines = [
+        f"canaries planted {one.repeats} x: exposed by {_between(one.tuned)} bits of at most {one.most:.3g} "
+        f"(base {one.base.value:.3g})"
+        for one in found.exposures
+    ]
+    if found.extraction:
+        drawn = found.extraction
+        lines.append(
+            f"extraction: {drawn.exact_learned.value:.1%} of training answers and {drawn.exact_held_out.value:.1%} of "
+            f"test answers go on word for word"
+        )
+    lines += [f"membership by {one.attack}: area {_between(one.auc)}, 0.5 is chance" for one in found.memberships]
+    if found.personal:
+        lines.append(
+            f"personal data in {found.personal.tuned.value:.1%} of the answers (base {found.personal.base.value:.1%}), "
+            f"from training in {found.personal.from_training}"
+        )
+    return lines + [f"{name}: not measured, {why}" for name, why in found.unavailable.items()]
+
+
+def _between(interval: Interval) -> str:
+    return f"{interval.value:.3g} [{interval.low:.3g}, {interval.high:.3g}]"
 
 
 def comparison_table(report: Report) -> Table:

@@ -1,6 +1,7 @@
 """Evaluation: base against tuned on the sealed test split, a verdict, and a dossier for whoever decides."""
 
 from sonneteer.evaluation.ask import Arm
+from sonneteer.evaluation.canaries import planted
 from sonneteer.evaluation.charts import plot_losses
 from sonneteer.evaluation.dossier import write_dossier
 from sonneteer.evaluation.evaluate import Arms, evaluate, labels_of, read_pairs
@@ -23,6 +24,7 @@ __all__ = [
     "evaluate",
     "labels_of",
     "of_answer",
+    "planted",
     "plot_losses",
     "read_pairs",
     "read_suite",

@@ -96,8 +96,9 @@ def _limits(report: Report, dataset: DatasetVersion) -> list[str]:
         "another kind may be answered better or worse.",
         "One training with one random seed was measured. Another seed gives slightly other figures.",
         "Likeness to the reference answers is measured, not truth: a fluent wrong answer can score well.",
-        "What personal data the model memorised was not tested.",
     ]
+    if report.memorisation is None:
+        limits.append("What the model remembers of single examples was not tested; evaluation.memorisation can.")
     kinds = {name.split(" ")[0] for name in report.suites}
     if "stereotype" not in kinds:
         limits.append("Whether it favours stereotypes was not tested; evaluation.suites can.")

@@ -17,6 +17,7 @@ from sonneteer.evaluation.compare import clusters_of, compare
 from sonneteer.evaluation.descriptions import calibration_error, classification
 from sonneteer.evaluation.intervals import Bootstrap
 from sonneteer.evaluation.judging import Pair, ask_judge, judged, order_share, read_labels
+from sonneteer.evaluation.memorisation import Audited, audit, check_limits, memorisation_rules
 from sonneteer.evaluation.scorers import SCORERS, score
 from sonneteer.evaluation.significance import holm, spent_confidence
 from sonneteer.evaluation.suites import Suite, measure_suite, suite_rule
@@ -52,7 +53,8 @@ class Arms(NamedTuple):
     """Texts that show what the training costs elsewhere."""
     judge: Chat | None = None
     """The model that judges pairs; None where people do."""
-    """Further models on the same examples: few_shot, champion, external ones."""
+    learned: Sequence[Example] = ()
+    """The training split, for what is found out about memorisation."""
 
 
 class Asked(NamedTuple):
@@ -84,6 +86,7 @@ def evaluate(
     """The report of a run. Opening the sealed test split is counted."""
     check_metrics(recipe.promotion, recipe.evaluation.metrics)
     check_arms(recipe.promotion, recipe.evaluation)
+    check_limits(recipe.promotion.most_memorised, recipe.evaluation)
     labels = read_labels(labels_of(store, run)) if recipe.evaluation.judge.by else {}
     report_id = _report_id(recipe, run, dataset, arms, labels)
     if known := store.find(Report, id=report_id):
@@ -103,6 +106,8 @@ def evaluate(
     bootstrap = Bootstrap(confidence, recipe.evaluation.resamples, recipe.seed)
     measured = [measure_suite(suite, arms.base, arms.tuned, bootstrap) for suite in arms.suites]
     costs = [suite_rule(suite.settings, figures) for suite, figures in zip(arms.suites, measured, strict=True)]
+    remembered = audit(recipe, Audited(arms.base, arms.tuned, arms.learned, *asked), bootstrap)
+    costs += memorisation_rules(remembered, recipe.promotion.most_memorised)
     judgement = judge(evidence._replace(judging=judging, costs=costs), recipe.promotion, confidence)
     return Report(
         id=report_id,
@@ -127,6 +132,7 @@ def evaluate(
             name: error for name, part in replies.items() if (error := calibration_error(chosen, part)) is not None
         },
         side_by_side=_side_by_side(asked),
+        memorisation=remembered,
         generalisation_gap=run.generalisation_gap,
         unavailable=dict(evidence.unavailable),
         answers_file=store.put(journal.read_bytes(), "jsonl"),

@@ -103,6 +103,17 @@ class LocalChat:
                 )
         return [scored[i] for i in range(len(examples))]
 
+    def token_log_probs(self, examples: Sequence[Example]) -> list[list[float]]:
+        """How likely the model finds each token of each example's answer."""
+        rendered = [self._model.renderer.answer(example) for example in examples]
+        scored: dict[int, list[float]] = {}
+        self._model.network.eval()
+        for group, forest in forests(rendered, SCORED_TOKENS, self._model.device):
+            told = predict(self._model.network, forest)
+            for place, i in enumerate(group):
+                scored[i] = told.log_probs_M[forest.terms.sequences_M == place].tolist()
+        return [scored[i] for i in range(len(examples))]
+
     def _prompt_ids(self, prompt: Prompt, options: Options) -> list[int]:
         ids = self._model.renderer.prompt_ids(prompt, options.prefill)
         if len(ids) >= self._model.context:

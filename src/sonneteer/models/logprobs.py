@@ -10,7 +10,7 @@ from transformers import PreTrainedModel
 from sonneteer.models.attention import forest_attention, plan_of
 from sonneteer.models.families import shares_prefixes, unshared_states
 from sonneteer.models.forest import Forest, budgeted, plant
-from sonneteer.models.head import Predictions, cross_entropy, predictions
+from sonneteer.models.head import Head, Predictions, cross_entropy, predictions
 from sonneteer.models.new_rows import output_table
 from sonneteer.records import Rendered
 
@@ -35,20 +35,20 @@ def hidden_states(network: PreTrainedModel, forest: Forest) -> torch.Tensor:
     return hidden
 
 
-def head_weight(network: PreTrainedModel) -> torch.Tensor:
-    """The output layer's matrix, (V, D)."""
-    return output_table(network)
+def head_of(network: PreTrainedModel) -> Head:
+    """The output layer, with the cap on its logits that Gemma 2 has."""
+    return Head(output_table(network), getattr(network.config.get_text_config(), "final_logit_softcapping", None))
 
 
 def loss_sum(network: PreTrainedModel, forest: Forest) -> torch.Tensor:
     """Weighted sum of -log p over the forest's terms, in nats, differentiable."""
-    return cross_entropy(hidden_states(network, forest), head_weight(network), forest.terms)
+    return cross_entropy(hidden_states(network, forest), head_of(network), forest.terms)
 
 
 @torch.no_grad()
 def predict(network: PreTrainedModel, forest: Forest) -> Predictions:
     """Log-probability of each term's target, and whether it was the first choice."""
-    return predictions(hidden_states(network, forest), head_weight(network), forest.terms)
+    return predictions(hidden_states(network, forest), head_of(network), forest.terms)
 
 
 def forests(

@@ -11,46 +11,46 @@ import torch
 from torch.utils.checkpoint import checkpoint
 
 from sonneteer.models.forest import Terms
-from sonneteer.models.head import ROWS_AT_ONCE
+from sonneteer.models.head import ROWS_AT_ONCE, Head
 
 
-def log_probs(hidden_ND: torch.Tensor, weight_VD: torch.Tensor, terms: Terms) -> torch.Tensor:
+def log_probs(hidden_ND: torch.Tensor, head: Head, terms: Terms) -> torch.Tensor:
     """log p(target | row) of each term, (M,), in nats."""
 
-    def told(rows_RD: torch.Tensor, weight_VD: torch.Tensor, targets_R: torch.Tensor) -> torch.Tensor:
-        logits = _logits(rows_RD, weight_VD)
+    def told(rows_RD: torch.Tensor, head: Head, targets_R: torch.Tensor) -> torch.Tensor:
+        logits = head.logits(rows_RD)
         return logits.gather(1, targets_R[:, None])[:, 0] - torch.logsumexp(logits, -1)
 
-    return _by_parts(told, terms, hidden_ND, weight_VD)
+    return _by_parts(told, terms, hidden_ND, head)
 
 
-def spread_losses(hidden_ND: torch.Tensor, weight_VD: torch.Tensor, terms: Terms) -> torch.Tensor:
+def spread_losses(hidden_ND: torch.Tensor, head: Head, terms: Terms) -> torch.Tensor:
     """Mean over the whole vocabulary of -log p(token | row), (M,): the loss against a target that is any token."""
 
-    def told(rows_RD: torch.Tensor, weight_VD: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
-        logits = _logits(rows_RD, weight_VD)
+    def told(rows_RD: torch.Tensor, head: Head, _: torch.Tensor) -> torch.Tensor:
+        logits = head.logits(rows_RD)
         return torch.logsumexp(logits, -1) - logits.mean(-1)
 
-    return _by_parts(told, terms, hidden_ND, weight_VD)
+    return _by_parts(told, terms, hidden_ND, head)
 
 
 class Guide:
     """Another network's view of the same rows: its hidden states and its output layer."""
 
-    def __init__(self, hidden_ND: torch.Tensor, weight_VD: torch.Tensor) -> None:
-        self.hidden_ND, self.weight_VD = hidden_ND.detach(), weight_VD.detach()
+    def __init__(self, hidden_ND: torch.Tensor, head: Head) -> None:
+        self.hidden_ND, self.head = hidden_ND.detach(), head._replace(weight_VD=head.weight_VD.detach())
 
 
 def divergences(
-    hidden_ND: torch.Tensor, weight_VD: torch.Tensor, guide: Guide, terms: Terms, temperature: float = 1.0
+    hidden_ND: torch.Tensor, head: Head, guide: Guide, terms: Terms, temperature: float = 1.0
 ) -> torch.Tensor:
     """KL(guide || network) of the next token's distribution at each term's row, (M,), in nats."""
-    return _divergences(hidden_ND, weight_VD, guide, terms, temperature, is_guide_first=True)
+    return _divergences(hidden_ND, head, guide, terms, temperature, is_guide_first=True)
 
 
-def departures(hidden_ND: torch.Tensor, weight_VD: torch.Tensor, guide: Guide, terms: Terms) -> torch.Tensor:
+def departures(hidden_ND: torch.Tensor, head: Head, guide: Guide, terms: Terms) -> torch.Tensor:
     """KL(network || guide) at each term's row, (M,), in nats: how far the network has gone from the guide."""
-    return _divergences(hidden_ND, weight_VD, guide, terms, 1.0, is_guide_first=False)
+    return _divergences(hidden_ND, head, guide, terms, 1.0, is_guide_first=False)
 
 
 def sequence_sums(values_M: torch.Tensor, terms: Terms, sequences: int) -> torch.Tensor:
@@ -61,41 +61,42 @@ def sequence_sums(values_M: torch.Tensor, terms: Terms, sequences: int) -> torch
 
 def _divergences(
     hidden_ND: torch.Tensor,
-    weight_VD: torch.Tensor,
+    head: Head,
     guide: Guide,
     terms: Terms,
     temperature: float,
     *,
     is_guide_first: bool,
 ) -> torch.Tensor:
-    shared = min(len(weight_VD), len(guide.weight_VD))  # matrices may be padded to different sizes
+    shared = min(len(head.weight_VD), len(guide.head.weight_VD))  # matrices may be padded to different sizes
 
-    def told(rows_RD: torch.Tensor, weight_VD: torch.Tensor, _: torch.Tensor, guiding_RD: torch.Tensor) -> torch.Tensor:
-        ours = (_logits(rows_RD, weight_VD)[:, :shared] / temperature).log_softmax(-1)
-        theirs = (_logits(guiding_RD, guide.weight_VD)[:, :shared] / temperature).log_softmax(-1)
+    def told(rows_RD: torch.Tensor, head: Head, _: torch.Tensor, guiding_RD: torch.Tensor) -> torch.Tensor:
+        ours = (head.logits(rows_RD)[:, :shared] / temperature).log_softmax(-1)
+        theirs = (guide.head.logits(guiding_RD)[:, :shared] / temperature).log_softmax(-1)
         first, second = (theirs, ours) if is_guide_first else (ours, theirs)
         return (first.exp() * (first - second)).sum(-1)
 
-    return _by_parts(told, terms, hidden_ND, weight_VD, guide.hidden_ND)
-
-
-def _logits(rows_RD: torch.Tensor, weight_VD: torch.Tensor) -> torch.Tensor:
-    logits: torch.Tensor = rows_RD @ weight_VD.t()
-    return logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
+    return _by_parts(told, terms, hidden_ND, head, guide.hidden_ND)
 
 
 def _by_parts(
     told: Callable[..., torch.Tensor],
     terms: Terms,
     hidden_ND: torch.Tensor,
-    weight_VD: torch.Tensor,
+    head: Head,
     *others_ND: torch.Tensor,
 ) -> torch.Tensor:
     """`told` for some terms at a time; what it computes on the way is not kept."""
+
+    def with_head(rows_RD: torch.Tensor, weight_VD: torch.Tensor, *others: torch.Tensor) -> torch.Tensor:
+        return told(rows_RD, head._replace(weight_VD=weight_VD), *others)
+
     parts = []
     for start in range(0, terms.rows_M.numel(), ROWS_AT_ONCE):
         here = slice(start, start + ROWS_AT_ONCE)
         rows = terms.rows_M[here]
         more = [other[rows] for other in others_ND]
-        parts.append(checkpoint(told, hidden_ND[rows], weight_VD, terms.targets_M[here], *more, use_reentrant=False))
+        parts.append(
+            checkpoint(with_head, hidden_ND[rows], head.weight_VD, terms.targets_M[here], *more, use_reentrant=False)
+        )
     return torch.cat(parts) if parts else hidden_ND.new_zeros(0) + hidden_ND.sum() * 0

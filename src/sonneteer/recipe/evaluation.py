@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from sonneteer.recipe.section import Section
 
@@ -49,6 +49,35 @@ class SuiteSettings(Section):
     """How much worse than the base model it may be: bits per character, or share of the pairs."""
 
 
+class MemorisationSettings(Section):
+    """What is found out about what the model remembers of single training examples."""
+
+    canaries: int = Field(0, ge=0)
+    """Made-up secrets that are planted into the training, to see how far they are exposed. For a model that is audited,
+    not for one that is shipped."""
+    repeats: tuple[int, ...] = (1, 4, 16)
+    """How often they are planted, each number for a part of them."""
+    candidates: int = Field(500, ge=10)
+    """Secrets that were not planted, among which a planted one is ranked."""
+    extraction: int = Field(0, ge=0)
+    """Training and test answers, so many of each, of which the model is given the first half to go on."""
+    membership: int = Field(0, ge=0)
+    """Training and test examples, at most so many of each, that attacks must tell apart."""
+    personal: bool = False
+    """Look for personal data in the answers, of the types that the section `privacy` does not keep."""
+
+    @model_validator(mode="after")
+    def _repeats_something(self) -> MemorisationSettings:
+        if not self.repeats or min(self.repeats) < 1:
+            raise ValueError("evaluation.memorisation.repeats must be numbers of 1 or more, such as [1, 4, 16].")
+        if 0 < self.canaries < len(self.repeats):
+            raise ValueError(
+                f"evaluation.memorisation.canaries is {self.canaries}, but there must be one at least for each of the "
+                f"{len(self.repeats)} numbers in `repeats`."
+            )
+        return self
+
+
 class EvaluationSettings(Section):
     """How base and tuned model are compared on the sealed test split."""
 
@@ -74,12 +103,19 @@ class EvaluationSettings(Section):
     """Also compare with these models behind an API."""
     suites: tuple[SuiteSettings, ...] = ()
     """Also measure on these texts what the training made worse; more than their `at_most` forbids the promotion."""
+    memorisation: MemorisationSettings = MemorisationSettings()
     judge: JudgeSettings = JudgeSettings()
     """Also let a model or people judge pairs of answers, without knowing whose they are."""
     confidence: float = Field(0.95, gt=0.5, lt=1)
     """Confidence of every interval."""
     resamples: int = Field(2000, ge=200)
     """Bootstrap resamples behind every interval."""
+
+    @property
+    def is_audited(self) -> bool:
+        """Whether the recipe asks what the model remembers."""
+        wanted = self.memorisation
+        return bool(wanted.canaries or wanted.extraction or wanted.membership or wanted.personal)
 
 
 class PromotionSettings(Section):
@@ -97,5 +133,8 @@ class PromotionSettings(Section):
     """Metrics that may lose at most this much, with confidence."""
     floors: dict[str, float] = Field(default_factory=dict)
     """Figures that the tuned model must reach, with confidence: at least this, or at most where less is better."""
+    most_memorised: dict[str, float] = Field(default_factory=dict)
+    """Figures of `evaluation.memorisation` that may be at most so high, with confidence: exposure (bits), extracted
+    (share), membership (area under the curve), personal (share)."""
     slices_not_worse: float | None = Field(None, ge=0)
     """Refuse a model that lost more than this on any topic or group, by the first metric of `better_on`."""

@@ -13,6 +13,7 @@ from sonneteer.recipe.evaluation import (
     EvaluationSettings,
     ExternalSettings,
     JudgeSettings,
+    MemorisationSettings,
     PromotionSettings,
     SuiteKind,
     SuiteSettings,
@@ -36,6 +37,7 @@ __all__ = [
     "EvaluationSettings",
     "ExternalSettings",
     "JudgeSettings",
+    "MemorisationSettings",
     "MonitoringSettings",
     "PassageSettings",
     "PrivacyAction",
@@ -71,6 +73,15 @@ class Recipe(Section):
     promotion: PromotionSettings = PromotionSettings()
     serving: ServingSettings = ServingSettings()
     monitoring: MonitoringSettings = MonitoringSettings()
+
+    @model_validator(mode="after")
+    def _plants_what_can_be_learned(self) -> Recipe:
+        if self.evaluation.memorisation.canaries and self.training.objective not in ("imitation", "distillation"):
+            raise ValueError(
+                "evaluation.memorisation.canaries are answers to be imitated, and the objective is "
+                f"'{self.training.objective}'. Remove them; the other audits need none."
+            )
+        return self
 
     @model_validator(mode="after")
     def _replays_what_there_is(self) -> Recipe:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from sonneteer.records.conversation import Example, Message, Prompt, Rendered, Renderer, Role, ToolCall
 from sonneteer.records.dataset import KEPT, DatasetVersion, Fate, LedgerEntry, Source, Split, SplitName
+from sonneteer.records.interval import Interval
+from sonneteer.records.memorisation import Exposure, Extraction, Membership, Memorisation, PersonalData
 from sonneteer.records.model import Certificate, Check, ModelVersion, Stage
 from sonneteer.records.record import Record, fingerprint_of
 from sonneteer.records.report import (
     Choice,
     Classification,
     Comparison,
-    Interval,
     Judging,
     Report,
     RuleOutcome,
@@ -32,15 +33,20 @@ __all__ = [
     "Deployment",
     "Example",
     "Exchange",
+    "Exposure",
+    "Extraction",
     "Fate",
     "Feedback",
     "Interval",
     "Judging",
     "LedgerEntry",
     "Machine",
+    "Membership",
+    "Memorisation",
     "Message",
     "ModelVersion",
     "Opinion",
+    "PersonalData",
     "Phase",
     "Prompt",
     "Record",

@@ -8,15 +8,9 @@ from typing import Literal
 from pydantic import Field
 
 from sonneteer.records.conversation import Message
+from sonneteer.records.interval import Interval
+from sonneteer.records.memorisation import Memorisation
 from sonneteer.records.record import Record
-
-
-class Interval(Record):
-    """An estimate and the interval that covers the truth at the stated confidence."""
-
-    value: float
-    low: float
-    high: float
 
 
 class Comparison(Record):
@@ -117,6 +111,8 @@ class Report(Record):
     calibration_error: dict[str, float] = Field(default_factory=dict)
     """By arm, on multiple choice: how far belief and success lie apart (ECE)."""
     side_by_side: tuple[SideBySide, ...]
+    memorisation: Memorisation | None = None
+    """What the tuned model remembers of single training examples, where the recipe asks."""
     generalisation_gap: float | None = None
     """By how much the tuned model's loss is higher on what watched its training than on as many learned examples."""
     unavailable: dict[str, str] = Field(default_factory=dict)

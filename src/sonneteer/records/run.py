@@ -39,6 +39,8 @@ class Run(Record):
     ended_at: datetime | None = None
     seconds: float = 0.0
     """Time spent training, over all attempts."""
+    check_seconds: float = 0.0
+    """Of the proof, before the first step, that shared prefixes give the plain loss."""
     steps: int = 0
     best_step: int | None = None
     averaged_steps: tuple[int, ...] = ()

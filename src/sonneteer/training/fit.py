@@ -31,7 +31,7 @@ from sonneteer.training.objectives import Objective
 from sonneteer.training.range_test import RangeTest, range_test
 from sonneteer.training.references import with_references
 from sonneteer.training.sampler import Sampler, sampler_of
-from sonneteer.training.watch import interruptible
+from sonneteer.training.watch import Stopwatch, interruptible
 
 TOLERANCE = 1e-3  # relative, float32 sums in another order; a wrong mask is off by far more
 
@@ -42,6 +42,7 @@ class Fitted(NamedTuple):
     counters: Counters
     parameters: int
     trained_parameters: int
+    check_seconds: float
 
 
 def material_of(
@@ -71,7 +72,7 @@ def fit(
     Goes on from the newest checkpoint in `folder`. Raises KeyboardInterrupt, everything saved, on Ctrl-C.
     """
     settings = recipe.training
-    network, learner, material = _begin(model, recipe, objective, material, folder, progress)
+    network, learner, material, check_seconds = _begin(model, recipe, objective, material, folder, progress)
     sampler = sampler_of(material, settings, recipe.seed, settings.epochs)
     with interruptible() as interrupt:
         origin = origin_of(model, recipe, material)
@@ -84,7 +85,7 @@ def fit(
     else:
         save_model(model, folder / "result")
     trained = sum(parameter.numel() for _, parameter in learner.trained)
-    return Fitted(counters, sum(p.numel() for p in model.network.parameters()), trained)
+    return Fitted(counters, sum(p.numel() for p in model.network.parameters()), trained, check_seconds)
 
 
 class _Begun(NamedTuple):
@@ -92,6 +93,7 @@ class _Begun(NamedTuple):
     """The whole of it, with the adapter if there is one."""
     learner: Learner
     material: Material
+    check_seconds: float
 
 
 def _begin(
@@ -106,12 +108,14 @@ def _begin(
         network = model.network
         thaw(model.network, settings.layers)
     torch.manual_seed(recipe.seed)
+    watch = Stopwatch()
     check_exactness(model.network, settings, material)
+    check_seconds = watch.seconds
     learner = Learner(model.network, objective, settings, progress.note)
     if learner.objective.needs_references:
         material = _compared_with_start(learner, material, folder)
     keep_known(learner, material, folder, fingerprint_of(origin_of(model, recipe, material)))
-    return _Begun(network, learner, material)
+    return _Begun(network, learner, material, check_seconds)
 
 
 def try_rates(
@@ -124,7 +128,7 @@ def try_rates(
 ) -> RangeTest:
     """Which step size suits model and material. Spoils the model."""
     with tempfile.TemporaryDirectory() as folder:
-        _, learner, material = _begin(model, recipe, objective, material, Path(folder), progress)
+        _, learner, material, _ = _begin(model, recipe, objective, material, Path(folder), progress)
     return range_test(learner, material, Sampler(len(material.train), batch_size, 1.0, recipe.seed), progress)
 
 

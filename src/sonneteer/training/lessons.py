@@ -10,7 +10,8 @@ import torch
 from transformers import PreTrainedModel
 
 from sonneteer.models.forest import Forest, common_prefix, plant, sort_order
-from sonneteer.models.logprobs import head_weight, hidden_states
+from sonneteer.models.head import Head
+from sonneteer.models.logprobs import head_of, hidden_states
 from sonneteer.models.render import TemplateRenderer
 from sonneteer.recipe.learning import COMPARING, Objective
 from sonneteer.records import Example, Rendered
@@ -62,16 +63,16 @@ class Part(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """What a network makes of a part: last hidden states (N, D) and output matrix (V, D)."""
+    """What a network makes of a part: last hidden states (N, D) and output layer."""
 
     hidden_ND: torch.Tensor
-    weight_VD: torch.Tensor
+    head: Head
     part: Part
 
 
 def read(network: PreTrainedModel, part: Part) -> Reading:
     """One pass of a part through a network."""
-    return Reading(hidden_states(network, part.forest), head_weight(network), part)
+    return Reading(hidden_states(network, part.forest), head_of(network), part)
 
 
 def parts(lessons: Sequence[Lesson], unique_tokens: int, device: torch.device) -> Iterator[Part]:

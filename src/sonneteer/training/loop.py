@@ -19,7 +19,7 @@ from sonneteer.errors import MachineError, RecipeError
 from sonneteer.models.fused import shorten
 from sonneteer.models.hardware import is_short, peak_gb
 from sonneteer.models.layers import noisy_embeddings
-from sonneteer.models.logprobs import head_weight
+from sonneteer.models.logprobs import head_of
 from sonneteer.models.recompute import recompute_blocks
 from sonneteer.models.trunk import Trunk
 from sonneteer.progress import Progress
@@ -114,7 +114,7 @@ class Learner:
         sequences = [sequence for lesson in part.lessons for sequence in lesson.sequences]
         if self.trunk is None or not self.trunk.knows(sequences):
             return read(self.network, part)
-        return Reading(self.trunk.hidden_states(part.forest, sequences), head_weight(self.network), part)
+        return Reading(self.trunk.hidden_states(part.forest, sequences), head_of(self.network), part)
 
     def _forget_gradients(self) -> None:
         for optimizer in self.optimizers:
@@ -135,7 +135,13 @@ class Learner:
                     ) from problem
             self._forget_gradients()
             self.budget //= 2
-            self.note(f"Memory ran out. Going on with {self.budget} unique tokens at once; the result stays the same.")
+            result = "dropout and noise fall otherwise now" if self._draws_chance else "the result stays the same"
+            self.note(f"Memory ran out. Going on with {self.budget} unique tokens at once; {result}.")
+
+    @property
+    def _draws_chance(self) -> bool:
+        """Whether chance is drawn for each micro-batch, so that another cut is another draw of the same expectation."""
+        return self.settings.dropout > 0 or self.settings.embedding_noise > 0
 
     def validation_loss(self, examples: Sequence[Lesson]) -> float:
         """The objective's own loss on other examples, with the weights that would be kept."""

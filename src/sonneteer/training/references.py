@@ -17,7 +17,7 @@ from sonneteer.training.lessons import Lesson, Reading, parts, read
 def sequence_log_probs(reading: Reading) -> torch.Tensor:
     """Log-probability of each sequence's learned tokens, (S,), differentiable."""
     forest = reading.part.forest
-    return sequence_sums(log_probs(reading.hidden_ND, reading.weight_VD, forest.terms), forest.terms, forest.sequences)
+    return sequence_sums(log_probs(reading.hidden_ND, reading.head, forest.terms), forest.terms, forest.sequences)
 
 
 @torch.no_grad()

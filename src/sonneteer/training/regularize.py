@@ -27,7 +27,7 @@ class Anchor:
 
     def loss(self, reading: Reading) -> torch.Tensor:
         """Sum over the learned tokens, in nats."""
-        return departures(reading.hidden_ND, reading.weight_VD, self._guide(reading), reading.part.forest.terms).sum()
+        return departures(reading.hidden_ND, reading.head, self._guide(reading), reading.part.forest.terms).sum()
 
     @torch.no_grad()
     def _guide(self, reading: Reading) -> Guide:
@@ -36,7 +36,7 @@ class Anchor:
         else:
             with without_adapter(self._network):
                 start = read(self._network, reading.part)
-        return Guide(start.hidden_ND, start.weight_VD)
+        return Guide(start.hidden_ND, start.head)
 
 
 class Average:

@@ -38,7 +38,7 @@ class Distillation:
     def loss(self, reading: Reading) -> torch.Tensor:
         """KL(teacher || network) and imitation, by their shares. The KL bears the square of the temperature."""
         terms, temperature = reading.part.forest.terms, self.settings.temperature
-        told = divergences(reading.hidden_ND, reading.weight_VD, self._guide(reading), terms, temperature)
+        told = divergences(reading.hidden_ND, reading.head, self._guide(reading), terms, temperature)
         loss = self.settings.share * temperature**2 * (told * terms.weights_M).sum()
         if self.settings.share < 1:
             loss = loss + (1 - self.settings.share) * Imitation().loss(reading)
@@ -51,7 +51,7 @@ class Distillation:
     @torch.no_grad()
     def _guide(self, reading: Reading) -> Guide:
         told = read(self.teacher, reading.part)
-        return Guide(told.hidden_ND, told.weight_VD)
+        return Guide(told.hidden_ND, told.head)
 
 
 def open_teacher(settings: DistillationSettings, student: LanguageModel, folder: Path) -> PreTrainedModel:

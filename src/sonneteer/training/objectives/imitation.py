@@ -41,9 +41,9 @@ class Imitation:
         if not self.label_smoothing:
             return plain
         terms = reading.part.forest.terms
-        spread = spread_losses(reading.hidden_ND, reading.weight_VD, terms)
+        spread = spread_losses(reading.hidden_ND, reading.head, terms)
         return (1 - self.label_smoothing) * plain + self.label_smoothing * (spread * terms.weights_M).sum()
 
     def validation_loss(self, reading: Reading) -> torch.Tensor:
         """Weighted sum of -log p over the learned tokens."""
-        return cross_entropy(reading.hidden_ND, reading.weight_VD, reading.part.forest.terms)
+        return cross_entropy(reading.hidden_ND, reading.head, reading.part.forest.terms)

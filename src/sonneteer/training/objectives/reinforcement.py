@@ -59,7 +59,7 @@ class Grpo:
 
     def loss(self, reading: Reading) -> torch.Tensor:
         """Sum of -advantage * log p over the drawn tokens, by the weights that `ready` gave them."""
-        return cross_entropy(reading.hidden_ND, reading.weight_VD, reading.part.forest.terms)
+        return cross_entropy(reading.hidden_ND, reading.head, reading.part.forest.terms)
 
     def validation_loss(self, reading: Reading) -> torch.Tensor:
         """Minus the sum of the rewards: what training raises is what stops it."""
