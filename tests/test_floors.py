@@ -13,7 +13,7 @@ FLOORS: list[tuple[str, ...]] = [
     ("quiet", "errors"),
     ("records", "progress"),
     ("chat", "recipe", "recipes", "migrations"),
-    ("store", "profile", "testing", "privacy"),
+    ("store", "profile", "testing", "privacy", "external"),
     ("data", "models", "evaluation", "serving", "monitoring"),
     ("training",),
     ("backends",),

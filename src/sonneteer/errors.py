@@ -49,3 +49,7 @@ class ExtraError(SonneteerError, ImportError):
 
 class RequestError(SonneteerError, ValueError):
     """Send another request: this one asks for what cannot be done."""
+
+
+class RefusalError(RequestError):
+    """Ask something else: the model, or the server before it, declines just this."""

@@ -14,9 +14,10 @@ from sonneteer.backends.runs import new_run, status_kept
 from sonneteer.backends.vocabulary import VocabularyReport
 from sonneteer.chat import Chat
 from sonneteer.errors import MissingError
+from sonneteer.external import ClaudeChat, ServerChat
 from sonneteer.progress import Progress
 from sonneteer.recipe import LoadedRecipe
-from sonneteer.recipe.sections import Recipe
+from sonneteer.recipe.sections import BaseSettings, ExternalSettings, Recipe, TrainingSettings
 from sonneteer.records import Certificate, DatasetVersion, LedgerEntry, ModelVersion, Report, Run, fingerprint_of
 from sonneteer.search.find import find_settings, folder_name
 from sonneteer.search.report import SearchReport, write_report
@@ -44,6 +45,14 @@ def run(loaded: LoadedRecipe, store: Store, progress: Progress) -> Report:
     report = evaluate(loaded, store, progress)
     dossier(loaded, store, report)
     return report
+
+
+def synthesize(loaded: LoadedRecipe, store: Store, progress: Progress) -> data.Synthesized:
+    """A teacher writes examples into a file beside the recipe. What it has replied is not asked again."""
+    data.refuse_without_terms(loaded.recipe.synthesis.teacher)
+    progress.stage("synthesizing")
+    with store.writing(f"synthesis-{loaded.recipe.name}"):
+        return data.synthesize(loaded.recipe, loaded.folder, store, _teacher(loaded, store), progress)
 
 
 def prepare(loaded: LoadedRecipe, store: Store, progress: Progress) -> DatasetVersion:
@@ -230,6 +239,19 @@ def _backend(loaded: LoadedRecipe, store: Store) -> LocalBackend:
     return LocalBackend(loaded.recipe, loaded.folder, store, loaded.reward)
 
 
+def _teacher(loaded: LoadedRecipe, store: Store) -> Chat:
+    teacher = loaded.recipe.synthesis.teacher
+    name = teacher.model or ""
+    if teacher.api == "local":
+        update = {"base": BaseSettings(model=name), "training": TrainingSettings()}
+        recipe = loaded.recipe.model_copy(update=update)
+        return LocalBackend(recipe, loaded.folder, store).open_base(None)
+    settings = ExternalSettings(
+        name="teacher", url=teacher.url, model=name, api=teacher.api, key_variable=teacher.key_variable
+    )
+    return ClaudeChat(settings) if teacher.api == "anthropic" else ServerChat(settings)
+
+
 def _judge(loaded: LoadedRecipe, arms: Sequence[evaluation.Arm]) -> Chat | None:
     """The model that judges pairs; None where people do, or nobody."""
     judge = loaded.recipe.evaluation.judge.by
@@ -248,7 +270,7 @@ def _other_arms(loaded: LoadedRecipe, store: Store, model: ModelVersion, base: C
         if champion.id != model.id:
             yield evaluation.Arm("champion", _backend(loaded, store).open(champion), champion.run_id)
     for external in settings.externals:
-        chat = evaluation.ServerChat(external)
+        chat = ServerChat(external)
         yield evaluation.Arm(external.name, chat, fingerprint_of(external.model_dump(mode="json")))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sonneteer.errors import RecipeError
@@ -166,7 +166,8 @@ def test_shares_that_leave_nothing_to_learn_are_refused(tmp_path: Path) -> None:
         ("lora_rnk: 5", "Did you mean 'lora_rank', which is training.rank here?"),
         (
             "zzz: 5",
-            "There is: name, seed, data, privacy, base, training, search, evaluation, promotion, serving, monitoring.",
+            "There is: name, seed, synthesis, data, privacy, base, training, search, evaluation, promotion, serving, "
+            "monitoring.",
         ),
         ("serving: {zzz: 5}", "In 'serving' there is: host, port, "),
     ],
@@ -211,6 +212,7 @@ def test_a_byte_order_mark_is_no_part_of_the_recipe(tmp_path: Path) -> None:
     assert read_recipe(path).recipe.name == "x"
 
 
+@settings(deadline=None)
 @given(st.text(alphabet=st.characters(codec="utf-8"), max_size=60))
 def test_whatever_a_file_holds_it_is_a_recipe_or_a_recipe_error(
     tmp_path_factory: pytest.TempPathFactory, text: str

@@ -15,6 +15,7 @@ from sonneteer.cli.session import Outcome
 COMMANDS: dict[str, list[Callable[..., Outcome]]] = {
     "Begin": [begin.init, begin.run, begin.doctor],
     "Step by step": [
+        data.synthesize,
         data.prepare,
         data.ledger,
         data.card,

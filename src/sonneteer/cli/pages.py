@@ -15,7 +15,7 @@ from rich.text import Text
 from sonneteer.cli.session import ExitCode
 
 if TYPE_CHECKING:
-    from sonneteer.data import Forgotten
+    from sonneteer.data import Forgotten, Synthesized
     from sonneteer.records import (
         Certificate,
         Comparison,
@@ -81,6 +81,17 @@ def forgotten_lines(gone: Forgotten) -> list[Text]:
     lines = [Text(f"{count(gone.rows, 'row')} taken out. The sources' own files are yours to clean.", style="green")]
     lines += [Text(f"{words}: {', '.join(ids)}") for words, ids in named.items() if ids]
     return lines + [Text(f"removed, since it may show their words: {path}") for path in gone.dossiers]
+
+
+def synthesis_lines(made: Synthesized) -> list[Text]:
+    """What a teacher wrote, what it did not, and what that cost."""
+    money = "" if made.money is None else f", which cost {made.money:.2f}"
+    head = (
+        f"{count(made.examples, 'example')} in {made.target}; {made.tokens:,} tokens{money}, earlier attempts included."
+    )
+    fates = ", ".join(f"{number:,} {fate}" for fate, number in made.fates.items())
+    problems = [Text(f"  {problem}", style="yellow") for problem in made.problems[:5]]
+    return [Text(head), Text(f"Passages or rows: {fates}."), *problems]
 
 
 def verdict_page(report: Report) -> RenderableType:

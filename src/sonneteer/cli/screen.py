@@ -16,6 +16,7 @@ FIGURES = {
     "loss": "loss {:.3f}",
     "validation_loss": "validation {:.3f}",
     "tokens_per_second": "{:,.0f} tokens/s",
+    "spent": "{}",
 }
 """The figures beside a bar, in this order, and how they are shown."""
 MORE_FIGURES = FIGURES | {

@@ -6,17 +6,21 @@ from sonneteer.data.check import Proof, check
 from sonneteer.data.forget import Forgotten, forget
 from sonneteer.data.freeze import read_ledger, read_split
 from sonneteer.data.prepare import prepare
+from sonneteer.data.synthesis import Synthesized, refuse_without_terms, synthesize
 
 __all__ = [
     "Card",
     "Change",
     "Forgotten",
     "Proof",
+    "Synthesized",
     "changes",
     "check",
     "forget",
     "prepare",
     "read_ledger",
     "read_split",
+    "refuse_without_terms",
+    "synthesize",
     "write_card",
 ]

@@ -23,6 +23,7 @@ from sonneteer.records import Example, Message
 PROMPTS = ("prompt", "question", "input")
 ANSWERS = ("completion", "response", "answer", "output")
 INSTRUCTED = ("output", "response", "completion", "answer")
+UNANSWERED = "(not answered yet)"
 MORE = ("input", "context")
 TURNS = ("conversations", "conversation", "items", "dialog")
 LABELS = ("label", "kto_tag")
@@ -81,6 +82,16 @@ def prompt_completion(row: Fields) -> Example:
             "`fields` of the source"
         )
     return _example([*prompt, *_said(row[key], key, "assistant")], row, tools=_tools(row.get("tools")))
+
+
+def asked(row: Fields) -> Example:
+    """A prompt that nobody has answered yet. Whatever answer it has is not looked at."""
+    if "messages" in row:
+        messages = conversation(row.get("messages"), "'messages'", openai_message)
+        prompt = messages[:-1] if messages and messages[-1].role == "assistant" else messages
+    else:
+        prompt = _prompt(row)
+    return _example([*prompt, Message(role="assistant", text=UNANSWERED)], row, tools=_tools(row.get("tools")))
 
 
 def alpaca(row: Fields) -> Example:

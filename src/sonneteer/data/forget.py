@@ -53,6 +53,8 @@ def forget(store: Store, person: str) -> Forgotten:
             _replace(store, dataset, {side: part.split for side, part in thinned.items()}, ids)
             _clean_reports(store, dataset.id, ids)
             dossiers += _removed(store.root.glob(f"{dataset.name}-dossier.html"))
+    for journal in store.root.glob("synthesis/*.jsonl"):
+        write_whole(journal, _lines_without(journal, {json.dumps(one) for one in (person, digest)}))
     runs = [run for id in touched for run in store.find(Run, dataset_id=id)]
     models = [model for id in touched for model in store.find(ModelVersion, dataset_id=id)]
     for model in models:

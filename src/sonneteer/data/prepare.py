@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from sonneteer.data.bonds import member_of
-from sonneteer.data.candidates import Candidate, RowStep, Unpacked
+from sonneteer.data.candidates import Candidate, Unpacked
 from sonneteer.data.clean import Counted, learnable, refuse_above, refuse_nothing
 from sonneteer.data.contamination import KeptOut
-from sonneteer.data.forget import forgotten_people, without_forgotten
 from sonneteer.data.freeze import Draft, freeze, ids_in
 from sonneteer.data.ledger import Ledger
 from sonneteer.data.locations import expanded, fetch
-from sonneteer.data.private import refuse_private, without_personal_data
+from sonneteer.data.private import refuse_private
 from sonneteer.data.read import SourceFile, load, rows_of
-from sonneteer.data.sources import gather, refuse_repeated
+from sonneteer.data.sources import gather, refuse_repeated, refuse_unanswered
 from sonneteer.data.split import split
-from sonneteer.data.steps import corpus_steps, row_steps
+from sonneteer.data.steps import corpus_steps, private_steps, row_steps
 from sonneteer.data.suited import BothAnswers
 from sonneteer.errors import MissingError
-from sonneteer.privacy import Guard, given_passphrase, open_vault, vault_id
+from sonneteer.privacy import vault_id
 from sonneteer.recipe.sections import Recipe
 from sonneteer.records import KEPT, DatasetVersion, Example, Renderer, SplitName, fingerprint_of
 from sonneteer.store import Store
@@ -61,6 +59,7 @@ def prepare(
     """
     data = recipe.data.model_copy(update={"sources": tuple(expanded(recipe.data.sources, folder, note))})
     refuse_repeated(data.sources)
+    refuse_unanswered(data.sources)
     files = [fetch(source, folder) for source in data.sources]
     kept_out = [load(folder / path) for path in recipe.data.clean.evaluation_files]
     prepared_from = _origin(recipe, [source.path for source in data.sources], [*files, *kept_out], reader)
@@ -74,7 +73,7 @@ def prepare(
     ledger = Ledger()
     kept = _kept_out(kept_out, recipe.data.clean.evaluation_files)
     steps = row_steps(recipe.data.clean, kept, recipe.training.objective)
-    steps += _private_steps(recipe, folder, store)
+    steps += private_steps(recipe, folder, store)
     sources, candidates = gather(data, files, steps, ledger, note)
     refuse_private(ledger)
     for step in corpus_steps(data):
@@ -98,18 +97,6 @@ def _hold_out(candidates: Sequence[Candidate], store: Store, watching: DatasetVe
     for candidate in candidates:
         if candidate.side != "replay":
             candidate.side = known.get(candidate.id, "train")
-
-
-def _private_steps(recipe: Recipe, folder: Path, store: Store) -> list[RowStep]:
-    """Without those who asked to be forgotten, and without personal data; pseudonyms by the vault's key, if any."""
-    key, pseudonym_key = store.private_key(), None
-    if recipe.privacy.vault:
-        path = folder / recipe.privacy.vault
-        vault = open_vault(path, given_passphrase(os.environ, path))
-        store.note_deed("open the vault", f"vault/{vault.id}", f"to prepare {recipe.name}")
-        pseudonym_key = vault.key
-    guard = Guard(recipe.privacy, key, pseudonym_key)
-    return [without_forgotten(forgotten_people(store), key), without_personal_data(guard)]
 
 
 def _kept_out(files: Sequence[SourceFile], names: Sequence[str]) -> KeptOut | None:

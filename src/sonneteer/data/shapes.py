@@ -189,6 +189,7 @@ SHAPES: dict[str, Shape] = {
         examples.prompt_completion,
         ("prompt", "completion", *PROMPTS, *ANSWERS, *ASIDE),
     ),
+    "prompt": Shape(lambda row: False, examples.asked, ("messages", *PROMPTS, "instruction", *MORE, *TURNS, *ASIDE)),
     "text": Shape(_is_text, examples.text, ("text", "input")),
 }
 """In the order in which they are tried: where two fit equally often, the first is meant."""

@@ -91,6 +91,16 @@ def refuse_repeated(sources: Sequence[SourceSettings]) -> None:
         raise RecipeError([f"data.sources: {path} is listed more than once. Remove it there." for path in repeated])
 
 
+def refuse_unanswered(sources: Sequence[SourceSettings]) -> None:
+    """Prompts alone teach nothing."""
+    for settings in sources:
+        if settings.format == "prompt":
+            raise RecipeError(
+                f"data.sources: {settings.path}: rows of the format 'prompt' have no answers to learn. Let a teacher "
+                "write them: `synthesis.task: answers`, and name the file that it writes here."
+            )
+
+
 def _refuse_missing_fields(first: Sequence[RawRow], settings: SourceSettings, path: Path) -> None:
     """Raises RecipeError for a field that none of the first rows has, with the name that comes nearest."""
     columns = {key for row in first if row.fields for key in row.fields}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 from sonneteer.data.answers import contradictory, suspicious_labels
 from sonneteer.data.balance import balanced
@@ -11,13 +13,17 @@ from sonneteer.data.boilerplate import without_boilerplate
 from sonneteer.data.candidates import Candidate, RowStep
 from sonneteer.data.clean import flagged, parted_from_alike, without_duplicates
 from sonneteer.data.contamination import KeptOut
+from sonneteer.data.forget import forgotten_people, without_forgotten
 from sonneteer.data.languages import only_languages, refuse_unknown
 from sonneteer.data.ledger import Ledger
 from sonneteer.data.normalise import no_markup, one_unicode, one_white_space
+from sonneteer.data.private import without_personal_data
 from sonneteer.data.rules import by_rules, limits_of
 from sonneteer.data.suited import suited
+from sonneteer.privacy import Guard, given_passphrase, open_vault
 from sonneteer.recipe.learning import Objective
-from sonneteer.recipe.sections import CleanSettings, DataSettings
+from sonneteer.recipe.sections import CleanSettings, DataSettings, Recipe
+from sonneteer.store import Store
 
 CorpusStep = Callable[[list[Candidate], Ledger], list[Candidate]]
 """A step that looks at all examples. It enters the fates of those that it loses, and remarks on others."""
@@ -39,6 +45,18 @@ def row_steps(clean: CleanSettings, kept_out: KeptOut | None, objective: Objecti
     if kept_out is not None:
         steps.append(partial(kept_out.without_contaminated, share=clean.contaminated_share))
     return steps
+
+
+def private_steps(recipe: Recipe, folder: Path, store: Store) -> list[RowStep]:
+    """Without those who asked to be forgotten, and without personal data; pseudonyms by the vault's key, if any."""
+    key, pseudonym_key = store.private_key(), None
+    if recipe.privacy.vault:
+        path = folder / recipe.privacy.vault
+        vault = open_vault(path, given_passphrase(os.environ, path))
+        store.note_deed("open the vault", f"vault/{vault.id}", f"to prepare {recipe.name}")
+        pseudonym_key = vault.key
+    guard = Guard(recipe.privacy, key, pseudonym_key)
+    return [without_forgotten(forgotten_people(store), key), without_personal_data(guard)]
 
 
 def corpus_steps(data: DataSettings) -> list[CorpusStep]:

@@ -5,7 +5,6 @@ from sonneteer.evaluation.canaries import planted
 from sonneteer.evaluation.charts import plot_losses
 from sonneteer.evaluation.dossier import write_dossier
 from sonneteer.evaluation.evaluate import Arms, evaluate, labels_of, read_pairs
-from sonneteer.evaluation.external import ServerChat
 from sonneteer.evaluation.few_shot import FewShot, shots_of
 from sonneteer.evaluation.judging import Ballot, Pair
 from sonneteer.evaluation.scorers import SCORERS, of_answer
@@ -19,7 +18,6 @@ __all__ = [
     "Ballot",
     "FewShot",
     "Pair",
-    "ServerChat",
     "detectable_share",
     "evaluate",
     "labels_of",

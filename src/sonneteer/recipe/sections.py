@@ -24,6 +24,7 @@ from sonneteer.recipe.privacy import PERSONAL_KINDS, PrivacyAction, PrivacySetti
 from sonneteer.recipe.search import SearchSettings
 from sonneteer.recipe.section import Section
 from sonneteer.recipe.serving import ServingSettings
+from sonneteer.recipe.synthesis import SynthesisSettings, TeacherSettings
 from sonneteer.recipe.training import WITHOUT_EFFECT, TrainingSettings
 
 __all__ = [
@@ -50,6 +51,8 @@ __all__ = [
     "SourceSettings",
     "SuiteKind",
     "SuiteSettings",
+    "SynthesisSettings",
+    "TeacherSettings",
     "TrainingSettings",
     "VocabularySettings",
 ]
@@ -64,6 +67,7 @@ class Recipe(Section):
     """Name of the data set, the runs and the model, in lower case."""
     seed: int = 0
     """Everything left to chance follows from it."""
+    synthesis: SynthesisSettings = SynthesisSettings()
     data: DataSettings
     privacy: PrivacySettings = PrivacySettings()
     base: BaseSettings = BaseSettings()

@@ -8,8 +8,22 @@ from typing import Annotated, Any, Literal
 import typer
 
 from sonneteer.cli import account, pages
-from sonneteer.cli.options import WORKSPACE, Json, Words, Workspace, begin_session, opened
+from sonneteer.cli.options import WORKSPACE, Json, Words, Workspace, begin_session, command_line, opened
 from sonneteer.cli.session import ExitCode, Outcome, as_json
+
+
+def synthesize(
+    context: typer.Context, words: Words = None, workspace: Workspace = WORKSPACE, json: Json = False
+) -> Outcome:
+    """Let a teacher write examples from your documents, prompts or examples. The same command goes on."""
+    work = opened(context, workspace, json, words)
+    from sonneteer import lifecycle
+
+    made = lifecycle.synthesize(*work)
+    steps: dict[str, str | Path] = {"name it in data.sources:": made.target}
+    steps["then:"] = command_line("prepare", words, workspace)
+    document = {**made._asdict(), "target": str(made.target)}
+    return Outcome(document, [*pages.synthesis_lines(made), *pages.next_steps(steps)])
 
 
 def prepare(

@@ -11,8 +11,8 @@ import pytest
 
 from sonneteer.chat import Options
 from sonneteer.errors import RecipeError, RequestError
-from sonneteer.evaluation import external
-from sonneteer.evaluation.external import ServerChat
+from sonneteer.external import ServerChat
+from sonneteer.external import server as asking
 from sonneteer.recipe.sections import ExternalSettings, ServingSettings
 from sonneteer.records import Message, Prompt
 from sonneteer.serving import Keys, ServedModel, create_app
@@ -57,10 +57,10 @@ def test_a_refusal_is_told_with_the_server_s_words(served: tuple[str, ScriptedCh
 
 def test_a_server_that_is_not_there_is_tried_again_and_then_told(monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float] = []
-    monkeypatch.setattr(external.time, "sleep", waits.append)
-    with pytest.raises(RequestError, match=r"Check evaluation\.externals"):
+    monkeypatch.setattr(asking.time, "sleep", waits.append)
+    with pytest.raises(RequestError, match=r"Check its address"):
         ServerChat(ExternalSettings(name="big", url="http://127.0.0.1:9", model="m")).answer([PROMPT], Options())
-    assert len(waits) == external.ATTEMPTS - 1
+    assert len(waits) == asking.ATTEMPTS - 1
 
 
 def test_a_key_that_is_not_set_is_said_before_anything_is_asked() -> None:

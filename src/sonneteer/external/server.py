@@ -1,6 +1,6 @@
 """Models behind an API, named in the recipe: asked like any other, so that their price can be weighed against ours.
 
-Only the servers that a recipe names are ever asked, with the test questions; the key is read from the environment.
+Only the servers that a recipe names are ever asked; the key is read from the environment.
 """
 
 from __future__ import annotations
@@ -15,13 +15,17 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from sonneteer.chat import Answer, Options, Piece, StopReason
-from sonneteer.errors import RecipeError, RequestError
+from sonneteer.errors import BusyError, RecipeError, RefusalError, RequestError
 from sonneteer.recipe.sections import ExternalSettings
 from sonneteer.records import Message, Prompt
 
 AT_ONCE = 4
 ATTEMPTS = 4
 PATIENCE_SECONDS = 120
+LONGEST_WAIT_SECONDS = 60.0
+UNSUITED = (400, 413, 422)
+BUSY = (429, 503, 529)
+PASSING = (408, 500, 502, 504, *BUSY)
 STOPS: dict[str, StopReason] = {"length": "length", "max_tokens": "length", "stop_sequence": "stop_sequence"}
 
 
@@ -33,7 +37,7 @@ class ServerChat:
         self._key = os.environ.get(settings.key_variable, "") if settings.key_variable else ""
         if settings.key_variable and not self._key:
             raise RecipeError(
-                f"evaluation.externals: '{settings.name}' needs its key in the environment variable "
+                f"'{settings.name}' needs its key in the environment variable "
                 f"{settings.key_variable}, which is not set."
             )
 
@@ -53,9 +57,17 @@ class ServerChat:
         raise RequestError(f"'{self._settings.name}' cannot be asked to count tokens.")
 
     def _ask(self, prompt: Prompt, options: Options) -> Answer:
-        if self._settings.api == "anthropic":
-            return _anthropic_answer(self._post("/v1/messages", _anthropic_request(self._settings, prompt, options)))
-        return _openai_answer(self._post("/v1/chat/completions", _openai_request(self._settings, prompt, options)))
+        is_anthropic = self._settings.api == "anthropic"
+        if is_anthropic:
+            told = self._post("/v1/messages", _anthropic_request(self._settings, prompt, options))
+        else:
+            told = self._post("/v1/chat/completions", _openai_request(self._settings, prompt, options))
+        try:
+            return _anthropic_answer(told) if is_anthropic else _openai_answer(told)
+        except RefusalError:
+            raise
+        except (KeyError, IndexError, TypeError, AttributeError, ValueError) as problem:
+            raise RequestError(f"'{self._settings.name}' sent what is no answer of its API: {problem!r}.") from problem
 
     def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """The server's JSON. Waits and asks again where it is busy."""
@@ -65,6 +77,7 @@ class ServerChat:
         headers |= {"authorization": f"Bearer {self._key}"} if self._key and self._settings.api == "openai" else {}
         request = urllib.request.Request(url, json.dumps(body).encode(), headers)
         for attempt in range(ATTEMPTS):
+            wait = 2.0**attempt / 2
             try:
                 with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as reply:
                     told: dict[str, Any] = json.load(reply)
@@ -72,13 +85,30 @@ class ServerChat:
             except urllib.error.HTTPError as problem:
                 with problem:
                     said = problem.read(500).decode("utf-8", "replace")
-                if attempt + 1 == ATTEMPTS or problem.code not in (408, 429, 500, 502, 503, 504, 529):
-                    raise RequestError(f"{url} refused with status {problem.code}: {said}") from problem
+                if attempt + 1 == ATTEMPTS or problem.code not in PASSING:
+                    raise _refused(f"{url} refused with status {problem.code}: {said}", problem.code) from problem
+                wait = _wished_wait(problem.headers.get("retry-after"), wait)
             except (OSError, ValueError) as problem:
                 if attempt + 1 == ATTEMPTS:
-                    raise RequestError(f"{url} cannot be asked: {problem}. Check evaluation.externals.") from problem
-            time.sleep(2.0**attempt / 2)
+                    raise RequestError(
+                        f"{url} cannot be asked: {problem}. Check its address in the recipe."
+                    ) from problem
+            time.sleep(wait)
         raise AssertionError("the last attempt returns or raises")
+
+
+def _refused(said: str, status: int) -> Exception:
+    if status in BUSY:
+        return BusyError(f"{said}. Wait, and give the same command again: it goes on.")
+    return RefusalError(said) if status in UNSUITED else RequestError(said)
+
+
+def _wished_wait(retry_after: str | None, otherwise: float) -> float:
+    """As long as the server asks for; a date instead of seconds is not understood, and is not used by these APIs."""
+    try:
+        return min(LONGEST_WAIT_SECONDS, max(0.0, float(retry_after or otherwise)))
+    except ValueError:
+        return otherwise
 
 
 def _openai_request(settings: ExternalSettings, prompt: Prompt, options: Options) -> dict[str, Any]:
@@ -104,6 +134,8 @@ def _turn(message: Message) -> dict[str, Any]:
 
 def _openai_answer(told: dict[str, Any]) -> Answer:
     choice, usage = told["choices"][0], told.get("usage") or {}
+    if choice["message"].get("refusal") or choice.get("finish_reason") == "content_filter":
+        raise RefusalError("the model declined to answer")
     return Answer(
         text=choice["message"].get("content") or "",
         stop_reason=STOPS.get(choice.get("finish_reason") or "", "end"),
@@ -125,6 +157,8 @@ def _anthropic_request(settings: ExternalSettings, prompt: Prompt, options: Opti
 
 def _anthropic_answer(told: dict[str, Any]) -> Answer:
     usage = told.get("usage") or {}
+    if told.get("stop_reason") == "refusal":
+        raise RefusalError("the model declined to answer")
     return Answer(
         text="".join(part.get("text", "") for part in told["content"] if part.get("type") == "text"),
         stop_reason=STOPS.get(told.get("stop_reason") or "", "end"),
