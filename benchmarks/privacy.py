@@ -2,7 +2,9 @@
 
     python benchmarks/privacy.py [--quick] [--json FILE] [--presidio PYTHON] [--wnut FOLDER]
 
-Texts are generated from templates and name locales that the recogniser was not trained on; `--wnut` adds real posts
+Texts are generated from templates and name locales that the recogniser was not trained on. `generated` was looked at
+while rules and training sentences were improved; `fresh` was written afterwards, and nobody improved anything by it.
+`--wnut` adds real posts
 (WNUT 2017, people's names only). `--presidio` names the Python of an environment that has presidio-analyzer; it runs
 there without a language model, since none can be had without a download. A piece counts as found where nine tenths
 of its characters are covered, and a finding as right where half of it is personal. Intervals are Wilson's, 95 %.
@@ -84,6 +86,38 @@ Write to support@harbour.example or open the Help Centre.
 """.strip().splitlines()
 
 
+FRESH_LOCALES = ["lt_LT", "vi_VN", "es_CL", "pt_BR", "yo_NG", "uz_UZ", "de_CH", "fr_CH", "az_AZ"]
+FRESH = """
+{names} rang at noon and wants {phones} deleted from the file.
+The flat at {addresses} was let to {names} until June.
+From: {names} <{emails}>
+Reimburse {names}, account {ibans}, before the audit.
+Her birthday is {birth_dates}, which makes {names} the oldest of the team.
+Taxpayer ID: {national_ids}. Name: {names}. Lives at {addresses}.
+The surgeon explained to {names} that chart number {medical_ids} had been merged with another.
+Charged to card {cards} in the Bergamo branch on Tuesday.
+Requests from {network_addresses} hit the Orchid API forty times.
+root password: {secrets}; rotate it before Whitsun.
+curl https://data.example.com/items?limit=5&access_token={secrets}
+{names} and {names} carpool from Lower Hutt to the Observatory.
+No reply from {names} yet; try {emails} or {phones}.
+Why did {names} skip the Harvest Festival?
+Condolences to {names} on behalf of the Lighthouse Choir.
+Guarantor: {names}, born {birth_dates}, passport {national_ids}.
+It was {names} who translated Dead Souls for Meridian Press.
+Forward everything for {names} to {addresses}.
+Dosage for {names} was halved after the Cardiology review.
+As {names} put it, Velvet Underground changed everything.
+The Danube flows through Budapest before it reaches the Iron Gates.
+Ticket 88213 was merged into Epic 17 on 3 May 2025 by the Platform Guild.
+Quartz Runner 3.2 drops support for Internet Explorer.
+Are Tulip Bulbs in stock? The Garden Centre opens on Whit Monday.
+Pursuant to Article 9 of the Treaty, Member States notify the Council.
+Bay 14 closes at 18:00; use the Ramp next to Dock C.
+Cobalt Mining reported losses in Katanga and in Western Australia.
+""".strip().splitlines()
+
+
 class Document(NamedTuple):
     """A text, and what is personal in it: start, end, type."""
 
@@ -108,11 +142,11 @@ class Score(NamedTuple):
         return (centre - half, centre + half)
 
 
-def generated(count: int) -> list[Document]:
+def generated(count: int, templates: Sequence[str] = TEMPLATES, locales: Sequence[str] = LOCALES) -> list[Document]:
     """Documents of one to three sentences."""
     rng = random.Random(SEED)
-    makers = _makers(rng)
-    return [_filled(" ".join(rng.sample(TEMPLATES, rng.choice((1, 2, 3)))), makers) for _ in range(count)]
+    makers = _makers(rng, locales)
+    return [_filled(" ".join(rng.sample(templates, rng.choice((1, 2, 3)))), makers) for _ in range(count)]
 
 
 def _filled(template: str, makers: dict[str, Callable[[], str]]) -> Document:
@@ -126,7 +160,7 @@ def _filled(template: str, makers: dict[str, Callable[[], str]]) -> Document:
     return Document(text + template[place:], held)
 
 
-def _makers(rng: random.Random) -> dict[str, Callable[[], str]]:
+def _makers(rng: random.Random, locales: Sequence[str]) -> dict[str, Callable[[], str]]:
     from faker import Faker
 
     def fakers(locales: Sequence[str]) -> list[Any]:
@@ -135,7 +169,7 @@ def _makers(rng: random.Random) -> dict[str, Callable[[], str]]:
             one.seed_instance(rng.random())
         return made
 
-    people, homes, lines, one = fakers(LOCALES), fakers(ADDRESSES), fakers(PHONES), fakers(["en_US"])[0]
+    people, homes, lines, one = fakers(locales), fakers(ADDRESSES), fakers(PHONES), fakers(["en_US"])[0]
     numbers = fakers(["en_US", "es_ES", "it_IT", "fr_FR", "pl_PL", "pt_BR"])
     banks = fakers(["de_DE", "en_GB", "fr_FR", "it_IT", "nl_NL", "es_ES"])
 
@@ -292,7 +326,8 @@ def main() -> None:
     if given.presidio_worker:
         presidio_worker()
         return
-    workloads = {"generated": generated(400 if given.quick else 4000)}
+    count = 400 if given.quick else 4000
+    workloads = {"generated": generated(count), "fresh": generated(count, FRESH, FRESH_LOCALES)}
     if given.wnut:
         workloads["wnut17"] = posts(given.wnut)
     rows = [row for name, documents in workloads.items() for row in measured(name, documents, given.presidio)]

@@ -12,12 +12,20 @@ from sonneteer.privacy.words import words
 STREETS = words("english_streets")
 STREET = "|".join(STREETS)
 WORD = r"[A-ZÀ-ÖØ-ÞĀ-Ž][\w’'-]*\.?"
-SMALL = r"(?:de|del|de la|de los|de las|du|des|da|das|do|dos|di|della|dei|van|van de|van der|den|der|la|le|les|d'|l')"
+SMALL = (
+    r"(?:de|del|de la|de los|de las|du|des|da|das|do|dos|di|della|dei|van|van de|van der|van den|von|von der|den|der|"
+    r"la|le|les|d'|l'|aan de|aan den|aan het|bij|op de|am|an der|im|in der|ob der|sur|sous|lès|en|upon|on|under)"
+)
 TOWN = rf"(?:{SMALL} )?{WORD}(?:[ -](?:{SMALL} )?{WORD}){{0,3}}"
-UNIT = r"(?:(?:Level|Apt|Apartment|Suite|Ste|Unit|Flat|Studio|Room|Floor|Fl|#)\.? ?#?\w{1,5})"
+UNIT = r"(?:(?:(?:Level|Apt|Apartment|Suite|Ste|Unit|Flat|Studio|Room|Floor|Fl)\b\.? ?#?|#\.? ?)\w{1,5}\b)"
 US_END = rf"(?:,?\s+{TOWN})?,?\s+[A-Z]{{2,3}},?\s+\d{{4,5}}(?:-\d{{4}})?(?!\d)"
 UK_END = rf"(?:,?\s+{TOWN})?,?\s+[A-Z]{{1,2}}\d[A-Z\d]? ?\d[A-Z]{{2}}(?!\w)"
 CA_END = rf"(?:,?\s+{TOWN})?,?\s+(?:[A-Z]{{2}}\s+)?[A-Z]\d[A-Z] ?\d[A-Z]\d(?!\w)"
+CODE = (
+    r",?\s+[A-Z]{2,3},?\s+\d{4,5}(?:-\d{4})?(?!\d)|,?\s+[A-Z]{1,2}\d[A-Z\d]? ?\d[A-Z]{2}(?!\w)|"
+    r",?\s+(?:[A-Z]{2}\s+)?[A-Z]\d[A-Z] ?\d[A-Z]\d(?!\w)"
+)
+"""Codes of America and Australia, Britain, Canada."""
 CODE_TOWN = (
     rf",?\s+(?:[A-Z]{{1,2}}-)?(?:\d{{5}}|\d{{4}} ?[A-Z]{{2}},?|\d{{2}}-\d{{3}}|\d{{4}}-\d{{3}}|\d{{4}})"
     rf"(?:,?\s+{TOWN})?(?:\s\(?[A-Z]{{2}}\)?(?!\w))?"
@@ -52,7 +60,7 @@ FORMS: tuple[Form, ...] = (
         ("apo", "fpo", "dpo"),
     ),
     Form(
-        rf"{WORD}(?:[ -]{WORD}){{0,2}}?(?i:{'|'.join(ENDINGS)}){NUMBER}{END}",
+        rf"{WORD}(?:[ -](?:{SMALL} )?{WORD}){{0,2}}?(?i:{'|'.join(ENDINGS)}){NUMBER}{END}",
         signs=tuple(f"{ending} 0" for ending in ENDINGS),
     ),
     Form(
@@ -71,6 +79,10 @@ FORMS += (
         [word.rstrip(".") for word in FRENCH],
     ),
     Form(rf"{UNIT},?\s+(?:{WORD}\s+){{1,3}}?(?:{STREET})\b{END}", STREETS),
+    Form(  # whatever the street is called, a town with its code tells it
+        rf"(?:{UNIT},?\s+(?:\d{{1,6}}(?:/\d{{1,4}})?[A-Za-z]?\s+)?|\d{{1,6}}(?:/\d{{1,4}})?[A-Za-z]?\s+)"
+        rf"(?:{WORD}(?:[ -]{WORD}){{1,3}})(?:,?\s+{UNIT})?,\s+{TOWN}(?:{CODE})"
+    ),
 )
 CUES = words("address_cues")
 CALLED = (

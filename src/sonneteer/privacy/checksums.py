@@ -47,6 +47,8 @@ def is_luhn(text: str) -> bool:
 def is_card(text: str) -> bool:
     """Length and first digit of a payment card, and Luhn."""
     digits = digits_of(text)
+    if len(digits) == 15 and digits[:4] in ([1, 8, 0, 0], [2, 1, 3, 1]):  # JCB's older cards
+        return is_luhn(text)
     shortest = 12 if digits[:2] in ([5, 0], [5, 6], [5, 7], [5, 8], [6, 3], [6, 7]) else 13  # Maestro
     return shortest <= len(digits) <= 19 and digits[0] in (2, 3, 4, 5, 6) and len(set(digits)) > 1 and is_luhn(text)
 

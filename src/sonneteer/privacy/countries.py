@@ -14,7 +14,7 @@ MEDICAL, NATIONAL = "medical_ids", "national_ids"
 
 def _plain(kind: str, digits: int, pattern: str, holds: Callable[[str], bool] | None = None) -> Rule:
     """A number that its form gives away. It is no part of a longer one."""
-    rule = Rule(kind, re.compile(rf"(?<![\w.-])(?<!\d )(?:{pattern})(?![\w-]| \d)"), digits=digits)
+    rule = Rule(kind, re.compile(rf"(?<![\w.)-])(?<!\d )(?:{pattern})(?![\w-]| \d)"), digits=digits)
     return rule if holds is None else rule._replace(holds=holds)
 
 

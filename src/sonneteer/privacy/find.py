@@ -12,7 +12,7 @@ from sonneteer.privacy.names import NAME_RULES
 from sonneteer.privacy.phones import phones_in
 from sonneteer.privacy.presidio import Presidio
 from sonneteer.privacy.recogniser import bundled
-from sonneteer.privacy.rules import EVERYWHERE, Profile, Rule, profile_of
+from sonneteer.privacy.rules import EVERYWHERE, Profile, Rule, Rulebook, profile_of
 from sonneteer.recipe.sections import PERSONAL_KINDS, PrivacySettings
 
 PROPAGATED = frozenset({"names", "national_ids", "medical_ids", "secrets", "birth_dates", "addresses", "phones"})
@@ -42,8 +42,8 @@ class Finder:
         self._presidio = Presidio(settings.presidio) if settings.presidio else None
         self._allowed = frozenset(value.casefold() for value in settings.allow)
 
-    def _chosen(self, rules: Iterable[Rule]) -> list[Rule]:
-        return [rule for rule in rules if rule.kind in self._kinds]
+    def _chosen(self, rules: Iterable[Rule]) -> Rulebook:
+        return Rulebook(rule for rule in rules if rule.kind in self._kinds)
 
     def find(self, texts: Sequence[str]) -> list[list[Found]]:
         """What stands in each text of one document, in the order of the text; nothing overlaps."""
@@ -69,10 +69,9 @@ class Finder:
             _claim(found, (one for one in opinions if one.kind in self._kinds and self._may(text, one[:2])))
         return found
 
-    def _apply(self, rules: Sequence[Rule], text: str, profile: Profile, found: list[Found]) -> None:
-        for rule in rules:
-            if rule.may_match(profile):
-                _claim(found, self._by_rule(rule, text))
+    def _apply(self, rules: Rulebook, text: str, profile: Profile, found: list[Found]) -> None:
+        for rule in rules.worth_trying(profile):
+            _claim(found, self._by_rule(rule, text))
 
     def _may(self, text: str, span: tuple[int, int]) -> bool:
         return not self._is_allowed(text[slice(*span)])

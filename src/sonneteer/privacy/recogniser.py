@@ -9,27 +9,22 @@ from __future__ import annotations
 import gzip
 import json
 import re
-from collections.abc import Iterator, Sequence
-from functools import cache
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import NamedTuple
 
 from sonneteer.privacy.words import words
 
-TOKEN = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*|\d+|[^\w\s]|\n")
+TOKEN = re.compile(r"[^\W\d_]+(?:(?:-|['’](?!s\b))[^\W\d_]+)*|\d+|[^\w\s]|\n")
+"""Words, numbers and signs. A possessive 's is no part of its word."""
 ENDS = frozenset('.!?:;\n•-–*#>|"“(')
 PARTICLES = frozenset(words("joining_particles"))
+TITLES = frozenset(words("titles"))
 INTRODUCE = frozenset(words("introductions"))
 LONGEST_ACRONYM = 5
-
-
-class Token(NamedTuple):
-    """A word, a number or a sign, and where it stands."""
-
-    text: str
-    lowered: str
-    start: int
-    end: int
+BESIDE = 4.0
+"""How much less evidence a word needs if it stands beside a name."""
 
 
 class Lexicon(NamedTuple):
@@ -41,6 +36,17 @@ class Lexicon(NamedTuple):
     """First and last names of many countries."""
 
 
+class Look(NamedTuple):
+    """What is known of a word without its neighbours."""
+
+    lowered: str
+    form: str
+    kind: str
+    """Whether it is common, and whether it is a known name."""
+    score: float = 0.0
+    """What its own features weigh together."""
+
+
 class Recogniser:
     """Weights of features, and the words that are known."""
 
@@ -48,16 +54,37 @@ class Recogniser:
         self._weights = weights
         self._lexicon = lexicon
         self._threshold = threshold
+        self._look = lru_cache(maxsize=2**17)(self._judged)
 
     def names_in(self, text: str) -> list[tuple[int, int]]:
         """Where names of people stand, first and last names together."""
-        tokens = tokens_of(text)
+        tokens = TOKEN.findall(text)
+        labels = self._labels(tokens)
+        if True not in labels:
+            return []
+        places = [match.span() for match in TOKEN.finditer(text)]
+        return [(places[first][0], places[last][1]) for first, last in spans(tokens, labels)]
+
+    def _labels(self, tokens: Sequence[str]) -> list[bool]:
+        """Whether each word is part of a name."""
         labels = [False] * len(tokens)
-        weight = self._weights.get
+        weight, look, threshold = self._weights.get, self._look, self._threshold
+        nearly = []
         for place in candidates(tokens, self._lexicon.common):
-            score = sum(weight(feature, 0.0) for feature in features(tokens, place, labels, self._lexicon))
-            labels[place] = score > self._threshold
-        return list(spans(tokens, labels))
+            score = look(tokens[place]).score
+            for feature in context_features(tokens, place, labels, look):
+                score += weight(feature, 0.0)
+            labels[place] = score > threshold
+            if not labels[place] and score > threshold - BESIDE:
+                nearly.append(place)
+        for place in reversed(nearly):
+            if (place + 1 < len(tokens) and labels[place + 1]) or (place and labels[place - 1]):
+                labels[place] = True
+        return labels
+
+    def _judged(self, word: str) -> Look:
+        seen = look_of(word, self._lexicon)
+        return seen._replace(score=sum(self._weights.get(feature, 0.0) for feature in word_features(seen)))
 
 
 @cache
@@ -69,72 +96,69 @@ def bundled() -> Recogniser:
     return Recogniser(model["weights"], lexicon, model["threshold"])
 
 
-def tokens_of(text: str) -> list[Token]:
-    """The words, numbers and signs of a text. A possessive 's is no part of its word."""
-    tokens = []
-    for match in TOKEN.finditer(text):
-        word, end = match.group(), match.end()
-        if word[-2:] in ("'s", "’s") and len(word) > 2:
-            word, end = word[:-2], end - 2
-        tokens.append(Token(word, word.lower(), match.start(), end))
-    return tokens
-
-
-def candidates(tokens: Sequence[Token], common: frozenset[str]) -> Iterator[int]:
+def candidates(tokens: Sequence[str], common: frozenset[str]) -> Iterator[int]:
     """Words that might be names: capitalised ones, and rare ones in lower case after an introduction."""
     before = ""
     for place, token in enumerate(tokens):
-        first = token.text[0]
-        if _is_acronym(tokens, place):
-            before = token.lowered
-            continue
-        if first.isupper() or (before in INTRODUCE and first.isalpha() and token.lowered not in common):
+        first = token[0]
+        if "a" <= first <= "z":
+            is_candidate = before in INTRODUCE and token.lower() not in common
+        elif first.isupper():
+            is_candidate = token not in TITLES and not _is_acronym(tokens, place)
+        else:
+            is_candidate = first.isalpha() and before in INTRODUCE
+        if is_candidate:
             yield place
-        before = token.lowered
+        before = token if "a" <= first <= "z" else token.lower()
 
 
-def _is_acronym(tokens: Sequence[Token], place: int) -> bool:
+def _is_acronym(tokens: Sequence[str], place: int) -> bool:
     """Few capitals, with no other word in capitals beside them."""
-    text = tokens[place].text
+    text = tokens[place]
     if not (1 < len(text) <= LONGEST_ACRONYM and text.isupper()):
         return False
-    return not any(
-        token.text.isupper() for token in (*tokens[max(0, place - 1) : place], *tokens[place + 1 : place + 2])
-    )
+    return not any(token.isupper() for token in (*tokens[max(0, place - 1) : place], *tokens[place + 1 : place + 2]))
 
 
-def features(tokens: Sequence[Token], place: int, labels: Sequence[bool], lexicon: Lexicon) -> Iterator[str]:
-    """What is true of the word at `place`; `labels` says which words before it are names."""
-    token = tokens[place]
-    before = tokens[place - 1] if place else None
-    after = tokens[place + 1] if place + 1 < len(tokens) else None
-    after_that = tokens[place + 2] if place + 2 < len(tokens) else None
-    word, form = token.lowered, shape_of(token.text)
-    is_common = ("c" if word in lexicon.common else "r") + ("n" if word in lexicon.names else "")
-    is_first = before is None or before.text in ENDS
-    one = "^" if before is None else before.lowered
-    two = tokens[place - 2].lowered if place > 1 else "^"
-    next_form = "$" if after is None else shape_of(after.text)
+def look_of(word: str, lexicon: Lexicon) -> Look:
+    """What is known of a word by itself."""
+    lowered = word.lower()
+    kind = ("c" if lowered in lexicon.common else "r") + ("n" if lowered in lexicon.names else "")
+    return Look(lowered, shape_of(word), kind)
+
+
+def word_features(seen: Look) -> tuple[str, ...]:
+    """What is true of a word wherever it stands."""
+    word = seen.lowered
+    return ("b" + seen.form + seen.kind, "w" + word, "4" + word[-4:], "3" + word[-3:], "2" + word[-2:], "p" + word[:3])
+
+
+NOTHING_BEFORE, NOTHING_AFTER = Look("^", "^", ""), Look("$", "$", "")
+
+
+def context_features(
+    tokens: Sequence[str], place: int, labels: Sequence[bool], look: Callable[[str], Look]
+) -> tuple[str, ...]:
+    """What is true of the word at `place` among its neighbours; `labels` says which words before it are names."""
+    _, form, kind, _ = look(tokens[place])
+    before = look(tokens[place - 1]) if place else NOTHING_BEFORE
+    after = look(tokens[place + 1]) if place + 1 < len(tokens) else NOTHING_AFTER
+    after_that = tokens[place + 2].lower() if place + 2 < len(tokens) else "$"
+    two = tokens[place - 2].lower() if place > 1 else "^"
+    is_first = "1" if before.lowered in ENDS or not place else "0"
     known = "N" if place and labels[place - 1] else "O"
-    after_particle = place > 1 and labels[place - 2] and one in PARTICLES
-    next_common = ""
-    if after is not None:
-        next_common = ("c" if after.lowered in lexicon.common else "r") + "n" * (after.lowered in lexicon.names)
-    yield "b" + form + is_common
-    yield "w" + word
-    yield "4" + word[-4:]
-    yield "3" + word[-3:]
-    yield "2" + word[-2:]
-    yield "p" + word[:3]
-    yield f"f{is_first:d}{is_common}{form}{next_form}{next_common}"
-    yield "1" + one
-    yield "d" + two + " " + one
-    yield "k" + known + is_common + next_form
-    yield "l" + known + shape_of(one if before is None else before.text) + is_common
-    yield f"q{after_particle:d}{form}"
-    yield "n" + ("$" if after is None else after.lowered) + known
-    yield "m" + next_form + ("$" if after_that is None else after_that.lowered) + known
-    yield "o" + one + is_common + next_form + next_common
+    after_particle = "1" if place > 1 and labels[place - 2] and before.lowered in PARTICLES else "0"
+    return (
+        f"f{is_first}{kind}{form}{after.form}{after.kind}",
+        "1" + before.lowered,
+        f"d{two} {before.lowered}",
+        f"k{known}{kind}{after.form}",
+        f"l{known}{before.form}{kind}",
+        f"q{after_particle}{form}",
+        f"n{after.lowered}{known}",
+        f"m{after.form}{after_that}{known}",
+        f"o{before.lowered}{kind}{after.form}{after.kind}",
+    )
 
 
 def shape_of(word: str) -> str:
@@ -148,22 +172,21 @@ def shape_of(word: str) -> str:
     return "9" if word[0].isdigit() else "x"
 
 
-def spans(tokens: Sequence[Token], labels: Sequence[bool]) -> Iterator[tuple[int, int]]:
-    """Names that follow each other are one, also with a particle, an initial's point or a hyphen between them."""
-    place = 0
-    while place < len(tokens):
-        if not labels[place]:
-            place += 1
+def spans(tokens: Sequence[str], labels: Sequence[bool]) -> Iterator[tuple[int, int]]:
+    """First and last word of each name. Names that follow each other are one, also with a particle, an initial's point
+    or a hyphen between them."""
+    last = -1
+    for place, is_name in enumerate(labels):
+        if not is_name or place <= last:
             continue
         last = place
         while (following := _following(tokens, labels, last)) is not None:
             last = following
-        if last > place or len(tokens[place].text) > 1:
-            yield tokens[place].start, tokens[last].end
-        place = last + 1
+        if last > place or len(tokens[place]) > 1:
+            yield place, last
 
 
-def _following(tokens: Sequence[Token], labels: Sequence[bool], place: int) -> int | None:
+def _following(tokens: Sequence[str], labels: Sequence[bool], place: int) -> int | None:
     """The next word of the same name."""
     for step in (1, 2, 3):
         if place + step >= len(tokens):
@@ -171,7 +194,7 @@ def _following(tokens: Sequence[Token], labels: Sequence[bool], place: int) -> i
         token = tokens[place + step]
         if labels[place + step]:
             return place + step
-        is_point = token.text == "." and step == 1 and len(tokens[place].text) == 1
-        if not is_point and token.text not in PARTICLES:
+        is_point = token == "." and step == 1 and len(tokens[place]) == 1
+        if not is_point and token not in PARTICLES:
             return None
     return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from sonneteer.privacy.checksums import is_card, is_iban
@@ -39,10 +39,8 @@ class Rule(NamedTuple):
     """Letters and digits in a row in what it matches."""
 
     def may_match(self, profile: Profile) -> bool:
-        """Whether it is worth trying on a text: nearly always it is not, and this is quickly known."""
+        """Whether it is worth trying on a text that has one of the words, if it needs any: nearly always it is not."""
         if self.digits > profile.digits or self.longest > profile.longest:
-            return False
-        if self.words and self.words.isdisjoint(profile.words):
             return False
         return not self.signs or any(sign in profile.lowered for sign in self.signs)
 
@@ -57,6 +55,26 @@ class Profile(NamedTuple):
     """The longest stretch of digits, with at most two signs or blanks between them."""
     longest: int
     """The longest word."""
+
+
+class Rulebook:
+    """Rules by the words without which they cannot match, so that most are never looked at."""
+
+    def __init__(self, rules: Iterable[Rule]) -> None:
+        self._rules = list(rules)
+        self._always = [place for place, rule in enumerate(self._rules) if not rule.words]
+        by_word: dict[str, list[int]] = {}
+        for place, rule in enumerate(self._rules):
+            for word in rule.words:
+                by_word.setdefault(word, []).append(place)
+        self._by_word = by_word
+
+    def worth_trying(self, profile: Profile) -> Iterator[Rule]:
+        """Those that may match a text, in their order."""
+        said = {place for word in profile.words & self._by_word.keys() for place in self._by_word[word]}
+        for place in sorted(said.union(self._always)):
+            if self._rules[place].may_match(profile):
+                yield self._rules[place]
 
 
 COMMON = frozenset({"number", "identifier", "health", "name"})
@@ -103,11 +121,13 @@ def is_personal_mailbox(text: str) -> bool:
 
 
 def is_public_address(text: str) -> bool:
-    """Whether it is an IP address that the whole net knows."""
+    """Whether it is an IP address that the whole net knows. Those of version 6 tell one device wherever they hold."""
     try:
         address = ipaddress.ip_address(text)
     except ValueError:
         return False
+    if address.version == 6:
+        return not (address.is_loopback or address.is_unspecified)
     return not (address.is_private or address.is_loopback or address.is_multicast or address.is_unspecified)
 
 
