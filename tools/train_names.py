@@ -40,7 +40,7 @@ LOCALES = tomllib.loads((HERE / "name_words.toml").read_text("utf-8"))["locales"
 TITLES = ("Mr", "Mr.", "Mrs", "Mrs.", "Ms.", "Ms", "Miss", "Dr.", "Dr", "Prof.")
 SENTENCES, EPOCHS, SEED = 40_000, 5, 7
 COMMON_WORDS = 30_000
-THRESHOLD = -1.5
+THRESHOLD = -2.0
 """Below zero: a name that is missed does more harm than a word that is masked."""
 WORDS_AS_NAMES = 0.03
 FORGOTTEN = 0.25

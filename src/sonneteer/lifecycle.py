@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -215,7 +216,8 @@ def serve(loaded: LoadedRecipe, store: Store, progress: Progress) -> None:
     monitoring = loaded.recipe.monitoring
     recorder = serving.Recorder(store.traffic, monitoring, loaded.recipe.privacy)
     tracer = serving.Tracer(monitoring.traces_to) if monitoring.traces_to else None
-    serving.serve([served], loaded.recipe.serving, keys, progress.note, serving.Watch(recorder, tracer))
+    watch = serving.Watch(recorder, tracer)
+    serving.serve([served], loaded.recipe.serving, keys, progress.note, watch, partial(_note_served, store, model))
 
 
 def show(loaded: LoadedRecipe, store: Store, count: int, progress: Progress) -> list[list[tuple[str, bool]]]:
@@ -223,6 +225,10 @@ def show(loaded: LoadedRecipe, store: Store, count: int, progress: Progress) -> 
     dataset = prepare(loaded, store, progress)
     examples = data.read_split(store, dataset, "train")
     return _backend(loaded, store).show(examples[:count], examples)
+
+
+def _note_served(store: Store, model: ModelVersion, address: str) -> None:
+    store.note_deed("serve", f"models/{model.id}", f"at {address}")
 
 
 def newest_model(loaded: LoadedRecipe, store: Store) -> ModelVersion:

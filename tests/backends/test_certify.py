@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import pytest
@@ -143,8 +145,19 @@ def test_a_reason_lets_any_model_pass_and_is_logged(trained: Trained, capsys: py
     place = [str(trained.loaded.path), "--workspace", str(trained.store.root), "--json"]
     assert main(["promote", *place]) == 3
     assert main(["promote", *place, "--allow", "the old one is down"]) == 0
-    (line,) = (trained.store.root / "audit.jsonl").read_text().splitlines()
-    assert json.loads(line)["allowed_because"] == "the old one is down"
+    (entry,) = [entry for entry in trained.store.audit_log() if entry.action == "promote"]
+    assert entry.content.startswith("because: the old one is down; against it: ")
     capsys.readouterr()
     assert main(["certify", *place]) == 0
     assert json.loads(capsys.readouterr().out)["certificate"]["checks"][0]["is_passed"]
+
+
+def test_the_audit_log_tells_what_was_served_where(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
+    listening = SimpleNamespace(run=lambda sockets: None)
+    monkeypatch.setattr("sonneteer.serving.listen.server", lambda app: listening)
+    settings = trained.loaded.recipe.serving.model_copy(update={"port": 0})
+    recipe = trained.loaded.recipe.model_copy(update={"serving": settings})
+    lifecycle.serve(trained.loaded._replace(recipe=recipe), trained.store, Silent())
+    (entry,) = [entry for entry in trained.store.audit_log() if entry.action == "serve"]
+    assert entry.subject == f"models/{lifecycle.newest_model(trained.loaded, trained.store).id}"
+    assert re.fullmatch(r"at 127\.0\.0\.1:\d+", entry.content)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from datetime import UTC, datetime
 from typing import NamedTuple
 
 from sonneteer.backends.certify import hashes
+from sonneteer.privacy import masked
 from sonneteer.records import Certificate, ModelVersion, Report, Verdict
 from sonneteer.store import Store
 
@@ -39,7 +38,7 @@ def promote(store: Store, model: ModelVersion, allow: str | None) -> Promotion:
                 store.save(former.model_copy(update={"stage": "retired"}))
         champion = model.model_copy(update={"stage": "champion"})
         store.save(champion)
-        _log(store, model, refusals, allow)
+        _note(store, model, refusals, allow)
     return Promotion(champion, verdict, refusals)
 
 
@@ -62,7 +61,7 @@ def _of_certificate(store: Store, model: ModelVersion) -> list[str]:
     return problems
 
 
-def _log(store: Store, model: ModelVersion, refusals: tuple[str, ...], allow: str | None) -> None:
-    line = {"at": datetime.now(UTC).isoformat(), "what": "promote", "model": model.id, "refusals": refusals}
-    with (store.root / "audit.jsonl").open("a", encoding="utf-8") as stream:
-        stream.write(json.dumps(line | {"allowed_because": allow}, ensure_ascii=False) + "\n")
+def _note(store: Store, model: ModelVersion, refusals: tuple[str, ...], allow: str | None) -> None:
+    """One entry of the audit log: what spoke against it, and why somebody allowed it."""
+    against = f"; against it: {' '.join(refusals)}" if refusals else ""
+    store.note_deed("promote", f"models/{model.id}", masked((f"because: {allow}" if allow else "as proven") + against))

@@ -80,13 +80,17 @@ def _explain(problem: Exception, workspace: Path) -> tuple[ExitCode, list[str]]:
         return ExitCode.MUST_CHANGE, [
             "The memory is full. Make training.micro_batch_tokens or the batch sizes smaller."
         ]
-    said = f"{type(problem).__name__}: {' '.join(str(problem).split())}"
+    from sonneteer.privacy import masked
+
+    said = masked(f"{type(problem).__name__}: {' '.join(str(problem).split())}")
     return ExitCode.BROKEN, [f"Something broke that should not: {said}. {_keep_traceback(problem, workspace)}"]
 
 
 def _keep_traceback(problem: Exception, workspace: Path) -> str:
     """Write it down in the workspace, or in the system's temporary folder; where both are closed, say it."""
-    text = "".join(traceback.format_exception(problem))
+    from sonneteer.privacy import masked
+
+    text = masked("".join(traceback.format_exception(problem)))
     name = f"error-{datetime.now():%Y%m%d-%H%M%S}-{os.getpid()}.log"
     for folder in (workspace / "logs", Path(tempfile.gettempdir())):
         with contextlib.suppress(OSError):

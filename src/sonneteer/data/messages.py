@@ -145,11 +145,15 @@ def text_of(content: Any) -> str:
     return "\n".join(texts)
 
 
+OTHER_PARTS = ("audio", "document", "file", "input_audio", "input_file", "refusal", "thinking", "tool_result", "video")
+"""Kinds of parts that a complaint may name. Any other word could be somebody's secret in the wrong place."""
+
+
 def refuse_part(kind: Any) -> NoReturn:
     """Say of a part of a message why it cannot be learned."""
     if kind in IMAGES:
         raise DataError(IMAGE_REFUSAL)
-    named = f" of the kind '{kind}'" if isinstance(kind, str) and kind.isidentifier() and len(kind) < 30 else ""
+    named = f" of the kind '{kind}'" if kind in OTHER_PARTS else ""
     raise DataError(f"a part{named} cannot be learned, only text")
 
 

@@ -187,7 +187,7 @@ def _moment(member: Member) -> float:
     try:
         moment = datetime.fromisoformat(member.time)
     except ValueError as problem:
-        said = f"is '{member.time}'" if member.time else "is missing on some examples"
+        said = "is no time on some examples" if member.time else "is missing on some examples"
         raise DataError(
             f"data.split_by_time needs the tag 'time' on every example, such as 2026-03-01T12:30, but it {said}."
         ) from problem

@@ -6,6 +6,7 @@ import hashlib
 import secrets
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import NamedTuple
 
 from sonneteer.privacy.find import Finder, Found
@@ -27,6 +28,10 @@ MASKS = {
     "network_addresses": "[NETWORK ADDRESS]",
     "secrets": "[SECRET]",
 }
+
+
+DIGEST = "private-"
+PERSON = "person"
 
 
 class Protected(NamedTuple):
@@ -54,7 +59,7 @@ class Guard:
         """The example as it may be learned. Where nothing is found it is the very same."""
         texts = list(texts_of(example))
         found = self._finder.find(texts)
-        tags = {tag: self._tag(value) for tag, value in example.tags.items()}
+        tags = {tag: self._tag(tag, value) for tag, value in example.tags.items()}
         counts = Counter(one.kind for ours in found for one in ours)
         if counts:
             roles = self._roles(texts, found)
@@ -72,9 +77,11 @@ class Guard:
         """The types that stop the preparation."""
         return sorted(self._fails.intersection(counts))
 
-    def _tag(self, value: str) -> str:
-        """Tags hold together what belongs together, so a person's e-mail address becomes a digest of it."""
-        return digest_of(value, self._digest_key) if self._finder.find([value])[0] else value
+    def _tag(self, tag: str, value: str) -> str:
+        """Tags hold together what belongs together, so a person, or whatever is personal, becomes a digest of it."""
+        is_digest = value.startswith(DIGEST)
+        is_personal = not is_digest and (tag == PERSON or bool(self._finder.find([value])[0]))
+        return digest_of(value, self._digest_key) if is_personal else value
 
     def _roles(self, texts: Sequence[str], found: Sequence[Sequence[Found]]) -> Roles:
         """Jane Roe in one turn makes Roe in another a last name, and `jane.roe` in an address the same person."""
@@ -97,4 +104,19 @@ class Guard:
 def digest_of(value: str, key: bytes) -> str:
     """What stands in a tag for a value that is personal: always the same for the same, and not to be guessed without
     the key."""
-    return f"private-{hashlib.blake2b(value.encode('utf-8', 'surrogatepass'), key=key, digest_size=8).hexdigest()}"
+    return f"{DIGEST}{hashlib.blake2b(value.encode('utf-8', 'surrogatepass'), key=key, digest_size=8).hexdigest()}"
+
+
+def masked(text: str) -> str:
+    """Words that go into a log, without the personal data that its form gives away."""
+    found = _usual().find([text])[0]
+    pieces, place = [], 0
+    for one in found:
+        pieces += [text[place : one.start], MASKS[one.kind]]
+        place = one.end
+    return "".join((*pieces, text[place:]))
+
+
+@cache
+def _usual() -> Finder:
+    return Finder(PrivacySettings())

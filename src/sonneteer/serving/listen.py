@@ -26,11 +26,14 @@ def serve(
     keys: Keys,
     note: Callable[[str], None],
     watch: Watch | None = None,
+    opened: Callable[[str], None] = lambda address: None,
 ) -> None:
-    """Answer requests until Ctrl-C. Raises MachineError if the port cannot be had, RecipeError for a wrong address."""
+    """Answer requests until Ctrl-C; `opened` is told the address. Raises MachineError if the port cannot be had,
+    RecipeError for a wrong address."""
     app = create_app(models, settings, keys, watch=watch)
     with open_port(settings.host, settings.port) as listener:
         port = int(listener.getsockname()[1])
+        opened(f"{settings.host or '*'}:{port}")
         note(welcome(models, settings.host, port, has_keys=bool(keys.names)))
         try:
             server(app).run(sockets=[listener])
