@@ -1,142 +1,149 @@
 """Attention along the paths of a forest: exact, without a dense mask, with a hand-written backward.
 
-A block is at most 128 consecutive queries of one segment; its keys are the rows of its path, gathered from a few
-spans. Query heads that share a key head are folded into rows, so keys and values are never repeated (grouped-query
-attention, arXiv 2305.13245). The softmax is recomputed in the backward, as FlashAttention does (arXiv 2205.14135).
+A block is 64 consecutive rows, whatever paths they lie on. Its keys are the rows that any of them may see, gathered
+from a few spans: first those that all of them see, then those that only some see, which alone need a mask. The number
+of keys is filled up to a multiple of 64, so that a processor's library meets few shapes and builds few kernels. Query
+heads that share a key head are folded into rows, so keys and values are never repeated (grouped-query attention, arXiv
+2305.13245). The softmax is recomputed in the backward, as FlashAttention does (arXiv 2205.14135).
 
-Shape letters: N rows, H key heads, G query heads to a key head, D head width, Q queries of a block, K its keys.
+Shape letters: N rows, H key heads, G query heads to a key head, D head width, B blocks, Q rows of a block, K its keys.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch.nn.functional import pad
 from transformers import AttentionInterface, PreTrainedModel
 from transformers.masking_utils import AttentionMaskInterface
 
 from sonneteer.errors import ModelError
-from sonneteer.models.flex import FlexPlan
-from sonneteer.models.forest import Forest, Span
+from sonneteer.models.flex import FlexPlan, reach
+from sonneteer.models.forest import Forest, Rows, Span, spans_of
 
 NAME = "forest"
-QUERIES = 128  # a block of scores then stays in the processor's cache
+QUERIES = 64  # a block's scores then stay in the processor's cache, and few of them need a mask
+KEYS_STEP = 64
 
 
 class Block(NamedTuple):
-    """Queries in rows `start` to `end`, and the spans of the rows they may see, root first, themselves last."""
+    """What the rows of one block may see."""
 
-    start: int
-    end: int
     spans: tuple[Span, ...]
+    """Rows of the keys, in the order in which they are gathered."""
+    keys: int
+    seen_by_all: int
+    """The first so many keys need no mask."""
+    mask_QK: torch.Tensor
+    """For the other keys: 0 where a query looks, minus infinity where it may not."""
 
 
-def blocks_of(forest: Forest, queries: int = QUERIES) -> list[Block]:
-    """Cut every segment into blocks."""
-    blocks = []
-    for segment in forest.segments:
-        for start in range(segment.start, segment.end, queries):
-            end = min(start + queries, segment.end)
-            blocks.append(Block(start, end, _joined((*segment.ancestors, (segment.start, end)))))
+def blocks_of(forest: Forest, window: int | None = None) -> list[Block]:
+    """Cut the rows into blocks. Their number must be a multiple of QUERIES."""
+    until, depths = reach(forest), forest.positions_N.cpu().numpy()
+    is_near = np.zeros(forest.unique_tokens, np.bool_)
+    blocks, first = [], 0
+    for start in range(0, forest.unique_tokens, QUERIES):
+        end = start + QUERIES
+        is_near[:] = False
+        while forest.segments[first].end <= start:
+            first += 1
+        for segment in forest.segments[first:]:
+            if segment.start >= end:
+                break
+            for ancestor_start, ancestor_end in segment.ancestors:
+                is_near[ancestor_start:ancestor_end] = True
+            is_near[segment.start : min(segment.end, end)] = True
+        keys = np.flatnonzero(is_near)
+        rows = np.arange(start, end)[:, None]
+        sees = (keys <= rows) & (rows < until[keys])
+        if window is not None:
+            sees &= depths[rows] - depths[keys] < window
+        blocks.append(_block(keys, sees))
     return blocks
 
 
-def _joined(spans: tuple[Span, ...]) -> tuple[Span, ...]:
-    joined = [spans[0]]
-    for start, end in spans[1:]:
-        if joined[-1][1] == start:
-            joined[-1] = (joined[-1][0], end)
-        else:
-            joined.append((start, end))
-    return tuple(joined)
-
-
-def _last_rows(spans: tuple[Span, ...], count: int) -> tuple[Span, ...]:
-    """The spans of the last `count` rows of a path: all that a sliding window can see."""
-    kept: list[Span] = []
-    for start, end in reversed(spans):
-        if count <= 0:
-            break
-        kept.append((max(start, end - count), end))
-        count -= end - start
-    return tuple(reversed(kept))
-
-
-@lru_cache(maxsize=512)
-def _hidden(queries: int, keys: int, groups: int, window: int | None, device: torch.device) -> torch.Tensor:
-    """True where a query may not look, (Q*G, K): the keys are a path whose last Q rows are the queries themselves."""
-    own = torch.arange(keys - queries, keys, device=device)[:, None]
-    key = torch.arange(keys, device=device)[None, :]
-    hidden = key > own
-    if window is not None:
-        hidden |= key <= own - window
-    return hidden.repeat_interleave(groups, 0)
-
-
-def _gathered(rows_HND: torch.Tensor, spans: tuple[Span, ...]) -> torch.Tensor:
-    if len(spans) == 1:
-        return rows_HND[:, spans[0][0] : spans[0][1]]
-    return torch.cat([rows_HND[:, start:end] for start, end in spans], 1)
+def _block(keys: Rows, sees_QK: NDArray[np.bool_]) -> Block:
+    by_all, by_some = sees_QK.all(0), sees_QK.any(0)
+    shared, others = keys[by_all], keys[by_some & ~by_all]
+    idle = np.arange(-(len(shared) + len(others)) % KEYS_STEP)  # any rows will do: nobody sees them
+    mask = np.full((len(sees_QK), len(others) + len(idle)), -np.inf, np.float32)
+    mask[:, : len(others)][sees_QK[:, by_some & ~by_all]] = 0
+    spans = tuple(span for part in (shared, others, idle) for span in spans_of(part))
+    return Block(spans, len(shared) + mask.shape[1], len(shared), torch.from_numpy(mask))
 
 
 class _Shape(NamedTuple):
     blocks: list[Block]
-    groups: int
-    scale: float
-    window: int | None
-
-    def spans(self, block: Block) -> tuple[Span, ...]:
-        """What the block's queries can see at all."""
-        if self.window is None:
-            return block.spans
-        return _last_rows(block.spans, block.end - block.start + self.window - 1)
+    masks: list[torch.Tensor]
+    """Each block's mask in the format of the scores, with a row for each query head, (Q*G, K)."""
 
 
-def _weights(query_HQD: torch.Tensor, keys_HKD: torch.Tensor, shape: _Shape) -> torch.Tensor:
-    """Softmax of the scaled scores, (H, Q*G, K)."""
-    scores = torch.bmm(query_HQD, keys_HKD.transpose(1, 2)).mul_(shape.scale)
-    queries = query_HQD.shape[1] // shape.groups
-    hidden = _hidden(queries, keys_HKD.shape[1], shape.groups, shape.window, scores.device)
-    return torch.softmax(scores.masked_fill_(hidden, float("-inf")), -1)
+class _Scratch:
+    """Memory that the blocks of one pass use in turn: fresh pages cost more than the products that fill them."""
+
+    def __init__(self, like: torch.Tensor) -> None:
+        self._like = like
+        self._kept: dict[str, torch.Tensor] = {}
+
+    def __call__(self, name: str, *shape: int) -> torch.Tensor:
+        """A tensor of this shape, with what is left in it."""
+        count = int(np.prod(shape))
+        if name not in self._kept or self._kept[name].numel() < count:
+            self._kept[name] = self._like.new_empty(count)
+        return self._kept[name][:count].view(shape)
+
+    def gathered(self, name: str, rows_HND: torch.Tensor, block: Block) -> torch.Tensor:
+        """The block's keys or values, (H, K, D)."""
+        out = self(name, rows_HND.shape[0], block.keys, rows_HND.shape[2])
+        return torch.cat([rows_HND[:, start:end] for start, end in block.spans], 1, out=out)
+
+
+def _weights(
+    query_HQD: torch.Tensor, keys_HKD: torch.Tensor, block: Block, mask: torch.Tensor, scratch: _Scratch
+) -> torch.Tensor:
+    """Softmax of the scores, (H, Q*G, K); the queries are scaled already."""
+    scores = scratch("weights", *query_HQD.shape[:2], block.keys)
+    torch.bmm(query_HQD, keys_HKD.transpose(1, 2), out=scores)
+    scores[:, :, block.seen_by_all :].add_(mask)
+    return torch.softmax(scores, -1, out=scores)
 
 
 class _PathAttention(torch.autograd.Function):
-    """Queries (H, N*G, D) with a token's heads side by side; keys and values (H, N, D)."""
+    """Queries block by block, a row's heads side by side, (H, Q*G, D) each; keys and values (H, N, D)."""
 
     @staticmethod
     def forward(ctx: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, shape: _Shape) -> torch.Tensor:
-        out = torch.empty_like(query)
-        for block in shape.blocks:
-            rows = slice(block.start * shape.groups, block.end * shape.groups)
-            spans = shape.spans(block)
-            weights = _weights(query[:, rows], _gathered(key, spans), shape)
-            out[:, rows] = torch.bmm(weights, _gathered(value, spans))
-        ctx.save_for_backward(query, key, value, out)
+        out, scratch = torch.empty_like(query), _Scratch(query)
+        for block, mask, queries, sums in zip(shape.blocks, shape.masks, query, out, strict=True):
+            weights = _weights(queries, scratch.gathered("keys", key, block), block, mask, scratch)
+            torch.bmm(weights, scratch.gathered("values", value, block), out=sums)
+        ctx.save_for_backward(query, key, value)
         ctx.shape = shape
         return out
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         (grad_out,) = grads
-        query, key, value, out = ctx.saved_tensors
-        shape: _Shape = ctx.shape
+        query, key, value = ctx.saved_tensors
+        shape, scratch = ctx.shape, _Scratch(query)
         grad_query = torch.empty_like(query)
         grad_key = torch.zeros(key.shape, dtype=torch.float32, device=key.device)
         grad_value = torch.zeros_like(grad_key)
-        delta = (grad_out * out).sum(-1, keepdim=True, dtype=torch.float32)
-        for block in shape.blocks:
-            rows = slice(block.start * shape.groups, block.end * shape.groups)
-            spans = shape.spans(block)
-            keys, values = _gathered(key, spans), _gathered(value, spans)
-            weights = _weights(query[:, rows], keys, shape)
-            scores = torch.bmm(grad_out[:, rows], values.transpose(1, 2))
-            scores = scores.sub_(delta[:, rows]).mul_(weights).mul_(shape.scale)
-            grad_query[:, rows] = torch.bmm(scores, keys)
-            _add_to(grad_key, spans, torch.bmm(scores.transpose(1, 2), query[:, rows]))
-            _add_to(grad_value, spans, torch.bmm(weights.transpose(1, 2), grad_out[:, rows]))
+        for number, (block, mask) in enumerate(zip(shape.blocks, shape.masks, strict=True)):
+            keys, grad = scratch.gathered("keys", key, block), grad_out[number].contiguous()
+            weights = _weights(query[number], keys, block, mask, scratch)
+            scores, part = scratch("scores", *weights.shape), scratch("part", *keys.shape)
+            _add_to(grad_value, block.spans, torch.bmm(weights.transpose(1, 2), grad, out=part))
+            torch.bmm(grad, scratch.gathered("values", value, block).transpose(1, 2), out=scores)
+            torch.ops.aten._softmax_backward_data.out(scores, weights, -1, scores.dtype, grad_input=scores)
+            torch.bmm(scores, keys, out=grad_query[number])
+            _add_to(grad_key, block.spans, torch.bmm(scores.transpose(1, 2), query[number], out=part))
         return grad_query, grad_key.to(key.dtype), grad_value.to(value.dtype), None
 
 
@@ -161,21 +168,36 @@ class PathPlan:
     """On the processor: block by block, with the backward above."""
 
     def __init__(self, forest: Forest) -> None:
-        self._blocks = blocks_of(forest)
+        self._forest = forest.filled(QUERIES)
+        self._blocks: dict[int | None, list[Block]] = {}
+        self._masks: dict[tuple[int | None, int, torch.dtype], list[torch.Tensor]] = {}
 
     def attend(
         self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float, window: int | None
     ) -> torch.Tensor:
         """Query (1, H*G, N, D), key and value (1, H, N, D) -> (1, N, H*G, D)."""
         _, heads, rows, width = query.shape
-        key_heads = key.shape[1]
-        groups = heads // key_heads
-        folded = query.view(key_heads, groups, rows, width).transpose(1, 2).reshape(key_heads, rows * groups, width)
-        shape = _Shape(self._blocks, groups, scale, window)
+        key_heads, groups = key.shape[1], heads // key.shape[1]
+        idle = self._forest.unique_tokens - rows
+        if idle:
+            query, key, value = (pad(states, (0, 0, 0, idle)) for states in (query, key, value))
+        blocked = (query * scale).view(key_heads, groups, -1, QUERIES, width).permute(2, 0, 3, 1, 4)
         out: torch.Tensor = _PathAttention.apply(  # type: ignore[no-untyped-call]
-            folded, key[0].contiguous(), value[0].contiguous(), shape
+            blocked.reshape(-1, key_heads, QUERIES * groups, width),
+            key[0].contiguous(),
+            value[0].contiguous(),
+            self._shape(window, groups, query.dtype),
         )
-        return out.view(key_heads, rows, groups, width).permute(1, 0, 2, 3).reshape(1, rows, heads, width)
+        rowwise = out.view(-1, key_heads, QUERIES, groups, width).transpose(1, 2)
+        return rowwise.reshape(1, rows + idle, heads, width)[:, :rows]
+
+    def _shape(self, window: int | None, groups: int, dtype: torch.dtype) -> _Shape:
+        if window not in self._blocks:
+            self._blocks[window] = blocks_of(self._forest, window)
+        blocks, place = self._blocks[window], (window, groups, dtype)
+        if place not in self._masks:
+            self._masks[place] = [block.mask_QK.repeat_interleave(groups, 0).to(dtype) for block in blocks]
+        return _Shape(blocks, self._masks[place])
 
 
 def plan_of(forest: Forest) -> Plan:

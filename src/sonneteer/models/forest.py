@@ -157,11 +157,12 @@ def _segments(trunk: _Trunk) -> tuple[Segment, ...]:
     for start, end, piece in zip(bounds[:-1], bounds[1:], owner_of, strict=True):
         depth = int(trunk.depths[start])
         path = trunk.rows[trunk.owners[int(piece)]][:depth]
-        segments.append(Segment(start, end, depth, _spans(path)))
+        segments.append(Segment(start, end, depth, spans_of(path)))
     return tuple(segments)
 
 
-def _spans(path: Rows) -> tuple[Span, ...]:
+def spans_of(path: Rows) -> tuple[Span, ...]:
+    """Rows in ascending order as spans of neighbours."""
     if not len(path):
         return ()
     breaks = np.flatnonzero(np.diff(path) != 1)
