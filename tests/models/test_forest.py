@@ -69,6 +69,13 @@ def test_groups_keep_to_the_budget_and_lose_nothing(lists: list[list[int]], budg
         assert len(group) == 1 or plant(rendered([lists[i] for i in group])).unique_tokens <= budget
 
 
+def test_groups_are_as_even_as_their_number_allows() -> None:
+    groups = budgeted(rendered([[i, *range(100, 100 + i)] for i in (30, 29, 28, 27, 26)]), 100)
+    assert sorted(map(len, groups)) == [2, 3]
+    alike = [[1] * 50 + [i] * 10 for i in range(2, 6)] + [[2] * 50 + [i] * 10 for i in range(3, 7)]
+    assert budgeted(rendered(alike), 120) == [[0, 1, 2, 3], [4, 5, 6, 7]]
+
+
 @pytest.mark.parametrize("sequences", [[], [Rendered([], [])]])
 def test_an_empty_batch_or_sequence_is_refused(sequences: list[Rendered]) -> None:
     with pytest.raises(ValueError, match="at least one sequence"):

@@ -36,7 +36,7 @@ class TrainingSettings(Section):
     prefix_group: int = Field(1, ge=1)
     """At most so many examples that begin alike come into a batch together: less is computed, and batches are less
     varied. 1 leaves it to chance; `sonneteer plan` says what half of `batch_size` would gain."""
-    micro_batch_tokens: int = Field(4096, ge=16)
+    micro_batch_tokens: int = Field(3072, ge=16)
     """Unique tokens computed at once. Less needs less memory; the result stays the same."""
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     """How the step size falls after the warm-up."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-from sonneteer.models.forest import Forest, common_prefix, plant, sort_order
+from sonneteer.models.forest import Forest, balanced, common_prefix, plant, sort_order
 from sonneteer.models.head import Head
 from sonneteer.models.logprobs import head_of, hidden_states
 from sonneteer.models.render import TemplateRenderer
@@ -89,17 +90,11 @@ def parts(lessons: Sequence[Lesson], unique_tokens: int, device: torch.device) -
 def _groups(lessons: Sequence[Lesson], unique_tokens: int) -> list[list[int]]:
     ids = [[np.asarray(sequence.ids, dtype=np.int64) for sequence in lesson.sequences] for lesson in lessons]
     firsts = [first for first, *_ in ids]
-    groups: list[list[int]] = []
-    room, previous = 0, -1
-    for i in sort_order(firsts):
-        more = sum(len(other) - common_prefix(firsts[i], other) for other in ids[i][1:])
-        fresh = len(firsts[i]) - (common_prefix(firsts[previous], firsts[i]) if previous >= 0 else 0) + more
-        if not groups or fresh > room:
-            groups.append([])
-            room, fresh = unique_tokens, len(firsts[i]) + more
-        groups[-1].append(i)
-        room, previous = room - fresh, i
-    return groups
+    order = sort_order(firsts)
+    shared = [0, *(common_prefix(firsts[a], firsts[b]) for a, b in pairwise(order))]
+    more = [sum(len(other) - common_prefix(firsts[i], other) for other in ids[i][1:]) for i in order]
+    tokens = [len(firsts[i]) + others for i, others in zip(order, more, strict=True)]
+    return balanced(order, tokens, shared, unique_tokens)
 
 
 def groups_of(lessons: Sequence[Lesson], most: int) -> list[list[int]]:

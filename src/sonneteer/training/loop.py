@@ -30,6 +30,7 @@ from sonneteer.training.checkpoint import Checkpoint, Counters
 from sonneteer.training.lessons import Lesson, Material, Part, Reading, parts, read
 from sonneteer.training.objectives import Objective
 from sonneteer.training.optimizer import optimizers, schedule, set_learning_rate
+from sonneteer.training.pages import keep_pages
 from sonneteer.training.regularize import Anchor, Average
 from sonneteer.training.sampler import Sampler
 from sonneteer.training.trackers import tracked
@@ -64,6 +65,7 @@ class Learner:
     """What the frozen lower blocks make of the material, where it is kept."""
 
     def __post_init__(self) -> None:
+        keep_pages()
         self.budget = self.settings.micro_batch_tokens
         self.trained = [(name, p) for name, p in self.network.named_parameters() if p.requires_grad]
         if self.is_short:
