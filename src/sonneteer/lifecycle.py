@@ -60,7 +60,7 @@ def prepare(loaded: LoadedRecipe, store: Store, progress: Progress) -> DatasetVe
     """Raw rows become a frozen, split data set with its ledger."""
     progress.stage("preparing")
     with store.writing(f"data-{loaded.recipe.name}"):
-        return data.prepare(loaded.recipe, loaded.folder, store, _backend(loaded, store), progress.note)
+        return data.prepare(loaded.recipe, loaded.folder, store, _backend(loaded, store), progress)
 
 
 def check(loaded: LoadedRecipe, store: Store, progress: Progress) -> data.Proof:

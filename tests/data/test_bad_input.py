@@ -18,6 +18,7 @@ from sonneteer.data.ledger import Ledger
 from sonneteer.data.read import load
 from sonneteer.data.sources import gather
 from sonneteer.errors import SonneteerError
+from sonneteer.progress import Silent
 from sonneteer.recipe.sections import DataSettings, SourceSettings
 from tests.data.writing import question
 
@@ -100,7 +101,7 @@ def read_or_refused(folder: Path, name: str, content: bytes) -> int:
     ledger = Ledger()
     data = DataSettings(sources=(SourceSettings(path=name),), bad_rows_share=1)
     try:
-        found = gather(data, [load(path)], [], ledger, lambda text: None)
+        found = gather(data, [load(path)], [], ledger, Silent())
     except SonneteerError:
         return 0
     broken = ledger.of_fate("broken")

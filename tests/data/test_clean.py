@@ -17,7 +17,7 @@ DATA = DataSettings(sources=(), max_tokens=8)
 
 def candidate(row: int, asked: str = "Hm?", said: str = "Yes.", weight: float = 1.0, **fields: bool) -> Candidate:
     answer = Message(role="assistant", text=said, weight=weight)
-    return Candidate("x.jsonl", row, Example(messages=(Message(role="user", text=asked), answer), **fields))
+    return Candidate.of("x.jsonl", row, Example(messages=(Message(role="user", text=asked), answer), **fields))
 
 
 def ledger_of(rows: int) -> Ledger:
@@ -34,7 +34,7 @@ def test_the_first_of_two_that_say_the_same_is_kept_and_the_other_names_it() -> 
 
 
 def test_tags_do_not_make_a_difference_between_duplicates() -> None:
-    tagged = Candidate("x.jsonl", 2, candidate(2).example.model_copy(update={"tags": {"topic": "x"}}))
+    tagged = Candidate.of("x.jsonl", 2, candidate(2).example.model_copy(update={"tags": {"topic": "x"}}))
     assert len(without_duplicates([candidate(1), tagged], ledger_of(2))) == 1
 
 
@@ -53,7 +53,7 @@ def test_what_is_too_long_is_a_failure_where_the_settings_say_so() -> None:
 
 def test_plain_text_may_be_longer_than_the_limit() -> None:
     story = Example(messages=(Message(role="assistant", text="word " * 20),), is_text=True)
-    assert len(learnable([Candidate("x.jsonl", 1, story)], DATA, WordReader(), ledger_of(1))) == 1
+    assert len(learnable([Candidate.of("x.jsonl", 1, story)], DATA, WordReader(), ledger_of(1))) == 1
 
 
 def test_where_no_token_is_learned_there_is_nothing_to_learn() -> None:

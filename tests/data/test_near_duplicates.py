@@ -20,7 +20,7 @@ WORDS = [f"word{number}" for number in range(400)]
 def said(text: str, row: int = 1, side: SplitName | None = None, system: str = "") -> Candidate:
     opening = (Message(role="system", text=system),) if system else ()
     turns = (*opening, Message(role="user", text="Tell me."), Message(role="assistant", text=text))
-    return Candidate("x.jsonl", row, Example(messages=turns), side)
+    return Candidate.of("x.jsonl", row, Example(messages=turns), side)
 
 
 def drawn(rng: random.Random, length: int = 40) -> list[str]:
@@ -68,7 +68,7 @@ def test_a_shared_system_prompt_makes_nobody_alike() -> None:
 
 def test_what_has_no_words_is_like_nothing() -> None:
     turns = (Message(role="user", text="?"), Message(role="assistant", text="!"))
-    wordless = [Candidate("x.jsonl", row, Example(messages=turns)) for row in (1, 2)]
+    wordless = [Candidate.of("x.jsonl", row, Example(messages=turns)) for row in (1, 2)]
     assert near_duplicates(wordless, 0.5).clusters == [0, 1]
 
 

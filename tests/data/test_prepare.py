@@ -18,7 +18,7 @@ from sonneteer.errors import DataError, RecipeError
 from sonneteer.recipe.sections import CleanSettings, Recipe, SourceSettings
 from sonneteer.records import KEPT, DatasetVersion, Example
 from sonneteer.store import Store
-from tests.data.writing import WordReader, question, recipe_of, write_lines
+from tests.data.writing import Noting, WordReader, question, recipe_of, write_lines
 
 
 @pytest.fixture
@@ -198,14 +198,14 @@ def test_notes_ledger_and_errors_keep_the_words_of_rows_to_themselves(tmp_path: 
         json.dumps({"prompt": secret})[:-3],
     ]
     write_lines(tmp_path / "x.jsonl", rows)
-    notes: list[str] = []
+    noting = Noting()
     recipe = recipe_of("x.jsonl", bad_rows_share=0.5, keep_together=())
-    dataset = prepare(recipe, tmp_path, store, WordReader(), notes.append)
+    dataset = prepare(recipe, tmp_path, store, WordReader(), noting)
     ledger = store.path(dataset.ledger_file).read_text()
     with pytest.raises(DataError) as caught:
-        prepare(recipe_of("x.jsonl", bad_rows_share=0), tmp_path, store, WordReader(), notes.append)
+        prepare(recipe_of("x.jsonl", bad_rows_share=0), tmp_path, store, WordReader(), noting)
     assert dataset.totals["broken"] == 3
-    for told in (ledger, str(caught.value), "".join(notes), dataset.model_dump_json()):
+    for told in (ledger, str(caught.value), "".join(noting.notes), dataset.model_dump_json()):
         assert "Jane" not in told
         assert "Privet" not in told
 

@@ -11,16 +11,19 @@ from sonneteer.data.ledger import Ledger
 from sonneteer.data.read import load
 from sonneteer.data.sources import Gathered, gather, refuse_repeated
 from sonneteer.errors import DataError, RecipeError
+from sonneteer.progress import Progress, Silent
 from sonneteer.recipe.sections import DataSettings, SourceSettings
 from sonneteer.records import fingerprint_of
-from tests.data.writing import question, write_lines
+from tests.data.writing import Noting, question, write_lines
+
+SILENT = Silent()
 
 
 def gathered(
-    folder: Path, source: SourceSettings, notes: list[str] | None = None, bad_rows_share: float = 0.5
+    folder: Path, source: SourceSettings, progress: Progress = SILENT, bad_rows_share: float = 0.5
 ) -> Gathered:
     data = DataSettings(sources=(source,), bad_rows_share=bad_rows_share)
-    return gather(data, [load(folder / source.path)], [], Ledger(), (notes if notes is not None else []).append)
+    return gather(data, [load(folder / source.path)], [], Ledger(), progress)
 
 
 def tags_of(folder: Path, row: dict[str, Any], **tags: str) -> dict[str, str]:
@@ -71,9 +74,9 @@ def test_a_renamed_field_that_is_not_there_names_the_nearest(tmp_path: Path) -> 
 
 def test_what_was_found_and_what_is_not_used_is_said(tmp_path: Path) -> None:
     write_lines(tmp_path / "x.jsonl", [{"text": "secret", "label": "secret"}] * 2)
-    notes: list[str] = []
-    gathered(tmp_path, SourceSettings(path="x.jsonl"), notes)
-    assert notes == [
+    noting = Noting()
+    gathered(tmp_path, SourceSettings(path="x.jsonl"), noting)
+    assert noting.notes == [
         "x.jsonl: 2 rows, read as 'text': the first 2 rows all have this shape. Not used: label. "
         "To learn one as the answer: `fields: {prompt: text, completion: ...}`."
     ]

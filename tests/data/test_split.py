@@ -24,7 +24,7 @@ def example(asked: str, said: str = "Yes.", **tags: str) -> Example:
 
 def members(examples: Iterable[Example], stratify_by: str | None = None) -> list[Member]:
     together = ("person", "conversation", "document")
-    return [member_of(Candidate("x.jsonl", 1, example), together, stratify_by) for example in examples]
+    return [member_of(Candidate.of("x.jsonl", 1, example), together, stratify_by) for example in examples]
 
 
 def sides_of(examples: Iterable[Example], settings: DataSettings, seed: int) -> list[SplitName]:

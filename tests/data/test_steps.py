@@ -173,7 +173,7 @@ def test_a_few_words_in_common_are_no_contamination() -> None:
 
 
 def pair(asked: str, said: str, row: int = 1) -> Candidate:
-    return Candidate("x.jsonl", row, example(said, asked))
+    return Candidate.of("x.jsonl", row, example(said, asked))
 
 
 @pytest.mark.parametrize(

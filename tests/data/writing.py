@@ -8,8 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from sonneteer.errors import DataError
+from sonneteer.progress import Silent
 from sonneteer.recipe.sections import DataSettings, Recipe, SourceSettings
 from sonneteer.records import Example, Rendered, Renderer
+
+
+class Noting(Silent):
+    """Keeps what is noted."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
 
 
 class WordReader:

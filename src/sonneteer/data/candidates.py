@@ -14,15 +14,20 @@ class Candidate:
 
     __slots__ = ("_line", "cluster", "id", "row", "side", "source")
 
-    def __init__(self, source: str, row: int, example: Example, side: SplitName | None = None) -> None:
+    def __init__(self, source: str, row: int, line: str, id: str, side: SplitName | None = None) -> None:
         self.source = source
         self.row = row
         self.side = side
         """The side of the split that its source is officially for."""
         self.cluster = ""
         """The fingerprint that it shares with its near-duplicates."""
-        self.id = example.id
-        self._line = line_of(example).encode()
+        self.id = id
+        self._line = line.encode()
+
+    @classmethod
+    def of(cls, source: str, row: int, example: Example, side: SplitName | None = None) -> Candidate:
+        """An example that is packed here and now."""
+        return cls(source, row, line_of(example), example.id, side)
 
     @property
     def example(self) -> Example:

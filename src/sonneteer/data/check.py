@@ -59,7 +59,7 @@ def check(store: Store, dataset: DatasetVersion, data: DataSettings) -> Proof:
     for side in dataset.splits:
         for example in read_split(store, dataset, side):
             sides.append(side)
-            candidates.append(Candidate(side, len(sides), example))
+            candidates.append(Candidate.of(side, len(sides), example))
     bonds: list[tuple[Bond, ...]] = [tuple(bonds_of(one.example, data.keep_together)) for one in candidates]
     clusters = near_duplicates(candidates, data.clean.near_duplicate_share).clusters
     bonds = [(*own, (ALIKE, str(cluster))) for own, cluster in zip(bonds, clusters, strict=True)]

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from functools import partial
+from itertools import chain
 from typing import Literal, NamedTuple, get_args
 
 from sonneteer.data.candidates import Candidate
+from sonneteer.data.hands import Hands
 from sonneteer.data.ledger import Ledger
 from sonneteer.data.near_duplicates import near_duplicates
 from sonneteer.errors import DataError, RecipeError
 from sonneteer.recipe.sections import CleanSettings, DataSettings
-from sonneteer.records import KEPT, Fate, Rendered, Renderer, SplitName
+from sonneteer.records import KEPT, Example, Fate, Rendered, Renderer, SplitName
 
+AT_ONCE = 1000
+ALONE = Hands()
 LOST: tuple[Fate, ...] = tuple(fate for fate in get_args(Fate) if fate not in (*KEPT, "replay"))
 
 
@@ -22,6 +27,15 @@ class Counted(NamedTuple):
     candidate: Candidate
     tokens: int
     learned_tokens: int
+
+
+class _Weight(NamedTuple):
+    """Tokens of an example; or its fate, where it cannot be learned."""
+
+    tokens: int = 0
+    learned_tokens: int = 0
+    fate: Fate | None = None
+    reason: str = ""
 
 
 def without_duplicates(candidates: Sequence[Candidate], ledger: Ledger) -> list[Candidate]:
@@ -62,12 +76,21 @@ def flagged(
     return [candidate for index, candidate in enumerate(candidates) if action == "flag" or index not in found]
 
 
-def learnable(candidates: Sequence[Candidate], data: DataSettings, renderer: Renderer, ledger: Ledger) -> list[Counted]:
+def learnable(
+    candidates: Sequence[Candidate], data: DataSettings, renderer: Renderer, ledger: Ledger, hands: Hands = ALONE
+) -> list[Counted]:
     """Those that the model can read, that are short enough, and of which something is learned.
 
     Raises DataError where none is left, or where one is too long and the settings say that this is a failure.
     """
-    counted = [kept for candidate in candidates if (kept := _counted(candidate, data, renderer, ledger)) is not None]
+    lines = ([one.line for one in candidates[start : start + AT_ONCE]] for start in range(0, len(candidates), AT_ONCE))
+    counted = []
+    weights = chain.from_iterable(hands.spread(partial(_weigh_all, data=data, renderer=renderer), lines))
+    for candidate, weight in zip(candidates, weights, strict=True):
+        if weight.fate:
+            ledger.enter(candidate.entry(weight.fate, weight.reason))
+        else:
+            counted.append(Counted(candidate, weight.tokens, weight.learned_tokens))
     too_long = ledger.of_fate("too_long")
     if too_long and data.over_length == "fail":
         listed = "\n".join(f"  {entry.source}:{entry.row}: {entry.reason}" for entry in too_long)
@@ -104,22 +127,22 @@ def refuse_above(limits: Mapping[str, float], ledger: Ledger) -> None:
             )
 
 
-def _counted(candidate: Candidate, data: DataSettings, renderer: Renderer, ledger: Ledger) -> Counted | None:
-    example = candidate.example
+def _weigh_all(lines: Sequence[str], data: DataSettings, renderer: Renderer) -> list[_Weight]:
+    return [_weigh(Example.model_validate_json(line), data, renderer) for line in lines]
+
+
+def _weigh(example: Example, data: DataSettings, renderer: Renderer) -> _Weight:
     try:
         sequences = renderer.render(example)
     except DataError as problem:
-        ledger.enter(candidate.entry("broken", str(problem)))
-        return None
+        return _Weight(fate="broken", reason=str(problem))
     learned = sum(_learned_tokens(sequence) for sequence in sequences)
     longest = max((len(sequence.ids) for sequence in sequences), default=0)
     if learned == 0:
-        ledger.enter(candidate.entry("nothing_to_learn", "no token of it is learned"))
-        return None
+        return _Weight(fate="nothing_to_learn", reason="no token of it is learned")
     if longest > data.max_tokens and not example.is_text:  # plain text is learned in windows
-        ledger.enter(candidate.entry("too_long", f"{longest} tokens, but data.max_tokens is {data.max_tokens}"))
-        return None
-    return Counted(candidate, sum(len(sequence.ids) for sequence in sequences), learned)
+        return _Weight(fate="too_long", reason=f"{longest} tokens, but data.max_tokens is {data.max_tokens}")
+    return _Weight(sum(len(sequence.ids) for sequence in sequences), learned)
 
 
 def _learned_tokens(sequence: Rendered) -> int:

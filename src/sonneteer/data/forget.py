@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +20,8 @@ from sonneteer.store import Store, write_whole
 
 REASON = "this person asked to be forgotten"
 DEED = "forget"
+PARTIAL = "partial"
+"""The folder of a workspace in which interrupted preparations keep what they have done."""
 
 
 class Forgotten(NamedTuple):
@@ -53,6 +56,7 @@ def forget(store: Store, person: str) -> Forgotten:
             _replace(store, dataset, {side: part.split for side, part in thinned.items()}, ids)
             _clean_reports(store, dataset.id, ids)
             dossiers += _removed(store.root.glob(f"{dataset.name}-dossier.html"))
+    shutil.rmtree(store.root / PARTIAL, ignore_errors=True)
     for journal in store.root.glob("synthesis/*.jsonl"):
         write_whole(journal, _lines_without(journal, {json.dumps(one) for one in (person, digest)}))
     runs = [run for id in touched for run in store.find(Run, dataset_id=id)]

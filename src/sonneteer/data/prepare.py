@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -10,7 +11,9 @@ from sonneteer.data.bonds import member_of
 from sonneteer.data.candidates import Candidate, Unpacked
 from sonneteer.data.clean import Counted, learnable, refuse_above, refuse_nothing
 from sonneteer.data.contamination import KeptOut
+from sonneteer.data.forget import PARTIAL, forgotten_people
 from sonneteer.data.freeze import Draft, freeze, ids_in
+from sonneteer.data.hands import hands_of
 from sonneteer.data.ledger import Ledger
 from sonneteer.data.locations import expanded, fetch
 from sonneteer.data.private import refuse_private
@@ -21,10 +24,12 @@ from sonneteer.data.steps import corpus_steps, private_steps, row_steps
 from sonneteer.data.suited import BothAnswers
 from sonneteer.errors import MissingError
 from sonneteer.privacy import vault_id
+from sonneteer.progress import Progress, Silent
 from sonneteer.recipe.sections import Recipe
 from sonneteer.records import KEPT, DatasetVersion, Example, Renderer, SplitName, fingerprint_of
 from sonneteer.store import Store
 
+SILENT = Silent()
 EDITION = 6
 """Counts the changes of this preparation itself: what an older one made is not taken for the same."""
 
@@ -47,7 +52,7 @@ def prepare(
     folder: Path,
     store: Store,
     reader: Reader,
-    note: Callable[[str], None] = lambda text: None,
+    progress: Progress = SILENT,
     watching: DatasetVersion | None = None,
 ) -> DatasetVersion:
     """Read, clean, split and freeze. The same sources and settings give the same version, found at once.
@@ -57,7 +62,7 @@ def prepare(
 
     Raises DataError where sources cannot be read, too many rows are broken, or nothing is left to learn.
     """
-    data = recipe.data.model_copy(update={"sources": tuple(expanded(recipe.data.sources, folder, note))})
+    data = recipe.data.model_copy(update={"sources": tuple(expanded(recipe.data.sources, folder, progress.note))})
     refuse_repeated(data.sources)
     refuse_unanswered(data.sources)
     files = [fetch(source, folder) for source in data.sources]
@@ -68,13 +73,15 @@ def prepare(
     prepared_from = fingerprint_of([prepared_from, watching.id]) if watching else prepared_from
     known = _known(store, prepared_from)
     if known is not None:
-        note(f"Data set {known.id} holds exactly this already.")
+        progress.note(f"Data set {known.id} holds exactly this already.")
         return known
     ledger = Ledger()
     kept = _kept_out(kept_out, recipe.data.clean.evaluation_files)
     steps = row_steps(recipe.data.clean, kept, recipe.training.objective)
     steps += private_steps(recipe, folder, store)
-    sources, candidates = gather(data, files, steps, ledger, note)
+    kept_in = store.root / PARTIAL / recipe.name
+    hands = hands_of(data, kept_in / fingerprint_of([prepared_from, sorted(forgotten_people(store))]))
+    sources, candidates = gather(data, files, steps, ledger, progress, hands)
     refuse_private(ledger)
     for step in corpus_steps(data):
         candidates = step(candidates, ledger)
@@ -85,10 +92,12 @@ def prepare(
     renderer = reader.renderer(Unpacked(candidates))
     if recipe.training.objective != "imitation":
         renderer = BothAnswers(renderer)
-    sides = _split(learnable(candidates, recipe.data, renderer, ledger), recipe, ledger)
+    sides = _split(learnable(candidates, recipe.data, renderer, ledger, hands), recipe, ledger)
     refuse_above(recipe.data.fail_above, ledger)
     held_out = {side: watching.splits[side] for side in KEPT[1:]} if watching else {}
-    return freeze(Draft(recipe.name, prepared_from, sources, sides, ledger, held_out), store)
+    dataset = freeze(Draft(recipe.name, prepared_from, sources, sides, ledger, held_out), store)
+    shutil.rmtree(kept_in, ignore_errors=True)
+    return dataset
 
 
 def _hold_out(candidates: Sequence[Candidate], store: Store, watching: DatasetVersion) -> None:
@@ -110,7 +119,7 @@ def _kept_out(files: Sequence[SourceFile], names: Sequence[str]) -> KeptOut | No
 
 def _origin(recipe: Recipe, names: Sequence[str], files: Sequence[SourceFile], reader: Reader) -> str:
     """Fingerprint of everything that the result depends on."""
-    settings = recipe.model_dump(mode="json", include={"data", "privacy"})
+    settings = recipe.model_dump(mode="json", include={"data", "privacy"}, exclude={"data": {"processes", "spread"}})
     contents = [[*names], [file.sha256 for file in files]]
     return fingerprint_of(
         [EDITION, recipe.name, recipe.seed, settings, recipe.training.objective, contents, reader.fingerprint]

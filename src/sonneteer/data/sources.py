@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 
-from sonneteer.data.candidates import Candidate, Passed, RowStep, passed_through
+from sonneteer.data.candidates import Candidate, RowStep
 from sonneteer.data.documents import passages_of
+from sonneteer.data.hands import Hands
 from sonneteer.data.ledger import Ledger
 from sonneteer.data.locations import is_document
 from sonneteer.data.read import SourceFile, Streamed, stream
 from sonneteer.data.shapes import SHAPES, Finding, recognise, unused_fields
 from sonneteer.data.values import Fields, RawRow
+from sonneteer.data.ways import TAGS, Done, Part, Way, renamed
 from sonneteer.errors import DataError, RecipeError
+from sonneteer.progress import Progress
 from sonneteer.recipe.sections import DataSettings, PassageSettings, SourceSettings
-from sonneteer.records import Example, LedgerEntry, Source, fingerprint_of
+from sonneteer.records import LedgerEntry, Source
 
-TAGS = ("person", "conversation", "document", "topic", "group", "source", "time")
 LOOKED_AT = 1000
 RECOGNISED_BY = 100
-LONGEST_TAG = 100
-
-Note = Callable[[str], None]
+AT_ONCE = 2000
+ALONE = Hands()
 
 
 class Gathered(NamedTuple):
@@ -35,28 +36,81 @@ class Gathered(NamedTuple):
 
 
 def gather(
-    data: DataSettings, files: list[SourceFile], steps: Sequence[RowStep], ledger: Ledger, note: Note
+    data: DataSettings,
+    files: list[SourceFile],
+    steps: Sequence[RowStep],
+    ledger: Ledger,
+    progress: Progress,
+    hands: Hands = ALONE,
 ) -> Gathered:
-    """Read all sources, and take each example through the steps. Each file is let go when it is read.
+    """Read all sources, and take each row through the steps. Each file is let go when it is read.
 
     Raises DataError where more rows are broken than the settings allow.
     """
-    gathered = Gathered([], [])
-    for settings in data.sources:
-        file = files.pop(0)
-        streamed = _rows(file, settings)
-        first = list(islice(streamed.rows, LOOKED_AT))
-        _refuse_missing_fields(first, settings, file.path)
-        finding = _finding(settings, file.path, [_renamed(row, settings) for row in first])
-        rows = _Counted(chain(first, streamed.rows))
-        gathered.candidates.extend(_Way(settings, finding.shape, steps).candidates(rows, ledger))
-        ledger.open(settings.path, rows.count)
-        gathered.sources.append(_source(settings, file, finding.shape, rows.count))
-        unread = _unread(finding, [_renamed(row, settings) for row in first], settings)
-        encoding = "" if streamed.encoding in ("utf-8", "") else f" in {streamed.encoding}"
-        note(f"{settings.path}: {rows.count} rows{encoding}, read as '{finding.shape}': {finding.why}.{unread}")
+    reading = _Reading(data.sources, files, progress)
+    candidates: list[Candidate] = []
+    walked = 0
+    for settings, rows in hands.spread(Way(steps, hands.kept).walk, reading.parts()):
+        candidates.extend(_candidates(settings, rows, ledger))
+        walked += len(rows)
+        progress.update(walked, max(walked, reading.expected))
+    for source in reading.sources:
+        ledger.open(source.path, source.rows)
     _refuse_many_broken(data, ledger)
-    return gathered
+    return Gathered(reading.sources, candidates)
+
+
+def _candidates(settings: SourceSettings, rows: Sequence[Done], ledger: Ledger) -> Iterator[Candidate]:
+    """Those that are left of the rows. The others go to the ledger."""
+    source, side = settings.path, settings.split
+    for done in rows:
+        ledger.remark(source, done.row, *done.remarks)
+        if done.line:
+            yield Candidate(source, done.row, done.line, done.id, None if side == "auto" else side)
+        else:
+            ledger.enter(LedgerEntry(source=source, row=done.row, fate=done.fate, reason=done.reason))
+
+
+class _Reading:
+    """The files, read part by part, and what was found in them."""
+
+    def __init__(self, settings: Sequence[SourceSettings], files: list[SourceFile], progress: Progress) -> None:
+        self._settings = settings
+        self._files = files
+        self._note = progress.note
+        self.sources: list[Source] = []
+        self.expected = sum(map(_expected_rows, files))
+
+    def parts(self) -> Iterator[Part]:
+        """Some rows at a time, of one source after the other."""
+        for place, settings in enumerate(self._settings):
+            file = self._files.pop(0)
+            streamed = _rows(file, settings)
+            first = list(islice(streamed.rows, LOOKED_AT))
+            _refuse_missing_fields(first, settings, file.path)
+            finding = _finding(settings, file.path, [renamed(row, settings) for row in first])
+            count, rows = 0, chain(first, streamed.rows)
+            while some := list(islice(rows, AT_ONCE)):
+                name = f"{place}-{count}" if len(some) == AT_ONCE else ""
+                count += len(some)
+                yield Part(settings, finding.shape, some, name)
+            self.sources.append(_source(settings, file, finding.shape, count))
+            unread = _unread(finding, [renamed(row, settings) for row in first], settings)
+            encoding = "" if streamed.encoding in ("utf-8", "") else f" in {streamed.encoding}"
+            if not is_document(settings):
+                self._note(
+                    f"{settings.path}: {count} rows{encoding}, read as '{finding.shape}': {finding.why}.{unread}"
+                )
+        passages = [
+            one.rows for settings, one in zip(self._settings, self.sources, strict=True) if is_document(settings)
+        ]
+        if passages:
+            self._note(f"{len(passages)} documents were cut into {sum(passages)} passages.")
+
+
+def _expected_rows(file: SourceFile) -> int:
+    """About how many there are, for those who wait."""
+    return file.content.count(b"\n") if file.path.suffix in (".jsonl", ".ndjson", ".csv", ".tsv") else 1
 
 
 def _rows(file: SourceFile, settings: SourceSettings) -> Streamed:
@@ -64,19 +118,6 @@ def _rows(file: SourceFile, settings: SourceSettings) -> Streamed:
         return stream(file, settings.encoding)
     passages = settings.passages or PassageSettings()
     return Streamed(passages_of(file.path, settings.path, file.content, settings.encoding, passages), "")
-
-
-class _Counted:
-    """Rows that are counted while they pass."""
-
-    def __init__(self, rows: Iterable[RawRow]) -> None:
-        self._rows = rows
-        self.count = 0
-
-    def __iter__(self) -> Iterator[RawRow]:
-        for row in self._rows:
-            self.count += 1
-            yield row
 
 
 def _source(settings: SourceSettings, file: SourceFile, shape: str, rows: int) -> Source:
@@ -112,19 +153,6 @@ def _refuse_missing_fields(first: Sequence[RawRow], settings: SourceSettings, pa
             raise RecipeError(f"data.sources: fields.{name}: {path} has no field '{theirs}'. {hint}{named}")
 
 
-def _renamed(row: RawRow, settings: SourceSettings) -> RawRow:
-    """The same row with its fields under the names that the shapes use."""
-    if not settings.fields or row.fields is None:
-        return row
-    return row._replace(fields=_under_our_names(row.fields, settings))
-
-
-def _under_our_names(fields: Fields, settings: SourceSettings) -> Fields:
-    theirs = set(settings.fields.values())
-    kept = {key: value for key, value in fields.items() if key not in theirs}
-    return kept | {ours: fields[their] for ours, their in settings.fields.items() if their in fields}
-
-
 def _finding(settings: SourceSettings, path: Path, rows: list[RawRow]) -> Finding:
     if is_document(settings):
         return Finding("text", "a document, cut into passages")
@@ -156,48 +184,6 @@ def _unread(finding: Finding, rows: list[RawRow], settings: SourceSettings) -> s
         return ""
     hint = " To learn one as the answer: `fields: {prompt: text, completion: ...}`." if finding.shape == "text" else ""
     return f" Not used: {named}{', ...' if unused[8:] else ''}.{hint}"
-
-
-class _Way(NamedTuple):
-    """How the rows of one source become candidates."""
-
-    settings: SourceSettings
-    shape: str
-    steps: Sequence[RowStep]
-
-    def candidates(self, rows: Iterable[RawRow], ledger: Ledger) -> Iterator[Candidate]:
-        """Those that are left of the rows. The others go to the ledger."""
-        source, side = self.settings.path, self.settings.split
-        for row in rows:
-            try:
-                example, remarks, reason, fate = passed_through(self.steps, self._example(_renamed(row, self.settings)))
-            except DataError as problem:
-                example, remarks, reason, fate = Passed(None, (), str(problem), "broken")
-            ledger.remark(source, row.number, *remarks)
-            if example is None:
-                ledger.enter(LedgerEntry(source=source, row=row.number, fate=fate, reason=reason))
-            else:
-                yield Candidate(source, row.number, example, None if side == "auto" else side)
-
-    def _example(self, row: RawRow) -> Example:
-        if row.fields is None:
-            raise DataError(row.problem)
-        example = SHAPES[self.shape].read(row.fields)
-        return example.model_copy(update={"tags": _tags(row.fields, self.settings)})
-
-
-def _tags(fields: Fields, settings: SourceSettings) -> dict[str, str]:
-    """Tags of the file, of the row, and those that the recipe gives: the later ones win."""
-    own = fields.get("tags")
-    given = {key: fields.get(key) for key in TAGS} | (dict(own) if isinstance(own, dict) else {})
-    tags = {str(key): _tag(value) for key, value in given.items() if isinstance(value, str | int | float)}
-    return {"source": Path(settings.path).name} | {key: tag for key, tag in tags.items() if tag} | settings.tags
-
-
-def _tag(value: str | int | float) -> str:
-    """Tags are counted and shown, so a whole document in a tag's place is named by its fingerprint."""
-    text = str(value).strip()
-    return text if len(text) <= LONGEST_TAG else fingerprint_of(text)
 
 
 def _refuse_many_broken(data: DataSettings, ledger: Ledger) -> None:

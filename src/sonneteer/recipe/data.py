@@ -130,6 +130,11 @@ class DataSettings(Section):
     leaks: Literal["drop", "keep"] = "drop"
     """Where files are officially for one side: what train has in common with the others is dropped, or kept as is."""
 
+    processes: int | None = Field(None, ge=1)
+    """Processes that share the work; `null` takes all cores (on Linux). The result is the same."""
+    spread: Literal["processes", "ray"] = "processes"
+    """Share the work on this machine, or on a cluster through Ray Data (pip install 'sonneteer[ray]')."""
+
     clean: CleanSettings = CleanSettings()
     balance: BalanceSettings = BalanceSettings()
 

@@ -321,7 +321,7 @@ REFUSALS: tuple[Refusal, ...] = (
         | dict.fromkeys(("evals_per_epoch", "val_batches", "test_batches", "eval_on_start", "compute_accuracy"), ()),
     ),
     Refusal(
-        "data is read from the files in `data.sources`, whole, and in one process",
+        "data is read from the files in `data.sources`, whole; `data.processes` share the work",
         dict.fromkeys(
             ("dataset_dir", "dataset_info", "max_samples", "dataset_kwargs", "mix_strategy", "interleave_probs"), ()
         )

@@ -93,7 +93,7 @@ def _material(recipe: Recipe, folder: Path, store: Store, progress: Progress) ->
     steps = [*row_steps(recipe.data.clean, None), *private_steps(recipe, folder, store)]
     ledger = Ledger()
     data = recipe.data.model_copy(update={"sources": tuple(sources)})
-    candidates = gather(data, [fetch(source, folder) for source in sources], steps, ledger, progress.note).candidates
+    candidates = gather(data, [fetch(source, folder) for source in sources], steps, ledger, progress).candidates
     refuse_private(ledger)
     if not candidates:
         raise DataError(f"There is nothing to write from in {', '.join(settings.sources)}.")
