@@ -119,7 +119,7 @@ def test_what_is_served_is_what_was_trained(tmp_path: Path) -> None:
     model = lifecycle.newest_model(recipe, store)
     served = ServedModel(model.name, lifecycle.open_chat(recipe, store, "tuned"), model.created_at, 512)
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        host = server(create_app([served], recipe.recipe.serving, Keys({})))
+        host = server(create_app([served], recipe.recipe.serving, Keys({})), recipe.recipe.serving)
         thread = threading.Thread(target=host.run, kwargs={"sockets": [listener]})
         thread.start()
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"

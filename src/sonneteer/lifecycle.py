@@ -12,6 +12,7 @@ from sonneteer import data, evaluation, serving
 from sonneteer.backends import promotion
 from sonneteer.backends.local import LocalBackend
 from sonneteer.backends.runs import new_run, status_kept
+from sonneteer.backends.served import ServedVersions
 from sonneteer.backends.vocabulary import VocabularyReport
 from sonneteer.chat import Chat
 from sonneteer.errors import MissingError
@@ -210,14 +211,24 @@ def serve(loaded: LoadedRecipe, store: Store, progress: Progress) -> None:
     progress.stage("serving")
     if model.retrain_because:
         progress.note(f"{model.id} should be trained again: {model.retrain_because}.")
-    chat = _backend(loaded, store).open(model)
-    served = serving.ServedModel(model.name, chat, model.created_at, chat.context, model.id)
+    versions = ServedVersions(loaded.recipe.serving, store, loaded.folder)
+
+    def opened(version: ModelVersion, name: str) -> serving.ServedModel:
+        chat = versions.open(version)
+        return serving.ServedModel(name, chat, version.created_at, chat.context, version.id)
+
+    def other(id: str) -> serving.ServedModel | None:
+        found = [version for version in store.find(ModelVersion, name=model.name) if version.id == id]
+        return opened(found[0], id) if found else None
+
+    served = opened(model, model.name)
     keys = serving.Keys.load(store.root / "keys.json")
     monitoring = loaded.recipe.monitoring
     recorder = serving.Recorder(store.traffic, monitoring, loaded.recipe.privacy)
     tracer = serving.Tracer(monitoring.traces_to) if monitoring.traces_to else None
     watch = serving.Watch(recorder, tracer)
-    serving.serve([served], loaded.recipe.serving, keys, progress.note, watch, partial(_note_served, store, model))
+    around = serving.Around(watch, other, partial(_note_served, store, model))
+    serving.serve([served], loaded.recipe.serving, keys, progress.note, around)
 
 
 def show(loaded: LoadedRecipe, store: Store, count: int, progress: Progress) -> list[list[tuple[str, bool]]]:

@@ -27,7 +27,7 @@ def served() -> Iterator[tuple[str, ScriptedChat]]:
     chat = ScriptedChat(["very well indeed"])
     model = ServedModel("ours", chat, datetime.now(UTC), 512)
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        host = server(create_app([model], ServingSettings(), Keys({})))
+        host = server(create_app([model], ServingSettings(), Keys({})), ServingSettings())
         thread = threading.Thread(target=host.run, kwargs={"sockets": [listener]})
         thread.start()
         yield f"http://127.0.0.1:{listener.getsockname()[1]}", chat

@@ -97,13 +97,14 @@ def start() -> Iterator[Start]:
         keys: Keys | None = None,
         context: int | None = None,
         watch: Watch | None = None,
+        others: Any = None,
         **chats: Chat,
     ) -> Server:
         named = chats or {"poet": chat}
         models = [ServedModel(name, each, BORN, context) for name, each in named.items() if each is not None]
-        app = create_app(models, settings or ServingSettings(), keys or Keys(), Random(7), watch)
+        app = create_app(models, settings or ServingSettings(), keys or Keys(), Random(7), watch, others)
         listener = open_port("127.0.0.1", 0)
-        web = server(app)
+        web = server(app, settings or ServingSettings())
         thread = threading.Thread(target=web.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         running.append((web, thread))

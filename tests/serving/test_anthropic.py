@@ -4,10 +4,11 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from sonneteer.chat import Form
 from sonneteer.recipe.sections import ServingSettings
 from sonneteer.records import Message, ToolCall
 from sonneteer.serving.anthropic import CountRequest, MessagesRequest, asked
@@ -109,15 +110,30 @@ def test_content_that_the_models_cannot_read_is_refused_in_words(kind: str) -> N
     ("more", "words"),
     [
         ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "a tool that Anthropic runs"),
-        ({"tool_choice": {"type": "any"}}, "cannot be forced"),
-        ({"tool_choice": {"type": "tool", "name": "weather"}}, "cannot be forced"),
-        ({"output_config": {"format": {"type": "json_schema", "schema": {}}}}, "not supported yet"),
+        ({"tool_choice": {"type": "tool"}}, "name: Field required"),
+        ({"output_config": {"format": {"type": "xml"}}}, "json_schema"),
         ({"temperature": 1.5}, "less than or equal to 1"),
     ],
 )
-def test_what_is_not_there_yet_is_refused_in_words(more: dict[str, Any], words: str) -> None:
+def test_what_no_model_can_do_is_refused_in_words(more: dict[str, Any], words: str) -> None:
     with pytest.raises(ValidationError, match=words):
         understood(USER, **more)
+
+
+TOOLS = [{"name": name, "input_schema": {"type": "object"}} for name in ("a", "b")]
+
+
+def test_the_form_of_an_answer_reaches_the_model() -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "integer"}}}
+    wanted = understood(USER, output_config={"format": {"type": "json_schema", "schema": schema}})
+    assert wanted.choices[0].form == Form(json_schema=schema)
+    forced = understood(USER, tools=TOOLS, tool_choice={"type": "any", "disable_parallel_tool_use": True})
+    assert forced.choices[0].form == Form(must_call=True, has_one_call=True)
+    named = understood(USER, tools=TOOLS, tool_choice={"type": "tool", "name": "b"})
+    assert named.choices[0].form == Form(must_call=True, only_tool="b")
+    for tools, choice in (([], {"type": "any"}), (TOOLS, {"type": "tool", "name": "c"}), (TOOLS * 2, {"type": "auto"})):
+        with pytest.raises(Refusal, match="tool"):
+            understood(USER, tools=tools, tool_choice=choice)
 
 
 @pytest.mark.parametrize(
@@ -173,6 +189,7 @@ bodies = st.fixed_dictionaries(
 )
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(bodies)
 def test_any_body_is_either_understood_or_refused(body: dict[str, Any]) -> None:
     for kind in (MessagesRequest, CountRequest):

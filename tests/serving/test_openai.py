@@ -4,14 +4,15 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from sonneteer.chat import Form
 from sonneteer.recipe.sections import ServingSettings
 from sonneteer.records import Message, ToolCall
 from sonneteer.serving.asked import Asked
-from sonneteer.serving.openai import CompletionRequest, asked
+from sonneteer.serving.openai import ChatRequest, asked
 from sonneteer.serving.refusals import Refusal
 
 USER = {"role": "user", "content": "Hi"}
@@ -19,7 +20,7 @@ USER = {"role": "user", "content": "Hi"}
 
 def understood(*messages: Any, **more: Any) -> Asked:
     body = {"model": "poet", "messages": list(messages)} | more
-    return asked(CompletionRequest.model_validate_json(json.dumps(body)), ServingSettings(max_answer_tokens=50), seed=3)
+    return asked(ChatRequest.model_validate_json(json.dumps(body)), ServingSettings(max_answer_tokens=50), seed=3)
 
 
 def told(*messages: Any) -> list[tuple[str, str]]:
@@ -96,22 +97,39 @@ def test_explicit_nulls_mean_the_default() -> None:
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        ({"response_format": {"type": "json_object"}}, "'json_object' is not supported yet"),
-        ({"response_format": {"type": "json_schema", "json_schema": {}}}, "'json_schema' is not supported yet"),
-        ({"logprobs": True}, "not supported yet"),
-        ({"top_logprobs": 3}, "not supported yet"),
-        ({"logit_bias": {"50256": -100}}, "not supported yet"),
-        ({"tool_choice": "required"}, "cannot be forced"),
-        ({"tool_choice": {"type": "function", "function": {"name": "a"}}}, "cannot be forced"),
+        ({"response_format": {"type": "json_schema"}}, "json_schema: Field required"),
+        ({"top_logprobs": 21}, "less than or equal to 20"),
+        ({"logit_bias": {"50256": -101}}, "greater than or equal to -100"),
         ({"functions": [{"name": "a"}]}, "use 'tools'"),
         ({"modalities": ["text", "audio"]}, "only \\['text'\\]"),
         ({"n": 0}, "greater than or equal to 1"),
         ({"stop": ["a"] * 5}, "at most 4"),
     ],
 )
-def test_what_is_not_there_yet_is_refused_in_words(more: dict[str, Any], words: str) -> None:
+def test_what_no_model_can_do_is_refused_in_words(more: dict[str, Any], words: str) -> None:
     with pytest.raises(ValidationError, match=words):
         understood(USER, **more)
+
+
+TOOLS = [{"type": "function", "function": {"name": name, "parameters": {"type": "object"}}} for name in ("a", "b")]
+
+
+def test_forms_penalties_and_likelihoods_reach_the_model() -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "integer"}}}
+    wanted = {"type": "json_schema", "json_schema": {"name": "thing", "schema": schema}}
+    (options,) = understood(USER, response_format=wanted, logprobs=True, top_logprobs=2, logit_bias={"5": -1}).choices
+    assert (options.form.json_schema, options.log_probs, options.logit_bias) == (schema, 2, {5: -1.0})
+    (options,) = understood(USER, response_format={"type": "json_object"}, presence_penalty=0.5).choices
+    assert (options.form.json_schema, options.presence_penalty) == ({"type": "object"}, 0.5)
+    (options,) = understood(USER, tools=TOOLS, tool_choice="required", parallel_tool_calls=False).choices
+    assert options.form == Form(must_call=True, has_one_call=True)
+    named = {"type": "function", "function": {"name": "b"}}
+    assert understood(USER, tools=TOOLS, tool_choice=named).choices[0].form.only_tool == "b"
+    for choice, tools in (("required", []), ({"type": "function", "function": {"name": "c"}}, TOOLS)):
+        with pytest.raises(Refusal, match="tool_choice"):
+            understood(USER, tools=tools, tool_choice=choice)
+    with pytest.raises(Refusal, match="numbers of tokens"):
+        understood(USER, logit_bias={"the": 1})
 
 
 def test_what_changes_nothing_is_taken() -> None:
@@ -119,7 +137,7 @@ def test_what_changes_nothing_is_taken() -> None:
         "response_format": {"type": "text"},
         "logprobs": False,
         "logit_bias": {},
-        "frequency_penalty": 0.5,
+        "frequency_penalty": 0,
         "user": "a",
     }
     assert understood(USER, **more) == understood(USER)
@@ -164,11 +182,12 @@ turns = st.fixed_dictionaries(
 )
 
 
-@given(st.lists(turns, max_size=4), st.dictionaries(st.sampled_from(sorted(CompletionRequest.model_fields)), values))
+@settings(suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(turns, max_size=4), st.dictionaries(st.sampled_from(sorted(ChatRequest.model_fields)), values))
 def test_any_body_is_either_understood_or_refused(messages: list[Any], more: dict[str, Any]) -> None:
     body = {"model": "poet", "messages": messages} | more
     try:
-        request = asked(CompletionRequest.model_validate_json(json.dumps(body)), ServingSettings(), seed=0)
+        request = asked(ChatRequest.model_validate_json(json.dumps(body)), ServingSettings(), seed=0)
     except (ValidationError, Refusal):
         return
     assert any(message.role in ("user", "tool") for message in request.prompt.messages)

@@ -11,7 +11,7 @@ import pytest
 from sonneteer.chat import Answer, Options, Piece
 from sonneteer.recipe.sections import ServingSettings
 from sonneteer.records import Prompt
-from sonneteer.serving import events, listen
+from sonneteer.serving import events
 
 Eventually = Callable[[Callable[[], bool]], bool]
 
@@ -145,12 +145,9 @@ def test_an_answer_of_no_tokens_leaves_the_model_alone(start: Any) -> None:
 
 
 @pytest.mark.parametrize("stream", [True, False])
-def test_who_still_waits_when_the_server_stops_is_told_so(
-    start: Any, eventually: Eventually, monkeypatch: pytest.MonkeyPatch, stream: bool
-) -> None:
-    monkeypatch.setattr(listen, "FAREWELL_SECONDS", 0.1)
+def test_who_still_waits_when_the_server_stops_is_told_so(start: Any, eventually: Eventually, stream: bool) -> None:
     chat = SlowChat()
-    server = start(chat)
+    server = start(chat, ServingSettings(stop_seconds=0))
     with server.send(PATHS[0], body("first")) as first:
         assert eventually(lambda: chat.begun == ["first"])
         with server.send(PATHS[0], body("waiting", stream=stream)) as waiting:

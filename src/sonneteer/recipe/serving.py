@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from sonneteer.recipe.section import Section
@@ -14,8 +16,27 @@ class ServingSettings(Section):
     """Address to listen on. Anything but this machine needs API keys."""
     port: int = Field(8080, ge=0, le=65535)
     """Port to listen on; 0 takes a free one."""
+    tls_certificate: str | None = None
+    """File with the certificate chain (PEM) that makes the server speak HTTPS itself. Without it, use a proxy."""
+    tls_key: str | None = None
+    """File with the certificate's private key (PEM)."""
     max_queue: int = Field(64, ge=1)
     """Requests that may wait; one more is told to come back later."""
+    timeout_seconds: float = Field(600.0, gt=0)
+    """How long an answer may take, waiting included."""
+    stop_seconds: int = Field(30, ge=0)
+    """When the server is told to stop, answers under way get so long to finish; new requests are refused."""
+    max_streams: int = Field(16, ge=1)
+    """Answers that are written at the same time; more wait in the queue."""
+    kv_gb: float = Field(4.0, gt=0)
+    """Memory for the keys and values of answers under way. One that has no room waits."""
+    prefix_gb: float = Field(1.0, ge=0)
+    """Memory for beginnings of prompts that come again, such as a system prompt: they are read once."""
+    share_base: bool = True
+    """Versions that are adapters of one base share its weights and are answered together, each loaded in a moment.
+    Without it each is merged with weights of its own, which answers a little faster."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """`bfloat16` halves memory and answers faster on processors that have it; `float32` is what was evaluated."""
     max_answer_tokens: int = Field(1024, ge=1)
     """Longest answer, whatever a request asks for. An answer that is cut here says so in its stop reason."""
     temperature: float = Field(0.0, ge=0, le=2)

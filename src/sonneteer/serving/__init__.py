@@ -4,13 +4,14 @@ from sonneteer.serving.app import create_app
 from sonneteer.serving.feedback import FeedbackRequest, give
 from sonneteer.serving.keys import Keys, create_key, remove_key
 from sonneteer.serving.lineup import ServedModel
-from sonneteer.serving.listen import serve
+from sonneteer.serving.listen import Around, serve
 from sonneteer.serving.live import Live
 from sonneteer.serving.recorder import Recorder, strict_guard
 from sonneteer.serving.tracing import Tracer
 from sonneteer.serving.watch import Watch
 
 __all__ = [
+    "Around",
     "FeedbackRequest",
     "Keys",
     "Live",

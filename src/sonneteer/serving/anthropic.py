@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from sonneteer.chat import Form
 from sonneteer.recipe.sections import ServingSettings
 from sonneteer.records import Message, Prompt, ToolCall
 from sonneteer.serving.asked import Asked, Sampling, merged, options_of, split_prefill
@@ -119,32 +120,30 @@ class Tool(Wire):
 
 
 class ToolChoice(Wire):
-    """Whether tools may be called."""
+    """Whether tools may be called: `auto` leaves it to the model, `any` and `tool` make it call one."""
 
     type: Literal["auto", "any", "tool", "none"]
+    name: str | None = None
     disable_parallel_tool_use: bool | None = None
 
-    @field_validator("type")
-    @classmethod
-    def _is_free(cls, value: str) -> str:
-        if value in ("any", "tool"):
-            raise ValueError(
-                f"'{value}' is not supported yet: a model cannot be forced to call a tool; use 'auto' or 'none'"
-            )
-        return value
+    @model_validator(mode="after")
+    def _is_named(self) -> ToolChoice:
+        if self.type == "tool" and not self.name:
+            raise ValueError("name: Field required")
+        return self
+
+
+class JsonFormat(Wire):
+    """The answer is JSON of a schema."""
+
+    type: Literal["json_schema"]
+    json_schema: dict[str, Any] = Field(alias="schema")
 
 
 class OutputConfig(Wire):
     """The form of the answer."""
 
-    format: dict[str, Any] | None = None
-
-    @field_validator("format")
-    @classmethod
-    def _is_text(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
-        if value is not None:
-            raise ValueError("answers that follow a JSON schema are not supported yet")
-        return value
+    format: JsonFormat | None = None
 
 
 class CountRequest(Wire):
@@ -176,11 +175,35 @@ def asked(request: CountRequest, settings: ServingSettings, seed: int) -> Asked:
     for index, said in enumerate(request.messages):
         messages += _messages(said, f"messages.{index}")
     conversation, prefill = split_prefill(merged(messages, MERGED_ROLES))
-    choice = request.tool_choice or ToolChoice(type="auto")
-    tools = () if choice.type == "none" else tuple(tool.as_template_reads() for tool in request.tools or ())
+    tools = _tools(request)
     return Asked(
         prompt=Prompt(messages=conversation, tools=tools),
-        choices=(options_of(_sampling(request), prefill, settings, seed),),
+        choices=(options_of(_sampling(request), prefill, settings, seed, _form(request)),),
+    )
+
+
+def _tools(request: CountRequest) -> tuple[dict[str, Any], ...]:
+    """The tools that may be called."""
+    choice = request.tool_choice or ToolChoice(type="auto")
+    names = [tool.name for tool in request.tools or ()]
+    if len(set(names)) < len(names):
+        raise Refusal(400, "tools: Tool names must be unique.", field="tools")
+    if choice.type in ("any", "tool") and not names:
+        raise Refusal(400, f"tool_choice: '{choice.type}' needs tools", field="tool_choice")
+    if choice.type == "tool" and choice.name not in names:
+        raise Refusal(400, f"tool_choice.name: there is no tool '{choice.name}'", field="tool_choice.name")
+    return () if choice.type == "none" else tuple(tool.as_template_reads() for tool in request.tools or ())
+
+
+def _form(request: CountRequest) -> Form:
+    choice = request.tool_choice or ToolChoice(type="auto")
+    wanted = request.output_config.format if request.output_config else None
+    if wanted is not None and choice.type in ("any", "tool"):
+        raise Refusal(400, "output_config.format: an answer cannot be JSON and a tool call", field="output_config")
+    return Form(
+        json_schema=wanted.json_schema if wanted else None,
+        must_call=choice.type in ("any", "tool"),
+        only_tool=choice.name if choice.type == "tool" else None,
         has_one_call=bool(choice.disable_parallel_tool_use),
     )
 

@@ -24,6 +24,8 @@ ERROR_TYPES = {
     403: "permission_error",
     404: "not_found_error",
     413: "request_too_large",
+    429: "rate_limit_error",
+    504: "timeout_error",
     500: "api_error",
     OVERLOADED: "overloaded_error",
 }
@@ -33,7 +35,7 @@ def message(turn: Turn, answer: Answer) -> Body:
     """A whole answer."""
     texts = [{"type": "text", "text": answer.text}] if answer.text else []
     body = _message(turn, [*texts, *(_tool_use(call) for call in answer.tool_calls)])
-    return body | _ending(answer) | {"usage": _usage(answer.prompt_tokens, answer.answer_tokens)}
+    return body | _ending(answer) | {"usage": _usage_of(answer)}
 
 
 async def events(turn: Turn) -> AsyncGenerator[bytes, None]:
@@ -42,7 +44,7 @@ async def events(turn: Turn) -> AsyncGenerator[bytes, None]:
     yield frame({"type": "message_start", "message": begun})
     yield PING
     blocks = 0
-    async with aclosing(turn.pieces(turn.asked.choices[0])) as pieces:
+    async with aclosing(turn.pieces()) as pieces:
         async for piece in pieces:
             if piece.text and not blocks:
                 blocks = 1
@@ -63,7 +65,7 @@ def _last_events(answer: Answer, blocks: int) -> Iterator[bytes]:
         yield _block_delta(index, {"type": "input_json_delta", "partial_json": ""})
         yield _block_delta(index, {"type": "input_json_delta", "partial_json": as_json(use["input"]).decode()})
         yield _block_stop(index)
-    usage = _usage(answer.prompt_tokens, answer.answer_tokens)
+    usage = _usage_of(answer)
     yield frame({"type": "message_delta", "delta": _ending(answer), "usage": usage})
     yield frame({"type": "message_stop"})
 
@@ -127,12 +129,17 @@ def _ending(answer: Answer) -> Body:
     return {"stop_reason": STOP_REASONS[answer.stop_reason], "stop_sequence": answer.stop_sequence}
 
 
-def _usage(input_tokens: int, output_tokens: int) -> Body:
+def _usage_of(answer: Answer) -> Body:
+    # As in Anthropic's API: what came from the cache is no part of `input_tokens`.
+    return _usage(answer.prompt_tokens - answer.cached_tokens, answer.answer_tokens, answer.cached_tokens)
+
+
+def _usage(input_tokens: int, output_tokens: int, cached: int = 0) -> Body:
     return {
         "input_tokens": input_tokens,
         "output_tokens": output_tokens,
         "cache_creation_input_tokens": 0,
-        "cache_read_input_tokens": 0,
+        "cache_read_input_tokens": cached,
         "service_tier": "standard",
     }
 

@@ -12,12 +12,12 @@ from starlette.exceptions import HTTPException
 
 from sonneteer.errors import MissingError, RecipeError, RequestError, SonneteerError
 from sonneteer.recipe.sections import ServingSettings
-from sonneteer.serving import anthropic, anthropic_answers, openai, openai_answers
+from sonneteer.serving import anthropic, anthropic_answers, openai, openai_answers, openai_text
 from sonneteer.serving.asked import Asked
 from sonneteer.serving.events import EventStream, unless_gone
 from sonneteer.serving.feedback import FeedbackRequest, reply_to
 from sonneteer.serving.keys import Keys
-from sonneteer.serving.lineup import Lineup, PageRequest, ServedModel
+from sonneteer.serving.lineup import Lineup, Others, PageRequest, ServedModel
 from sonneteer.serving.porter import HEALTH, Porter, dialect_of, is_loopback, speaks_anthropic
 from sonneteer.serving.refusals import OVERLOADED, Refusal
 from sonneteer.serving.shadow import Shadow
@@ -29,10 +29,11 @@ from sonneteer.serving.wire import error_reply, read, read_query, reply
 MESSAGES = "/v1/messages"
 COUNT_TOKENS = "/v1/messages/count_tokens"
 COMPLETIONS = "/v1/chat/completions"
+TEXTS = "/v1/completions"
 MODELS = "/v1/models"
 FEEDBACK = "/v1/feedback"
 METRICS = "/metrics"
-PATHS = (COUNT_TOKENS, MESSAGES, COMPLETIONS, MODELS, FEEDBACK)
+PATHS = (COUNT_TOKENS, MESSAGES, COMPLETIONS, TEXTS, MODELS, FEEDBACK)
 
 
 def create_app(
@@ -41,6 +42,7 @@ def create_app(
     keys: Keys,
     chance: random.Random | None = None,
     watch: Watch | None = None,
+    others: Others | None = None,
 ) -> FastAPI:
     """The server as an ASGI application. Raises RecipeError for an address that others reach and no keys.
 
@@ -52,9 +54,10 @@ def create_app(
             f"serving.host is '{settings.host}', which other machines can reach, so an API key is needed and there is "
             "none yet. Create one with `sonneteer serve --new-key NAME`, or listen on 127.0.0.1."
         )
-    turns = Turns(settings.max_queue)
+    turns = Turns(settings.max_queue, settings.timeout_seconds)
     watch = watch or Watch()
-    endpoints = Endpoints(Lineup(models, settings.stand_in_for), turns, settings, chance or random.Random(), watch)
+    lineup = Lineup(models, settings.stand_in_for, others)
+    endpoints = Endpoints(lineup, turns, settings, chance or random.Random(), watch)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -67,6 +70,7 @@ def create_app(
     app.add_api_route(MESSAGES, endpoints.create_message, methods=["POST"])
     app.add_api_route(COUNT_TOKENS, endpoints.count_tokens, methods=["POST"])
     app.add_api_route(COMPLETIONS, endpoints.create_completion, methods=["POST"])
+    app.add_api_route(TEXTS, endpoints.create_text, methods=["POST"])
     app.add_api_route(MODELS, endpoints.list_models, methods=["GET"])
     app.add_api_route(MODELS + "/{name:path}", endpoints.retrieve_model, methods=["GET"])
     app.add_api_route(FEEDBACK, endpoints.create_feedback, methods=["POST"])
@@ -97,27 +101,27 @@ class Endpoints:
     async def create_message(self, request: Request) -> Response:
         """Anthropic's answer."""
         wanted = await read(request, anthropic.MessagesRequest)
-        served = self._lineup.find(wanted.model)
+        served = await self._lineup.found(wanted.model)
         asked = anthropic.asked(wanted, self._settings, self._seed())
         turn = await self._begin(served, asked, request)
         if wanted.stream:
             dialect = anthropic_answers.DIALECT
             return EventStream(anthropic_answers.events(turn), turn, dialect, request.state.request_id)
         with turn:
-            (answer,) = await unless_gone(request.receive, turn.answers())
+            (answer,) = await unless_gone(request.receive, turn.answers(), turn.seconds)
             return reply(anthropic_answers.message(turn, answer))
 
     async def count_tokens(self, request: Request) -> Response:
         """How many tokens a request would have."""
         wanted = await read(request, anthropic.CountRequest)
-        served = self._lineup.find(wanted.model)
+        served = await self._lineup.found(wanted.model)
         conversation = anthropic.asked(wanted, self._settings, seed=0).conversation
         return reply({"input_tokens": await self._turns.count(served, conversation)})
 
     async def create_completion(self, request: Request) -> Response:
         """OpenAI's answer."""
-        wanted = await read(request, openai.CompletionRequest)
-        served = self._lineup.find(wanted.model)
+        wanted = await read(request, openai.ChatRequest)
+        served = await self._lineup.found(wanted.model)
         asked = openai.asked(wanted, self._settings, self._seed())
         turn = await self._begin(served, asked, request)
         if wanted.stream:
@@ -125,8 +129,22 @@ class Endpoints:
             events = openai_answers.events(turn, has_usage)
             return EventStream(events, turn, openai_answers.DIALECT, request.state.request_id)
         with turn:
-            answers = await unless_gone(request.receive, turn.answers())
+            answers = await unless_gone(request.receive, turn.answers(), turn.seconds)
             return reply(openai_answers.completion(turn, answers))
+
+    async def create_text(self, request: Request) -> Response:
+        """OpenAI's older API: plain text or token ids go on."""
+        wanted = await read(request, openai_text.TextRequest)
+        served = await self._lineup.found(wanted.model)
+        asked = openai_text.asked(wanted, self._settings, self._seed())
+        turn = await self._begin(served, asked, request)
+        if wanted.stream:
+            has_usage = bool(wanted.stream_options and wanted.stream_options.include_usage)
+            events = openai_text.events(turn, has_usage)
+            return EventStream(events, turn, openai_answers.DIALECT, request.state.request_id)
+        with turn:
+            answers = await unless_gone(request.receive, turn.answers(), turn.seconds)
+            return reply(openai_text.completion(turn, answers, has_echo=bool(wanted.echo)))
 
     async def list_models(self, request: Request) -> Response:
         """What is served. Both APIs have this path, with different answers."""
@@ -137,7 +155,7 @@ class Endpoints:
 
     async def retrieve_model(self, request: Request) -> Response:
         """One model."""
-        served = self._lineup.find(request.path_params["name"])
+        served = await self._lineup.found(request.path_params["name"])
         if speaks_anthropic(request.headers):
             return reply(anthropic_answers.model_entry(served, self._settings.max_answer_tokens))
         return reply(openai_answers.model_entry(served))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from sonneteer.chat import Options
+from sonneteer.chat import Form, Options
 from sonneteer.recipe.sections import ServingSettings
 from sonneteer.records import Message, Prompt
 from sonneteer.serving.refusals import Refusal
@@ -22,8 +22,8 @@ class Asked(NamedTuple):
     prompt: Prompt
     choices: tuple[Options, ...]
     """One for each answer that is wanted; they differ in their seeds."""
-    has_one_call: bool = False
-    """At most one tool may be called in an answer."""
+    texts: tuple[str | tuple[int, ...], ...] = ()
+    """For each choice plain text or token ids to be read as they are, in place of the prompt."""
 
     @property
     def conversation(self) -> Prompt:
@@ -44,7 +44,9 @@ class Sampling(NamedTuple):
     stop: Iterable[str]
 
 
-def options_of(sampling: Sampling, prefill: str, settings: ServingSettings, seed: int) -> Options:
+def options_of(
+    sampling: Sampling, prefill: str, settings: ServingSettings, seed: int, form: Form | None = None
+) -> Options:
     """The request's wishes within the server's limits."""
     temperature = settings.temperature if sampling.temperature is None else sampling.temperature
     wanted = settings.max_answer_tokens if sampling.max_tokens is None else sampling.max_tokens
@@ -56,6 +58,7 @@ def options_of(sampling: Sampling, prefill: str, settings: ServingSettings, seed
         stop=tuple(stop for stop in sampling.stop if stop),
         seed=seed,
         prefill=prefill,
+        form=form or Form(),
     )
 
 

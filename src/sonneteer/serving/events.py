@@ -51,7 +51,7 @@ class EventStream(Response):
 
     async def _produce(self) -> None:
         try:
-            async with aclosing(self._events) as events:
+            async with asyncio.timeout(self._turn.seconds), aclosing(self._events) as events:
                 async for event in events:
                     self._ready.put_nowait(event)
         except Exception as problem:  # the answer has begun, so the status can no longer tell
@@ -77,11 +77,15 @@ class EventStream(Response):
         return self._dialect.frame(self._dialect.error(refusal, self._request_id))
 
 
-async def unless_gone(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
-    """The work's result. Raises ClientDisconnect, and stops the work, as soon as the client has gone."""
+async def unless_gone(receive: Receive, work: Coroutine[Any, Any, T], seconds: float) -> T:
+    """The work's result. Raises ClientDisconnect, and stops the work, as soon as the client has gone.
+
+    Raises TimeoutError if it takes longer.
+    """
     working, going = asyncio.create_task(work), asyncio.create_task(until_gone(receive))
     try:
-        await asyncio.wait((working, going), return_when=asyncio.FIRST_COMPLETED)
+        async with asyncio.timeout(seconds):
+            await asyncio.wait((working, going), return_when=asyncio.FIRST_COMPLETED)
         if not working.done():
             raise ClientDisconnect
         return working.result()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -27,6 +28,10 @@ class ServedModel(NamedTuple):
     arm: Arm = "champion"
 
 
+Others = Callable[[str], ServedModel | None]
+"""Finds and opens a model that is served when it is first asked for; None if there is none of this name."""
+
+
 class PageRequest(Wire):
     """The part of the list that a client wants to see."""
 
@@ -45,11 +50,24 @@ class Page(NamedTuple):
 class Lineup:
     """The models by name. The first one stands in for the products' former models."""
 
-    def __init__(self, models: Sequence[ServedModel], stand_in_for: tuple[str, ...]) -> None:
+    def __init__(
+        self, models: Sequence[ServedModel], stand_in_for: tuple[str, ...], others: Others | None = None
+    ) -> None:
         assert models, "a server needs a model"
         self.models = {model.name: model for model in models}
         assert len(self.models) == len(models), "two models of one name"
         self._stand_in_for = stand_in_for
+        self._others = others
+        self._opening = asyncio.Lock()
+
+    async def found(self, name: str) -> ServedModel:
+        """The model of this name, opened if nobody has asked for it yet. Raises Refusal with status 404."""
+        if name not in self.models and self._others is not None and not name.startswith(self._stand_in_for):
+            async with self._opening:
+                other = await asyncio.to_thread(self._others, name) if name not in self.models else None
+            if other is not None:
+                self.models[name] = other
+        return self.find(name)
 
     def find(self, name: str) -> ServedModel:
         """The model that answers to this name. Raises Refusal with status 404 if none does."""

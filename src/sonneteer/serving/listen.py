@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import uvicorn
 
@@ -12,12 +13,21 @@ from sonneteer.errors import MachineError, RecipeError
 from sonneteer.recipe.sections import ServingSettings
 from sonneteer.serving.app import create_app
 from sonneteer.serving.keys import Keys
-from sonneteer.serving.lineup import ServedModel
+from sonneteer.serving.lineup import Others, ServedModel
 from sonneteer.serving.watch import Watch
 
 EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
 """Addresses that mean every one of this machine's, and one of them to try."""
-FAREWELL_SECONDS = 3  # for answers under way when the server is stopped
+
+
+class Around(NamedTuple):
+    """What a server has to do with besides its first models."""
+
+    watch: Watch | None = None
+    others: Others | None = None
+    """Opens models that are not served from the beginning."""
+    opened: Callable[[str], None] = lambda address: None
+    """Is told the address."""
 
 
 def serve(
@@ -25,23 +35,22 @@ def serve(
     settings: ServingSettings,
     keys: Keys,
     note: Callable[[str], None],
-    watch: Watch | None = None,
-    opened: Callable[[str], None] = lambda address: None,
+    around: Around | None = None,
 ) -> None:
-    """Answer requests until Ctrl-C; `opened` is told the address. Raises MachineError if the port cannot be had,
-    RecipeError for a wrong address."""
-    app = create_app(models, settings, keys, watch=watch)
+    """Answer requests until Ctrl-C. Raises MachineError without a port to be had, RecipeError for a wrong address."""
+    around = around or Around()
+    app = create_app(models, settings, keys, watch=around.watch, others=around.others)
     with open_port(settings.host, settings.port) as listener:
         port = int(listener.getsockname()[1])
-        opened(f"{settings.host or '*'}:{port}")
+        around.opened(f"{settings.host or '*'}:{port}")
         note(welcome(models, settings.host, port, has_keys=bool(keys.names)))
         try:
-            server(app).run(sockets=[listener])
+            server(app, settings).run(sockets=[listener])
         except KeyboardInterrupt:
             note("Stopped.")
 
 
-def server(app: object) -> uvicorn.Server:
+def server(app: object, settings: ServingSettings) -> uvicorn.Server:
     """The web server, without logs of its own and without telling its name."""
     return uvicorn.Server(
         uvicorn.Config(
@@ -51,7 +60,9 @@ def server(app: object) -> uvicorn.Server:
             log_level="critical",  # our own log tells of failures, without quoting what people wrote
             server_header=False,
             ws="none",
-            timeout_graceful_shutdown=FAREWELL_SECONDS,
+            timeout_graceful_shutdown=settings.stop_seconds,
+            ssl_certfile=settings.tls_certificate,
+            ssl_keyfile=settings.tls_key,
         )
     )
 

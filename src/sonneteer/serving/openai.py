@@ -1,6 +1,6 @@
 """OpenAI's Chat Completions API: what its requests say.
 
-`frequency_penalty`, `presence_penalty`, `reasoning_effort`, `verbosity`, `metadata`, `store`, `user`, `service_tier`
+`reasoning_effort`, `verbosity`, `metadata`, `store`, `user`, `service_tier`
 and `prediction` are taken and have no effect. A last message of the assistant is the beginning of the answer.
 """
 
@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 from pydantic_core import from_json
 
+from sonneteer.chat import Form
 from sonneteer.recipe.sections import ServingSettings
 from sonneteer.records import Message, Prompt, Role, ToolCall
 from sonneteer.serving.asked import Asked, Sampling, merged, options_of, split_prefill
@@ -115,20 +116,47 @@ class StreamOptions(Wire):
     include_usage: bool | None = None
 
 
+class JsonSchema(Wire):
+    """A schema and its name."""
+
+    name: str
+    json_schema: dict[str, Any] = Field(default_factory=dict, alias="schema")
+
+
 class ResponseFormat(Wire):
-    """The form of the answer."""
+    """The form of the answer: text, any JSON object, or JSON of a schema."""
 
-    type: str
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: JsonSchema | None = None
 
-    @field_validator("type")
-    @classmethod
-    def _is_text(cls, value: str) -> str:
-        if value != "text":
-            raise ValueError(f"'{value[:60]}' is not supported yet; use 'text'")
-        return value
+    @model_validator(mode="after")
+    def _is_whole(self) -> ResponseFormat:
+        if self.type == "json_schema" and self.json_schema is None:
+            raise ValueError("json_schema: Field required")
+        return self
+
+    @property
+    def wanted(self) -> dict[str, Any] | None:
+        """The schema to follow."""
+        if self.json_schema is not None and self.type == "json_schema":
+            return self.json_schema.json_schema
+        return {"type": "object"} if self.type == "json_object" else None
 
 
-class CompletionRequest(Wire):
+class NamedFunction(Wire):
+    """A tool by its name."""
+
+    name: str
+
+
+class NamedTool(Wire):
+    """The one tool that must be called."""
+
+    type: Literal["function"]
+    function: NamedFunction
+
+
+class ChatRequest(Wire):
     """The body of POST /v1/chat/completions."""
 
     model: str
@@ -143,29 +171,17 @@ class CompletionRequest(Wire):
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     tools: list[Tool] | None = None
-    tool_choice: Any = None
+    tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
     parallel_tool_calls: bool | None = None
     response_format: ResponseFormat | None = None
     logprobs: bool | None = None
-    top_logprobs: int | None = None
-    logit_bias: dict[str, float] | None = None
+    top_logprobs: int | None = Field(None, ge=0, le=20)
+    logit_bias: dict[str, Annotated[float, Field(ge=-100, le=100)]] | None = None
+    frequency_penalty: float | None = Field(None, ge=-2, le=2)
+    presence_penalty: float | None = Field(None, ge=-2, le=2)
     modalities: list[str] | None = None
     functions: Any = None
     function_call: Any = None
-
-    @field_validator("tool_choice")
-    @classmethod
-    def _is_free(cls, value: Any) -> Any:
-        if value not in (None, "none", "auto"):
-            raise ValueError("only 'auto' and 'none' are supported yet: a model cannot be forced to call a tool")
-        return value
-
-    @field_validator("logprobs", "top_logprobs", "logit_bias")
-    @classmethod
-    def _is_off(cls, value: Any) -> Any:
-        if value:
-            raise ValueError("not supported yet; leave it out")
-        return value
 
     @field_validator("functions", "function_call")
     @classmethod
@@ -182,11 +198,12 @@ class CompletionRequest(Wire):
         return value
 
 
-def asked(request: CompletionRequest, settings: ServingSettings, seed: int) -> Asked:
+def asked(request: ChatRequest, settings: ServingSettings, seed: int) -> Asked:
     """What the request asks. Raises Refusal where its parts do not fit together."""
     messages = [_message(said, f"messages.{index}") for index, said in enumerate(request.messages)]
     # Templates know one system message; a user's or an assistant's stand as they came, as in the training data.
     conversation, prefill = split_prefill(merged(messages, {"system"}))
+    form = _form(request)
     tools = () if request.tool_choice == "none" else tuple(_template_tool(tool) for tool in request.tools or ())
     wanted = request.max_completion_tokens if request.max_completion_tokens is not None else request.max_tokens
     sampling = Sampling(
@@ -197,12 +214,39 @@ def asked(request: CompletionRequest, settings: ServingSettings, seed: int) -> A
         stop=request.stop or (),
     )
     first = (seed if request.seed is None else request.seed) % 2**63
-    options = options_of(sampling, prefill, settings, first)
+    options = options_of(sampling, prefill, settings, first, form).model_copy(
+        update={
+            "frequency_penalty": request.frequency_penalty or 0.0,
+            "presence_penalty": request.presence_penalty or 0.0,
+            "logit_bias": bias_of(request.logit_bias),
+            "log_probs": (request.top_logprobs or 0) if request.logprobs else None,
+        }
+    )
     return Asked(
         prompt=Prompt(messages=conversation, tools=tools),
         choices=tuple(options.model_copy(update={"seed": (first + i) % 2**63}) for i in range(request.n or 1)),
-        has_one_call=request.parallel_tool_calls is False,
     )
+
+
+def bias_of(biases: dict[str, float] | None) -> dict[int, float]:
+    """The biases by token. Raises Refusal for what is no token's number."""
+    try:
+        return {int(token): bias for token, bias in (biases or {}).items()}
+    except ValueError:
+        raise Refusal(400, "logit_bias: its keys are numbers of tokens", field="logit_bias") from None
+
+
+def _form(request: ChatRequest) -> Form:
+    choice = request.tool_choice
+    only = choice.function.name if isinstance(choice, NamedTool) else None
+    names = [tool.function.name for tool in request.tools or ()]
+    must_call = choice == "required" or only is not None
+    if must_call and (not names or (only is not None and only not in names)):
+        problem = f"there is no tool '{only}'" if only and names else "'required' needs tools"
+        raise Refusal(400, f"tool_choice: {problem}", field="tool_choice")
+    schema = request.response_format.wanted if request.response_format and not must_call else None
+    one_call = request.parallel_tool_calls is False or only is not None
+    return Form(json_schema=schema, must_call=must_call, only_tool=only, has_one_call=one_call)
 
 
 def _message(said: WireMessage, path: str) -> Message:

@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 
-from sonneteer.chat import Answer, StopReason
+from sonneteer.chat import Answer, Chance, StopReason
 from sonneteer.records import ToolCall
 from sonneteer.serving.lineup import ServedModel
 from sonneteer.serving.refusals import OVERLOADED, Refusal
@@ -30,29 +30,30 @@ def completion(turn: Turn, answers: Sequence[Answer]) -> Body:
             "index": index,
             "message": _message(answer),
             "finish_reason": FINISH_REASONS[answer.stop_reason],
-            "logprobs": None,
+            "logprobs": _log_probs(answer.chances) if turn.asked.choices[index].log_probs is not None else None,
         }
         for index, answer in enumerate(answers)
     ]
-    return _head("chat.completion", turn) | {"choices": choices, "usage": _usage(answers)}
+    return head("chat.completion", turn) | {"choices": choices, "usage": usage(answers)}
 
 
 async def events(turn: Turn, has_usage: bool) -> AsyncGenerator[bytes, None]:
     """Answers as they come, one after the other."""
-    head = _head("chat.completion.chunk", turn) | ({"usage": None} if has_usage else {})
+    begun = head("chat.completion.chunk", turn) | ({"usage": None} if has_usage else {})
     answers: list[Answer] = []
     for index, options in enumerate(turn.asked.choices):
-        yield frame(head | _choice(index, {"role": "assistant", "content": "", "refusal": None}))
-        async with aclosing(turn.pieces(options)) as pieces:
+        yield frame(begun | _choice(index, {"role": "assistant", "content": "", "refusal": None}))
+        async with aclosing(turn.pieces(index)) as pieces:
             async for piece in pieces:
-                if piece.text:
-                    yield frame(head | _choice(index, {"content": piece.text}))
+                if piece.text or piece.chances:
+                    told = _log_probs(piece.chances) if options.log_probs is not None else None
+                    yield frame(begun | _choice(index, {"content": piece.text}, log_probs=told))
                 if piece.answer is not None:
                     answers.append(piece.answer)
                     for choice in _last_choices(index, piece.answer):
-                        yield frame(head | choice)
+                        yield frame(begun | choice)
     if has_usage:
-        yield frame(head | {"choices": [], "usage": _usage(answers)})
+        yield frame(begun | {"choices": [], "usage": usage(answers)})
     yield DONE
 
 
@@ -95,9 +96,10 @@ def frame(event: Body) -> bytes:
 DIALECT = Dialect(error=error, frame=frame, ping=b": ping\n\n", statuses={OVERLOADED: 503})
 
 
-def _head(kind: str, turn: Turn) -> Body:
+def head(kind: str, turn: Turn, prefix: str = "chatcmpl-") -> Body:
+    """What every answer begins with."""
     return {
-        "id": f"chatcmpl-{turn.id}",
+        "id": prefix + turn.id,
         "object": kind,
         "created": int(time.time()),
         "model": turn.name,
@@ -119,11 +121,31 @@ def _call(call: ToolCall) -> Body:
     return {"id": new_id("call_"), "type": "function", "function": function}
 
 
-def _choice(index: int, delta: Body, finish_reason: str | None = None) -> Body:
-    return {"choices": [{"index": index, "delta": delta, "finish_reason": finish_reason, "logprobs": None}]}
+def _choice(index: int, delta: Body, finish_reason: str | None = None, log_probs: Body | None = None) -> Body:
+    return {"choices": [{"index": index, "delta": delta, "finish_reason": finish_reason, "logprobs": log_probs}]}
 
 
-def _usage(answers: Sequence[Answer]) -> Body:
+def _log_probs(chances: Sequence[Chance]) -> Body:
+    told = [
+        _token(chance.raw, chance.log_prob or 0.0)
+        | {"top_logprobs": [_token(raw, log_prob) for raw, log_prob in chance.others]}
+        for chance in chances
+    ]
+    return {"content": told, "refusal": None}
+
+
+def _token(raw: bytes, log_prob: float) -> Body:
+    return {"token": raw.decode(errors="replace"), "logprob": log_prob, "bytes": list(raw)}
+
+
+def usage(answers: Sequence[Answer]) -> Body:
+    """What was read and written."""
     prompt = max((answer.prompt_tokens for answer in answers), default=0)
     written = sum(answer.answer_tokens for answer in answers)
-    return {"prompt_tokens": prompt, "completion_tokens": written, "total_tokens": prompt + written}
+    cached = max((answer.cached_tokens for answer in answers), default=0)
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": written,
+        "total_tokens": prompt + written,
+        "prompt_tokens_details": {"cached_tokens": cached},
+    }

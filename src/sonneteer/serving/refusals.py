@@ -14,12 +14,21 @@ OVERLOADED = 529  # Anthropic's own status; OpenAI's dialect says 503
 class Refusal(SonneteerError):
     """A request that gets an error instead of an answer, in the words of the dialect in which it came."""
 
-    def __init__(self, status: int, message: str, code: str | None = None, field: str | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        code: str | None = None,
+        field: str | None = None,
+        retry_after: int | None = None,
+    ) -> None:
         self.status = status
         self.message = message
         self.code = code
         self.field = field
         """Which part of the request is wrong, as in `messages.0.content`."""
+        self.retry_after = retry_after
+        """Seconds after which it may be tried again."""
         super().__init__(message)
 
 
@@ -29,6 +38,8 @@ def refusal_of(problem: Exception, request_id: str) -> Refusal:
         return problem
     if isinstance(problem, RequestError | DataError):
         return Refusal(400, str(problem))
+    if isinstance(problem, TimeoutError):
+        return Refusal(504, "The answer took longer than this server allows (serving.timeout_seconds).")
     LOG.error("%s failed: %s", request_id, _place_of(problem))
     return Refusal(500, f"The model failed. The server's log says more about {request_id}.")
 

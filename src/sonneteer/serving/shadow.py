@@ -37,7 +37,7 @@ class Shadow:
         try:
             witness = Witness(visit, self._candidate, self._asked.prompt, Unheard())
             with await self._turns.begin(self._candidate, self._asked, witness) as turn:
-                said = (await turn.answer(self._asked.choices[0])).text
+                said = (await turn.answer()).text
         except Refusal:  # no room: people come first
             return
         except Exception as failure:

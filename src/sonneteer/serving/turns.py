@@ -1,39 +1,54 @@
-"""Who is answered when: one request at a time in a thread of its own, a bounded queue, and no work for who has left."""
+"""Who is answered when: a bounded queue, and no work for who has left.
+
+An engine answers as many at once as it has seats. Other chats are asked one request at a time, in one thread.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from types import TracebackType
 from typing import Any, TypeVar
 
-from sonneteer.chat import Answer, Chat, Options, Piece
+from sonneteer.chat import Answer, Chat, Engine, Options, Piece
+from sonneteer.errors import RequestError
 from sonneteer.records import Prompt
 from sonneteer.serving.asked import Asked
+from sonneteer.serving.begun import Begun, begin
 from sonneteer.serving.lineup import ServedModel
 from sonneteer.serving.refusals import OVERLOADED, Refusal
 from sonneteer.serving.traffic import Witness
 
 T = TypeVar("T")
+READERS = 2  # threads that turn prompts into tokens
+FULL = "Overloaded: too many requests are waiting. Try again later."
+RETRY_SECONDS = 5  # what clients are told to wait
 STOPPING = "Overloaded: the server is stopping. Try again later."
 
 
 class Turns:
-    """The queue before the models. All work with models happens in one thread, step by step."""
+    """The queue before the models. `seconds` is how long one request may take from its beginning to its end."""
 
-    def __init__(self, max_waiting: int) -> None:
+    def __init__(self, max_waiting: int, seconds: float = 600.0) -> None:
+        self.seconds = seconds
         self._max_waiting = max_waiting
         self._inside = 0
         self._is_closed = False
         self._floor = asyncio.Lock()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
+        self._readers = ThreadPoolExecutor(max_workers=READERS, thread_name_prefix="reader")
 
     async def begin(self, served: ServedModel, asked: Asked, witness: Witness) -> Turn:
         """A place in the queue. Raises Refusal if there is none left, or if the prompt is too long for the model."""
-        self.enter()
+        self.enter(served.chat)
+        begun: list[Begun] = []
         try:
+            if isinstance(served.chat, Engine):
+                await self._begin_all(served.chat, asked, begun)
+                return Turn(self, served, asked, begun[0].prompt_tokens, witness, begun)
+            _check_plain(served, asked)
             prompt_tokens = await self._run(served.chat.count_tokens, asked.prompt)
             if served.context is not None and prompt_tokens >= served.context:
                 raise Refusal(
@@ -43,13 +58,15 @@ class Turns:
                     field="messages",
                 )
         except BaseException:
+            for one in begun:
+                one.cancel()
             self.leave()
             raise
-        return Turn(self, served, asked, prompt_tokens, witness)
+        return Turn(self, served, asked, prompt_tokens, witness, begun)
 
     async def count(self, served: ServedModel, prompt: Prompt) -> int:
         """The prompt's tokens, counted between two steps of whatever is being answered."""
-        self.enter()
+        self.enter(served.chat)
         try:
             return await self._run(served.chat.count_tokens, prompt)
         finally:
@@ -71,27 +88,50 @@ class Turns:
         """No further work: who still waits is refused."""
         self._is_closed = True
         self._thread.shutdown(wait=False)
+        self._readers.shutdown(wait=False)
 
-    def enter(self) -> None:
+    def enter(self, chat: Chat) -> None:
         """Take a place in the queue. Raises Refusal if there is none left."""
-        if self._inside > self._max_waiting:  # one is answered, the others wait
-            raise Refusal(OVERLOADED, "Overloaded: too many requests are waiting. Try again later.", code="overloaded")
+        seats = chat.seats if isinstance(chat, Engine) else 1
+        if self._inside >= self._max_waiting + seats:  # so many are answered, the others wait
+            raise Refusal(OVERLOADED, FULL, code="overloaded", retry_after=RETRY_SECONDS)
         self._inside += 1
 
     def leave(self) -> None:
         """Give a place in the queue back."""
         self._inside -= 1
 
+    async def _begin_all(self, engine: Engine, asked: Asked, begun: list[Begun]) -> None:
+        """Begin every answer that is wanted. Raises Refusal for what cannot be answered."""
+        if self._is_closed:
+            raise Refusal(OVERLOADED, STOPPING, code="overloaded", retry_after=RETRY_SECONDS)
+        try:
+            for number, options in enumerate(asked.choices):
+                source = asked.texts[number] if asked.texts else asked.prompt
+                begun.append(await begin(engine, source, options, self._readers))
+        except RequestError as problem:
+            is_long = "too long" in str(problem)
+            code, field = ("context_length_exceeded", "messages") if is_long else (None, None)
+            raise Refusal(400, str(problem), code=code, field=field) from problem
+
     async def _run(self, work: Callable[..., T], *arguments: Any) -> T:
         if self._is_closed:
-            raise Refusal(OVERLOADED, STOPPING, code="overloaded")
+            raise Refusal(OVERLOADED, STOPPING, code="overloaded", retry_after=RETRY_SECONDS)
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
 
 
 class Turn:
     """One request's time with a model. It holds its place in the queue until it is left."""
 
-    def __init__(self, turns: Turns, served: ServedModel, asked: Asked, prompt_tokens: int, witness: Witness) -> None:
+    def __init__(
+        self,
+        turns: Turns,
+        served: ServedModel,
+        asked: Asked,
+        prompt_tokens: int,
+        witness: Witness,
+        begun: Sequence[Begun] = (),
+    ) -> None:
         self.id = witness.id
         self.name = served.name
         self.asked = asked
@@ -99,11 +139,19 @@ class Turn:
         self._turns = turns
         self._chat = served.chat
         self._witness = witness
+        self._begun = begun
         self._is_over = False
 
-    def pieces(self, options: Options) -> AsyncGenerator[Piece, None]:
+    @property
+    def seconds(self) -> float:
+        """How long it may take."""
+        return self._turns.seconds
+
+    def pieces(self, number: int = 0) -> AsyncGenerator[Piece, None]:
         """One answer piece by piece; the last piece brings the whole of it."""
-        return self._witness.watch(self._pieces(options))
+        if self._begun:
+            return self._witness.watch(self._begun[number].pieces())
+        return self._witness.watch(self._pieces(self.asked.choices[number]))
 
     async def _pieces(self, options: Options) -> AsyncGenerator[Piece, None]:
         if options.max_tokens == 0:
@@ -114,7 +162,7 @@ class Turn:
         async with aclosing(self._turns.pieces(self._chat, self.asked.prompt, options)) as pieces:
             async for piece in pieces:
                 if piece.answer is not None:
-                    answer = self._with_allowed_calls(piece.answer)
+                    answer = self._with_allowed_calls(piece.answer, options)
                     if is_held and answer.text:
                         yield Piece(answer.text)
                     yield Piece("", answer)
@@ -123,9 +171,9 @@ class Turn:
                     yield piece
         raise RuntimeError("the model's answer has no end")
 
-    async def answer(self, options: Options) -> Answer:
+    async def answer(self, number: int = 0) -> Answer:
         """One whole answer."""
-        async with aclosing(self.pieces(options)) as pieces:
+        async with aclosing(self.pieces(number)) as pieces:
             async for piece in pieces:
                 if piece.answer is not None:
                     return piece.answer
@@ -133,12 +181,14 @@ class Turn:
 
     async def answers(self) -> list[Answer]:
         """All answers that were asked for."""
-        return [await self.answer(options) for options in self.asked.choices]
+        return [await self.answer(number) for number in range(len(self.asked.choices))]
 
     def leave(self) -> None:
         """Give the place in the queue to somebody else."""
         if not self._is_over:
             self._is_over = True
+            for begun in self._begun:
+                begun.cancel()
             self._turns.leave()
 
     def __enter__(self) -> Turn:
@@ -149,10 +199,22 @@ class Turn:
     ) -> None:
         self.leave()
 
-    def _with_allowed_calls(self, answer: Answer) -> Answer:
-        if not self.asked.has_one_call:
+    @staticmethod
+    def _with_allowed_calls(answer: Answer, options: Options) -> Answer:
+        if not options.form.has_one_call:
             return answer
         return answer.model_copy(update={"tool_calls": answer.tool_calls[:1]})
+
+
+def _check_plain(served: ServedModel, asked: Asked) -> None:
+    """Raises Refusal for what only an engine can do."""
+    if asked.texts:
+        raise Refusal(400, f"{served.name} reads conversations only, no plain text and no tokens")
+    form = asked.choices[0].form
+    if form.must_call or form.json_schema is not None:
+        raise Refusal(400, f"{served.name} cannot be held to a schema, nor made to call a tool")
+    if asked.choices[0].log_probs is not None:
+        raise Refusal(400, f"{served.name} does not tell how likely its words are", field="logprobs")
 
 
 def _steps(chat: Chat, prompt: Prompt, options: Options) -> Generator[Piece, None, None]:

@@ -92,7 +92,10 @@ def reply(body: Body, status: int = 200) -> Response:
 
 def error_reply(refusal: Refusal, dialect: Dialect, request_id: str) -> Response:
     """A refusal in the caller's dialect."""
-    return reply(dialect.error(refusal, request_id), dialect.statuses.get(refusal.status, refusal.status))
+    response = reply(dialect.error(refusal, request_id), dialect.statuses.get(refusal.status, refusal.status))
+    if refusal.retry_after is not None:
+        response.headers["retry-after"] = str(refusal.retry_after)
+    return response
 
 
 def new_id(prefix: str) -> str:

@@ -65,6 +65,7 @@ class AnsweringEngine:
         self.model = model
         self.limits = limits or Limits()
         self._stop_ids = model.renderer.stop_ids()
+        self._words = len(model.tokenizer)
         self._guides = Guides(model, self._stop_ids)
         self._rendering = threading.Lock()
         self._adapters: dict[str, Loaded] = {}
@@ -146,6 +147,8 @@ class AnsweringEngine:
         self._thread.join()
 
     def _token_bytes(self, token: int) -> bytes:
+        if token >= self._words:  # networks often have more rows than their tokenizer has tokens
+            return b""
         return bytes(self._guides.tokenizer.decode_bytes([token]))
 
     def _work(self) -> None:

@@ -1,0 +1,81 @@
+"""Model versions for serving: adapters of one base share an engine; what it cannot hold is answered one by one."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import torch
+
+from sonneteer.errors import ModelError
+from sonneteer.models.adapters import merged, put_on
+from sonneteer.models.engine.chat import EngineChat
+from sonneteer.models.engine.engine import AnsweringEngine, Limits
+from sonneteer.models.generate import LocalChat
+from sonneteer.models.load import LanguageModel, open_folder, open_model, tokenizer_of
+from sonneteer.recipe.sections import ServingSettings
+from sonneteer.records import ModelVersion
+from sonneteer.store import Store
+
+GIGABYTE = 1024**3
+
+
+class ServedVersions:
+    """Opens versions beside one another. `folder` is the recipe's, from which relative paths to bases start."""
+
+    def __init__(self, settings: ServingSettings, store: Store, folder: Path) -> None:
+        self._settings = settings
+        self._store = store
+        self._folder = folder
+        self._engines: dict[str, AnsweringEngine] = {}
+        self._one_at_a_time = threading.Lock()
+
+    def open(self, model: ModelVersion) -> EngineChat | LocalChat:
+        """A version, ready to answer. An adapter whose base is there already is ready within a moment."""
+        result = self._store.root / model.folder
+        with self._one_at_a_time:
+            if model.is_adapter and self._settings.share_base:
+                try:
+                    return self._beside_its_base(model, result)
+                except ModelError:  # more than plain LoRA, other words, or another kind of network
+                    pass
+            return self._by_itself(model, result)
+
+    def close(self) -> None:
+        """Stop all engines."""
+        for engine in self._engines.values():
+            engine.close()
+
+    def _beside_its_base(self, model: ModelVersion, result: Path) -> EngineChat:
+        key = f"base {model.base_fingerprint}"
+        if key not in self._engines:
+            self._engines[key] = self._engine(open_model(model.base, self._folder))
+        engine = self._engines[key]
+        own, shared = tokenizer_of(result), engine.model.tokenizer
+        if own.chat_template != shared.chat_template or own.get_vocab() != shared.get_vocab():
+            raise ModelError(f"{model.id} has other words or another template than its base.")
+        engine.load_adapter(model.id, result)
+        return EngineChat(engine, model.id)
+
+    def _by_itself(self, model: ModelVersion, result: Path) -> EngineChat | LocalChat:
+        if model.is_adapter:
+            base = open_model(model.base, self._folder)
+            network = merged(put_on(base.network, result))
+            whole = LanguageModel(model.name, network, tokenizer_of(result), base.fingerprint)
+        else:
+            whole = open_folder(model.name, result)
+        try:
+            engine = self._engines[model.id] = self._engine(whole)
+        except ModelError:
+            return LocalChat(whole)
+        return EngineChat(engine)
+
+    def _engine(self, model: LanguageModel) -> AnsweringEngine:
+        if self._settings.precision == "bfloat16":
+            model.network.to(torch.bfloat16)
+        limits = Limits(
+            seats=self._settings.max_streams,
+            kv_bytes=int(self._settings.kv_gb * GIGABYTE),
+            prefix_bytes=int(self._settings.prefix_gb * GIGABYTE),
+        )
+        return AnsweringEngine(model, limits)
