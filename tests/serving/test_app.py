@@ -275,7 +275,7 @@ def test_with_keys_any_host_name_will_do(guarded: tuple[Any, str]) -> None:
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.7", "::", "", "models.example"])
 def test_a_server_that_others_reach_does_not_start_without_keys(host: str, tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="--new-key NAME"):
+    with pytest.raises(RecipeError, match="key add NAME"):
         create_app([], ServingSettings(host=host), Keys.load(tmp_path / "none.json"))
 
 

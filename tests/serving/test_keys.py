@@ -19,9 +19,11 @@ def path(tmp_path: Path) -> Path:
 def test_a_created_key_opens_and_another_does_not(path: Path) -> None:
     secret = create_key(path, "billing")
     keys = Keys.load(path)
-    assert keys.name_of(secret) == "billing"
-    assert keys.name_of(secret + "x") is None
-    assert keys.name_of("") is None
+    found = keys.key_of(secret)
+    assert found is not None
+    assert found.name == "billing"
+    assert keys.key_of(secret + "x") is None
+    assert keys.key_of("") is None
 
 
 def test_a_key_says_what_it_is_for(path: Path) -> None:
@@ -55,7 +57,8 @@ def test_a_removed_key_is_refused_and_the_others_still_open(path: Path) -> None:
     old, new = create_key(path, "old"), create_key(path, "new")
     remove_key(path, "old")
     keys = Keys.load(path)
-    assert (keys.name_of(old), keys.name_of(new)) == (None, "new")
+    assert keys.key_of(old) is None
+    assert keys.key_of(new) is not None
 
 
 def test_removing_an_unknown_key_names_the_known_ones(path: Path) -> None:
@@ -82,3 +85,14 @@ def test_keys_created_at_the_same_time_are_all_kept(path: Path) -> None:
     for thread in threads:
         thread.join()
     assert len(json.loads(path.read_text())["keys"]) == 8
+
+
+def test_a_running_server_learns_of_new_and_revoked_keys(path: Path) -> None:
+    first = create_key(path, "first")
+    keys = Keys.load(path)
+    second = create_key(path, "second", role="reviewer")
+    remove_key(path, "first")
+    assert keys.key_of(first) is None
+    found = keys.key_of(second)
+    assert found is not None
+    assert found.role == "reviewer"

@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
@@ -17,6 +18,7 @@ from sonneteer.serving.asked import Asked
 from sonneteer.serving.events import EventStream, unless_gone
 from sonneteer.serving.feedback import FeedbackRequest, reply_to
 from sonneteer.serving.keys import Keys
+from sonneteer.serving.limits import Meters
 from sonneteer.serving.lineup import Lineup, Others, PageRequest, ServedModel
 from sonneteer.serving.porter import HEALTH, Porter, dialect_of, is_loopback, speaks_anthropic
 from sonneteer.serving.refusals import OVERLOADED, Refusal
@@ -52,7 +54,7 @@ def create_app(
     if not keys.names and not is_loopback(settings.host):
         raise RecipeError(
             f"serving.host is '{settings.host}', which other machines can reach, so an API key is needed and there is "
-            "none yet. Create one with `sonneteer serve --new-key NAME`, or listen on 127.0.0.1."
+            "none yet. Create one with `sonneteer key add NAME`, or listen on 127.0.0.1."
         )
     turns = Turns(settings.max_queue, settings.timeout_seconds)
     watch = watch or Watch()
@@ -77,7 +79,7 @@ def create_app(
     app.add_api_route(METRICS, endpoints.metrics, methods=["GET"])
     app.add_api_route(HEALTH, endpoints.health, methods=["GET"])
     app.add_exception_handler(HTTPException, _no_such_route)
-    app.add_middleware(Porter, keys=keys)
+    app.add_middleware(Porter, keys=keys, meters=endpoints.meters)
     return app
 
 
@@ -97,6 +99,7 @@ class Endpoints:
         self._settings = settings
         self._chance = chance
         self._watch = watch
+        self.meters = Meters()
 
     async def create_message(self, request: Request) -> Response:
         """Anthropic's answer."""
@@ -185,7 +188,10 @@ class Endpoints:
             served = live.choose(visit)
         shadow = live.shadow() if live and served.name == live.champion.name else None
         observer = Shadow(self._watch, self._turns, shadow, asked) if shadow else self._watch
-        return await self._turns.begin(served, asked, Witness(visit, served, asked.prompt, observer))
+        turn = await self._turns.begin(served, asked, Witness(visit, served, asked.prompt, observer))
+        if request.state.key is not None:
+            turn.spend = partial(self.meters.spend, request.state.key)
+        return turn
 
     def _seed(self) -> int:
         return self._chance.getrandbits(63)

@@ -6,8 +6,10 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 from filelock import FileLock
 from pydantic import Field, ValidationError
@@ -19,12 +21,19 @@ from sonneteer.store import write_whole
 PREFIX = "sk-sonneteer-"
 
 
+KeyRole = Literal["admin", "client", "reviewer"]
+"""A client asks for answers, a reviewer says what is good, an admin may do all, and read the figures."""
+
+
 class Key(Record):
     """What is kept of a key."""
 
     name: str = Field(pattern=r"^[^\x00-\x1f\x7f]{1,64}$")
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     created_at: datetime
+    role: KeyRole = "client"
+    requests_per_minute: int | None = Field(None, ge=1)
+    tokens_per_minute: int | None = Field(None, ge=1)
 
 
 class KeyFile(Record):
@@ -36,31 +45,59 @@ class KeyFile(Record):
 class Keys:
     """The keys that open a server."""
 
-    def __init__(self, keys: Sequence[Key] = ()) -> None:
+    def __init__(self, keys: Sequence[Key] = (), path: Path | None = None) -> None:
         self._keys = tuple(keys)
+        self._path = path
+        self._seen = _stamp(path)
 
     @classmethod
     def load(cls, path: Path) -> Keys:
         """The keys of a file; none if there is no such file. Raises DataError for a file that cannot be understood."""
-        return cls(_read(path))
+        return cls(_read(path), path)
 
     @property
     def names(self) -> tuple[str, ...]:
         """Whose keys they are."""
         return tuple(key.name for key in self._keys)
 
-    def name_of(self, secret: str) -> str | None:
-        """The name of the key that this is. Takes as long for a wrong one as for a right one."""
+    def key_of(self, secret: str) -> Key | None:
+        """The key that this is. Takes as long for a wrong one as for a right one."""
+        self._look_again()
         digest = _digest(secret)
-        matches = [key.name for key in self._keys if hmac.compare_digest(key.sha256, digest)]
+        matches = [key for key in self._keys if hmac.compare_digest(key.sha256, digest)]
         return matches[0] if matches else None
 
+    def _look_again(self) -> None:
+        """A running server learns of keys that were added or revoked. A file that cannot be read changes nothing."""
+        if self._path is not None and (stamp := _stamp(self._path)) != self._seen:
+            self._seen = stamp
+            with suppress(DataError, OSError):
+                self._keys = _read(self._path)
 
-def create_key(path: Path, name: str) -> str:
+
+def read_keys(path: Path) -> tuple[Key, ...]:
+    """All keys of a file, the oldest first. Raises DataError for a file that cannot be understood."""
+    return _read(path)
+
+
+def create_key(
+    path: Path,
+    name: str,
+    role: KeyRole = "client",
+    requests_per_minute: int | None = None,
+    tokens_per_minute: int | None = None,
+) -> str:
     """Make a key and keep its hash under this name. The returned text cannot be had a second time."""
     secret = PREFIX + secrets.token_urlsafe(32)
     try:
-        key = Key(name=name, sha256=_digest(secret), created_at=datetime.now(UTC))
+        key = Key(
+            name=name,
+            sha256=_digest(secret),
+            created_at=datetime.now(UTC),
+            role=role,
+            requests_per_minute=requests_per_minute,
+            tokens_per_minute=tokens_per_minute,
+        )
     except ValidationError as problem:
         raise RequestError(f"A key's name is one line of 1 to 64 characters, not {name[:80]!r}.") from problem
     with _writing(path):
@@ -72,7 +109,7 @@ def create_key(path: Path, name: str) -> str:
 
 
 def remove_key(path: Path, name: str) -> None:
-    """Forget a key: servers started from now on refuse it. Raises MissingError for an unknown name."""
+    """Forget a key: servers refuse it from now on. Raises MissingError for an unknown name."""
     with _writing(path):
         keys = _read(path)
         left = tuple(key for key in keys if key.name != name)
@@ -80,6 +117,15 @@ def remove_key(path: Path, name: str) -> None:
             known = ", ".join(key.name for key in keys)
             raise MissingError(f"There is no key named '{name}' in {path}. It has: {known or 'none yet'}.")
         _write(path, left)
+
+
+def _stamp(path: Path | None) -> tuple[int, int] | None:
+    """What changes with a file: when it was written, and which file it is."""
+    try:
+        told = path.stat() if path is not None else None
+    except OSError:
+        return None
+    return (told.st_mtime_ns, told.st_ino) if told else None
 
 
 def _digest(secret: str) -> str:

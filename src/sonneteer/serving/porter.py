@@ -12,20 +12,31 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sonneteer.serving import anthropic_answers, openai_answers
-from sonneteer.serving.keys import Keys
+from sonneteer.serving.keys import Key, Keys
+from sonneteer.serving.limits import Meters
 from sonneteer.serving.refusals import OVERLOADED, Refusal, refusal_of
 from sonneteer.serving.turns import STOPPING
 from sonneteer.serving.wire import Dialect, error_reply, new_id
 
 HEALTH = "/health"
+USUAL_ROLES = {"admin", "client"}
+ROLES = {"/metrics": {"admin"}, "/v1/feedback": {"admin", "client", "reviewer"}}
+"""Who may do what is not everybody's; all the rest is for clients and admins."""
+SECURITY_HEADERS = {
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+}
 
 
 class Porter:
     """ASGI middleware around all routes."""
 
-    def __init__(self, app: ASGIApp, keys: Keys) -> None:
+    def __init__(self, app: ASGIApp, keys: Keys, meters: Meters) -> None:
         self._app = app
         self._keys = keys
+        self._meters = meters
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request through, or say why not."""
@@ -36,7 +47,7 @@ class Porter:
         scope.setdefault("state", {})["request_id"] = outgoing.request_id
         headers = Headers(scope=scope)
         try:
-            self._check(scope["path"], headers)
+            scope["state"]["key"] = self._checked(scope["path"], headers)
             await self._app(scope, receive, outgoing.send)
         except ClientDisconnect:
             return
@@ -50,18 +61,23 @@ class Porter:
             reply = error_reply(refusal, dialect_of(scope["path"], headers), outgoing.request_id)
             await reply(scope, receive, outgoing.send)
 
-    def _check(self, path: str, headers: Headers) -> None:
-        """Raises Refusal for a request that may not come in."""
+    def _checked(self, path: str, headers: Headers) -> Key | None:
+        """The key that opens the door; None where no key is needed. Raises Refusal for who may not come in."""
         if path == HEALTH:
-            return
+            return None
         if not self._keys.names:
             _check_neighbour(headers)
-            return
+            return None
         secret = _secret(headers)
         if not secret:
             raise Refusal(401, "An API key is needed, as `x-api-key: KEY` or as `Authorization: Bearer KEY`.")
-        if self._keys.name_of(secret) is None:
+        key = self._keys.key_of(secret)
+        if key is None:
             raise Refusal(401, "This API key is not known here.")
+        if key.role not in ROLES.get(path, USUAL_ROLES):
+            raise Refusal(403, f"The key '{key.name}' is a {key.role}'s, which may not do this.")
+        self._meters.admit(key)
+        return key
 
 
 class _Reply:
@@ -76,6 +92,8 @@ class _Reply:
         if message["type"] == "http.response.start":
             self.is_begun = True
             headers = MutableHeaders(scope=message)
+            for name, value in SECURITY_HEADERS.items():
+                headers.setdefault(name, value)
             headers["request-id"] = headers["x-request-id"] = self.request_id
         await self._send(message)
 

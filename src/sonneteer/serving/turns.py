@@ -140,6 +140,8 @@ class Turn:
         self._chat = served.chat
         self._witness = witness
         self._begun = begun
+        self.spend: Callable[[int], None] = lambda tokens: None
+        """Is told what each answer took."""
         self._is_over = False
 
     @property
@@ -149,9 +151,15 @@ class Turn:
 
     def pieces(self, number: int = 0) -> AsyncGenerator[Piece, None]:
         """One answer piece by piece; the last piece brings the whole of it."""
-        if self._begun:
-            return self._witness.watch(self._begun[number].pieces())
-        return self._witness.watch(self._pieces(self.asked.choices[number]))
+        return self._witness.watch(self._counted(number))
+
+    async def _counted(self, number: int) -> AsyncGenerator[Piece, None]:
+        source = self._begun[number].pieces() if self._begun else self._pieces(self.asked.choices[number])
+        async with aclosing(source) as pieces:
+            async for piece in pieces:
+                if piece.answer is not None:
+                    self.spend(piece.answer.prompt_tokens + piece.answer.answer_tokens)
+                yield piece
 
     async def _pieces(self, options: Options) -> AsyncGenerator[Piece, None]:
         if options.max_tokens == 0:

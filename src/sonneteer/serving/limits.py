@@ -1,0 +1,63 @@
+"""How much each key may ask: requests and tokens a minute, each a bucket that fills up again all the time."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+
+from sonneteer.serving.keys import Key
+from sonneteer.serving.refusals import Refusal
+
+
+class Bucket:
+    """Holds a minute's worth, full at first. It may be overdrawn: then nothing goes until it is above zero again."""
+
+    def __init__(self, a_minute: int, clock: Callable[[], float]) -> None:
+        self._a_minute = a_minute
+        self._clock = clock
+        self._level = float(a_minute)
+        self._at = clock()
+
+    def seconds_until(self, amount: float) -> float:
+        """How long until so much is there; 0 if it is."""
+        now = self._clock()
+        self._level = min(self._a_minute, self._level + (now - self._at) * self._a_minute / 60)
+        self._at = now
+        return max(0.0, (amount - self._level) * 60 / self._a_minute)
+
+    def take(self, amount: float) -> None:
+        """Take so much out."""
+        self.seconds_until(0)
+        self._level -= amount
+
+
+class Meters:
+    """The buckets of all keys."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._buckets: dict[tuple[str, str, int], Bucket] = {}
+
+    def admit(self, key: Key) -> None:
+        """Count a request. Raises Refusal with status 429 where the key has used up its minute."""
+        requests = self._bucket(key, "requests", key.requests_per_minute)
+        tokens = self._bucket(key, "tokens", key.tokens_per_minute)
+        for what, bucket in (("requests", requests), ("tokens", tokens)):
+            seconds = bucket.seconds_until(1) if bucket else 0.0
+            if seconds > 0:
+                text = f"This key has used up its {what} of the minute. Try again in {math.ceil(seconds)} seconds."
+                raise Refusal(429, text, code="rate_limit_exceeded", retry_after=math.ceil(seconds))
+        if requests:
+            requests.take(1)
+
+    def spend(self, key: Key, tokens: int) -> None:
+        """Count what an answer read and wrote."""
+        bucket = self._bucket(key, "tokens", key.tokens_per_minute)
+        if bucket:
+            bucket.take(tokens)
+
+    def _bucket(self, key: Key, what: str, a_minute: int | None) -> Bucket | None:
+        if a_minute is None:
+            return None
+        return self._buckets.setdefault((key.name, what, a_minute), Bucket(a_minute, self._clock))

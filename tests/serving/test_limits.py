@@ -1,0 +1,57 @@
+"""A key that has used up its minute is told when to come back; roles open what is theirs."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sonneteer.serving import Key, Keys, create_key
+from sonneteer.serving.limits import Meters
+from sonneteer.serving.refusals import Refusal
+from sonneteer.testing import ScriptedChat
+
+
+@given(st.integers(1, 60), st.lists(st.floats(0, 5), min_size=1, max_size=200))
+def test_never_more_than_two_minutes_worth_in_any_minute(limit: int, pauses: list[float]) -> None:
+    now = 0.0
+    key = Key(name="a", sha256="0" * 64, created_at=datetime.now(UTC), requests_per_minute=limit)
+    meters = Meters(lambda: now)
+    admitted, refused = [], []
+    for pause in pauses:
+        now += pause
+        try:
+            meters.admit(key)
+            admitted.append(now)
+        except Refusal as refusal:
+            refused.append(refusal)
+    assert all((each.status, 0 < (each.retry_after or 0) <= 60) == (429, True) for each in refused)
+    assert all(sum(start <= at < start + 60 for at in admitted) <= 2 * limit for start in admitted)
+
+
+def test_tokens_are_counted_when_the_answer_is_there(start: Any, tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    secret = create_key(path, "small", tokens_per_minute=2)
+    server = start(ScriptedChat(["one two three four"]), keys=Keys.load(path))
+    body = {"model": "poet", "max_tokens": 9, "messages": [{"role": "user", "content": "Hello"}]}
+    assert server.ask("POST", "/v1/messages", body, x_api_key=secret).status == 200
+    refused = server.ask("POST", "/v1/messages", body, x_api_key=secret)
+    assert (refused.status, refused.json["error"]["type"]) == (429, "rate_limit_error")
+    assert int(refused.headers["retry-after"]) > 0
+
+
+@pytest.mark.parametrize(
+    ("role", "statuses"), [("admin", (200, 200)), ("client", (200, 403)), ("reviewer", (403, 403))]
+)
+def test_a_role_opens_what_is_its_own(start: Any, tmp_path: Path, role: Any, statuses: tuple[int, int]) -> None:
+    path = tmp_path / "keys.json"
+    secret = create_key(path, "somebody", role)
+    server = start(ScriptedChat(["Hi"]), keys=Keys.load(path))
+    told = [server.ask("GET", path, authorization=f"Bearer {secret}") for path in ("/v1/models", "/metrics")]
+    assert tuple(each.status for each in told) == statuses
+    assert told[0].headers["x-content-type-options"] == "nosniff"
+    assert "access-control-allow-origin" not in told[0].headers
