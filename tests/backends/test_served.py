@@ -1,0 +1,77 @@
+"""Versions are served by one engine where they can share it, and by themselves where not."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import torch
+
+from sonneteer.backends.served import ServedVersions
+from sonneteer.chat import Options
+from sonneteer.models.adapters import add_adapter, merged, put_on
+from sonneteer.models.engine.chat import EngineChat
+from sonneteer.models.generate import LocalChat
+from sonneteer.models.load import LanguageModel, open_folder
+from sonneteer.recipe.sections import ServingSettings, TrainingSettings
+from sonneteer.records import Message, ModelVersion, Prompt
+from sonneteer.store import Store
+
+from ..models.networks import saved
+
+PROMPT = Prompt(messages=(Message(role="user", text="Where is my order?"),))
+
+
+def version(store: Store, base: Path, number: int, training: TrainingSettings) -> ModelVersion:
+    """A trained adapter of the base, as a run leaves it."""
+    folder = store.root / f"result-{number}"
+    model = open_folder("base", base)
+    adapted = add_adapter(model.network, training, seed=number)
+    for name, parameter in adapted.named_parameters():
+        if "lora_" in name:
+            torch.nn.init.normal_(parameter, std=0.3)
+    adapted.save_pretrained(folder)
+    model.tokenizer.save_pretrained(folder)
+    return ModelVersion(
+        id=f"tiny-{number}",
+        name="tiny",
+        number=number,
+        base=str(base),
+        base_fingerprint="f" * 16,
+        folder=folder.name,
+        is_adapter=True,
+        run_id="run",
+        dataset_id="data",
+        created_at=datetime.now(UTC),
+    )
+
+
+def merged_answer(store: Store, base: Path, model: ModelVersion) -> str:
+    opened = open_folder("base", base)
+    network = merged(put_on(opened.network, store.root / model.folder))
+    chat = LocalChat(LanguageModel(model.name, network, opened.tokenizer, ""))
+    return chat.answer([PROMPT], Options(max_tokens=12))[0].text
+
+
+@pytest.mark.parametrize("shares", [True, False])
+def test_versions_answer_like_their_merged_weights_and_adapters_share_an_engine(tmp_path: Path, shares: bool) -> None:
+    store, base = Store(tmp_path / "workspace"), saved("qwen3", tmp_path / "base")
+    versions = ServedVersions(ServingSettings(share_base=shares), store, tmp_path)
+    models = [version(store, base, number, TrainingSettings(rank=4)) for number in (1, 2)]
+    models.append(version(store, base, 3, TrainingSettings(rank=4, dora=True)))  # cannot stand beside others
+    chats = [versions.open(model) for model in models]
+    for model, chat in zip(models, chats, strict=True):
+        assert chat.answer([PROMPT], Options(max_tokens=12))[0].text == merged_answer(store, base, model)
+    engines = [chat.engine for chat in chats if isinstance(chat, EngineChat)]
+    assert [engines[0] is engines[1], engines[0] is engines[2]] == [shares, False]
+    versions.close()
+
+
+def test_a_network_of_another_kind_is_answered_one_by_one(tmp_path: Path) -> None:
+    store, base = Store(tmp_path / "workspace"), saved("gemma3", tmp_path / "base")
+    versions = ServedVersions(ServingSettings(), store, tmp_path)
+    model = version(store, base, 1, TrainingSettings(rank=4))
+    chat = versions.open(model)
+    assert isinstance(chat, LocalChat)
+    assert chat.answer([PROMPT], Options(max_tokens=12))[0].text == merged_answer(store, base, model)
