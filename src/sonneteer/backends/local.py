@@ -107,6 +107,7 @@ class LocalBackend:
                 "ended_at": datetime.now(UTC),
                 "seconds": counters.seconds,
                 "check_seconds": fitted.check_seconds,
+                "privacy": fitted.privacy,
                 "steps": counters.step,
                 "best_step": counters.best_step,
                 "averaged_steps": counters.averaged_steps,

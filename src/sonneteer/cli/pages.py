@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         Fate,
         Interval,
         Memorisation,
+        PrivacySpent,
         Report,
         Verdict,
     )
@@ -100,6 +101,8 @@ def verdict_page(report: Report) -> RenderableType:
     lines: list[RenderableType] = [Text(words, style=f"bold {colour}"), Text(), comparison_table(report)]
     lines += [Text("↓ less is better. A gain above zero is always an improvement.", style="dim"), Text()]
     lines += [*(Text(f"• {reason}") for reason in report.reasons)]
+    if promise := report.privacy:
+        lines.append(Text(f"• differentially private: {_promised(promise)}", style="dim"))
     lines += [Text(f"• {line}", style="dim") for line in memorisation_lines(report.memorisation)]
     if report.generalisation_gap is not None:
         said = f"{report.generalisation_gap:.3g} more loss on what it did not learn than on what it did"
@@ -130,6 +133,13 @@ def memorisation_lines(found: Memorisation | None) -> list[str]:
             f"from training in {found.personal.from_training}"
         )
     return lines + [f"{name}: not measured, {why}" for name, why in found.unavailable.items()]
+
+
+def _promised(promise: PrivacySpent) -> str:
+    said = f"epsilon {promise.epsilon:.3g} at delta {promise.delta:.2g} for each {promise.unit}"
+    if promise.unit == "example" and promise.largest_multiplicity:
+        said += f"; one person has {promise.largest_multiplicity}, and is hidden that much less"
+    return said
 
 
 def _between(interval: Interval) -> str:

@@ -132,6 +132,7 @@ def evaluate(
             name: error for name, part in replies.items() if (error := calibration_error(chosen, part)) is not None
         },
         side_by_side=_side_by_side(asked),
+        privacy=run.privacy,
         memorisation=remembered,
         generalisation_gap=run.generalisation_gap,
         unavailable=dict(evidence.unavailable),

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from sonneteer.recipe.learning import DistillationSettings, Objective, PreferenceSettings, RewardSettings
+from sonneteer.recipe.private import PrivateTrainingSettings
 from sonneteer.recipe.section import Section
 
 
@@ -21,6 +22,7 @@ class TrainingSettings(Section):
     to a rejected one, 'kto' learns from answers that people liked or disliked, 'distillation' follows a teacher, 'grpo'
     raises the rewards of answers that the model draws itself."""
     preference: PreferenceSettings = PreferenceSettings()
+    privacy: PrivateTrainingSettings = PrivateTrainingSettings()
     distillation: DistillationSettings = DistillationSettings()
     reward: RewardSettings = RewardSettings()
     learn_prompts: bool = False
@@ -57,7 +59,7 @@ class TrainingSettings(Section):
     weight_decay: float = Field(0.01, ge=0)
     """Pull of the trained weights towards zero, against overfitting."""
     max_gradient_norm: float = Field(1.0, gt=0)
-    """Longer gradients are shortened to this length."""
+    """Longer gradients are shortened to this length: those of steps, or with `privacy` those of single examples."""
     rank: int = Field(16, ge=1)
     """LoRA rank: the adapter's width."""
     alpha: float = Field(32.0, gt=0)
@@ -122,7 +124,20 @@ class TrainingSettings(Section):
                 f"training.label_smoothing is for the objective 'imitation', and the objective is '{self.objective}'. "
                 "Remove it; training.preference.label_smoothing smooths dpo."
             )
+        if self.privacy.epsilon is not None:
+            self._refuse_what_is_not_private()
         return self
+
+    def _refuse_what_is_not_private(self) -> None:
+        """What lets one example touch another's gradient, or the choice of the batch."""
+        wrong = {
+            f"training.objective is '{self.objective}', whose loss of an example": self.objective in ("kto", "grpo"),
+            f"training.prefix_group is {self.prefix_group}, whose choice of a batch": self.prefix_group > 1,
+            f"training.replay_share is {self.replay_share:g}, whose choice of a batch": self.replay_share > 0,
+        }
+        said = [f"{what} depends on other examples" for what, is_so in wrong.items() if is_so]
+        if said:
+            raise ValueError(f"{'; '.join(said)}: that cannot be trained with training.privacy. Remove one of the two.")
 
 
 WITHOUT_EFFECT = {"checkpoint_seconds", "trackers", "gradient_checkpointing", "start_anyway"}

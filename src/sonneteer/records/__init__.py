@@ -18,7 +18,7 @@ from sonneteer.records.report import (
     SideBySide,
     Verdict,
 )
-from sonneteer.records.run import Machine, Run, RunStatus
+from sonneteer.records.run import Machine, PrivacySpent, Run, RunStatus
 from sonneteer.records.traffic import Arm, Deployment, Exchange, Feedback, Opinion, Phase
 
 __all__ = [
@@ -48,6 +48,7 @@ __all__ = [
     "Opinion",
     "PersonalData",
     "Phase",
+    "PrivacySpent",
     "Prompt",
     "Record",
     "Rendered",

@@ -11,6 +11,7 @@ from sonneteer.records.conversation import Message
 from sonneteer.records.interval import Interval
 from sonneteer.records.memorisation import Memorisation
 from sonneteer.records.record import Record
+from sonneteer.records.run import PrivacySpent
 
 
 class Comparison(Record):
@@ -111,6 +112,8 @@ class Report(Record):
     calibration_error: dict[str, float] = Field(default_factory=dict)
     """By arm, on multiple choice: how far belief and success lie apart (ECE)."""
     side_by_side: tuple[SideBySide, ...]
+    privacy: PrivacySpent | None = None
+    """What the training promised of single examples or people, where it was differentially private."""
     memorisation: Memorisation | None = None
     """What the tuned model remembers of single training examples, where the recipe asks."""
     generalisation_gap: float | None = None

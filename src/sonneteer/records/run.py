@@ -23,6 +23,23 @@ class Machine(Record):
 RunStatus = Literal["running", "interrupted", "failed", "done"]
 
 
+class PrivacySpent(Record):
+    """What a differentially private training promises: how little the model depends on any single unit."""
+
+    epsilon: float
+    delta: float
+    noise: float
+    """Standard deviation of the noise, in clips."""
+    clip: float
+    sampling_share: float
+    """Chance of each unit to take part in a step."""
+    steps: int
+    unit: Literal["example", "person"]
+    units: int
+    largest_multiplicity: int | None = None
+    """Training examples of the person who has most of them; None where no example names one."""
+
+
 class Run(Record):
     """One training attempt."""
 
@@ -39,6 +56,8 @@ class Run(Record):
     ended_at: datetime | None = None
     seconds: float = 0.0
     """Time spent training, over all attempts."""
+    privacy: PrivacySpent | None = None
+    """Where the training was differentially private."""
     check_seconds: float = 0.0
     """Of the proof, before the first step, that shared prefixes give the plain loss."""
     steps: int = 0

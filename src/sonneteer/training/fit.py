@@ -22,15 +22,16 @@ from sonneteer.models.render import TemplateRenderer
 from sonneteer.progress import Progress
 from sonneteer.recipe.learning import Objective as ObjectiveName
 from sonneteer.recipe.sections import WITHOUT_EFFECT, Recipe, TrainingSettings
-from sonneteer.records import Example, Rendered, fingerprint_of
+from sonneteer.records import Example, PrivacySpent, Rendered, fingerprint_of
 from sonneteer.training.checkpoint import Counters
 from sonneteer.training.kept_trunk import forget_known, keep_known
 from sonneteer.training.lessons import Material, lessons_of
 from sonneteer.training.loop import Learner, Training
 from sonneteer.training.objectives import Objective
+from sonneteer.training.private import PoissonSampler, spent, units_of
 from sonneteer.training.range_test import RangeTest, range_test
 from sonneteer.training.references import with_references
-from sonneteer.training.sampler import Sampler, sampler_of
+from sonneteer.training.sampler import Batches, Sampler, sampler_of
 from sonneteer.training.watch import Stopwatch, interruptible
 
 TOLERANCE = 1e-3  # relative, float32 sums in another order; a wrong mask is off by far more
@@ -43,6 +44,7 @@ class Fitted(NamedTuple):
     parameters: int
     trained_parameters: int
     check_seconds: float
+    privacy: PrivacySpent | None
 
 
 def material_of(
@@ -57,6 +59,7 @@ def material_of(
         train=lessons_of(train, renderer, objective),
         validation=lessons_of(validation, renderer, objective),
         names=[f"{example.tags.get('source', 'example')} ({example.id})" for example in (*train, *replay)],
+        people=[example.tags.get("person", "") for example in train],
         replay=lessons_of(replay, renderer, objective),
     )
     if not any(lesson.learned_tokens for lesson in material.train):
@@ -73,10 +76,15 @@ def fit(
     """
     settings = recipe.training
     network, learner, material, check_seconds = _begin(model, recipe, objective, material, folder, progress)
-    sampler = sampler_of(material, settings, recipe.seed, settings.epochs)
+    origin = origin_of(model, recipe, material)
+    batches: Batches = sampler_of(material, settings, recipe.seed, settings.epochs)
+    budget = None
+    if settings.privacy.epsilon is not None:
+        material = units_of(material, settings)
+        batches = PoissonSampler(len(material.train), settings.batch_size, settings.epochs, recipe.seed)
+        budget = learner.promise(material, min(batches.steps, settings.max_steps or batches.steps))
     with interruptible() as interrupt:
-        origin = origin_of(model, recipe, material)
-        counters = Training(learner, material, sampler, folder, progress, origin).go(interrupt)
+        counters = Training(learner, material, batches, folder, progress, origin).go(interrupt)
     forget_known(folder)
     if settings.method == "lora":
         with disk_errors():
@@ -85,7 +93,13 @@ def fit(
     else:
         save_model(model, folder / "result")
     trained = sum(parameter.numel() for _, parameter in learner.trained)
-    return Fitted(counters, sum(p.numel() for p in model.network.parameters()), trained, check_seconds)
+    return Fitted(
+        counters,
+        sum(p.numel() for p in model.network.parameters()),
+        trained,
+        check_seconds,
+        None if budget is None else spent(budget, settings, counters.step),
+    )
 
 
 class _Begun(NamedTuple):

@@ -49,6 +49,8 @@ class Material(NamedTuple):
     """What to call each training example, and then each replayed one, when something goes wrong with it."""
     replay: Sequence[Lesson] = ()
     """General examples against forgetting, of which each epoch takes some."""
+    people: Sequence[str] = ()
+    """Whose each training example is, by its tag `person`; empty where it has none."""
 
     def lessons(self, indices: Sequence[int]) -> list[Lesson]:
         """Training lessons by their numbers; those of general examples follow."""

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import NamedTuple, TypeVar
@@ -31,8 +32,9 @@ from sonneteer.training.lessons import Lesson, Material, Part, Reading, parts, r
 from sonneteer.training.objectives import Objective
 from sonneteer.training.optimizer import optimizers, schedule, set_learning_rate
 from sonneteer.training.pages import keep_pages
+from sonneteer.training.private import Budget, PrivateGradients, budget_of
 from sonneteer.training.regularize import Anchor, Average
-from sonneteer.training.sampler import Sampler
+from sonneteer.training.sampler import Batches
 from sonneteer.training.trackers import tracked
 from sonneteer.training.watch import Interrupt, MetricsFile, Stopwatch
 
@@ -63,6 +65,8 @@ class Learner:
     note: Callable[[str], None] = print
     trunk: Trunk | None = None
     """What the frozen lower blocks make of the material, where it is kept."""
+    private: PrivateGradients | None = None
+    """How the gradients of single units are hidden, in a differentially private training."""
 
     def __post_init__(self) -> None:
         keep_pages()
@@ -78,10 +82,14 @@ class Learner:
 
     def step(self, batch: Sequence[Lesson], rate: float, number: int = 1) -> StepFigures:
         """Learn from one batch, cut into micro-batches of at most `budget` unique tokens."""
-        lessons = self.ready(batch, number)
-        loss, naive, unique = self._within_memory(lambda: self._gradients(lessons))
         parameters = [parameter for _, parameter in self.trained]
-        norm = float(torch.nn.utils.clip_grad_norm_(parameters, self.settings.max_gradient_norm))
+        lessons = self.ready(batch, number) if self.private is None else list(batch)
+        if self.private is None:
+            loss, naive, unique = self._within_memory(lambda: self._gradients(lessons))
+            norm = float(torch.nn.utils.clip_grad_norm_(parameters, self.settings.max_gradient_norm))
+        else:
+            loss, naive, unique = self.private.noised(batch, partial(self._unit_gradients, number), parameters)
+            norm = float(torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None]))
         if math.isfinite(loss) and math.isfinite(norm):
             set_learning_rate(self.optimizers, rate)
             for optimizer in self.optimizers:
@@ -91,6 +99,17 @@ class Learner:
         self._forget_gradients()
         learned = sum(lesson.learned_tokens for lesson in lessons)
         return StepFigures(loss, norm, naive, unique, learned, _mean_reward(lessons))
+
+    def promise(self, units: Material, steps: int) -> Budget:
+        """From now on hide single units, as the recipe says, over so many steps."""
+        budget = budget_of(units, self.settings, steps)
+        self.private = PrivateGradients(self.settings.max_gradient_norm, budget.noise, float(self.settings.batch_size))
+        return budget
+
+    def _unit_gradients(self, number: int, unit: Lesson) -> tuple[float, int, int]:
+        """The same for a single unit of a private training."""
+        lessons = self.ready([unit], number)
+        return self._within_memory(lambda: self._gradients(lessons))
 
     def _gradients(self, lessons: Sequence[Lesson]) -> tuple[float, int, int]:
         """Loss, tokens and unique tokens of a batch, whose gradients are left to be used."""
@@ -209,7 +228,7 @@ class Training:
 
     learner: Learner
     material: Material
-    sampler: Sampler
+    sampler: Batches
     folder: Path
     progress: Progress
     origin: saved.Origin = field(default_factory=dict)
@@ -289,6 +308,8 @@ class Training:
             "seconds": self.watch.seconds,
             "seconds_left": self.watch.seconds / step * (self.steps - step),
         }
+        if self.learner.private is not None:
+            figures["clipped_share"] = self.learner.private.clipped_share
         if done.reward is not None:
             figures["reward"] = done.reward
         self.metrics.write(step, figures)
@@ -370,6 +391,8 @@ class Training:
         self.learner.put_weights(best)
         if len(self.counters.candidates) > 1:
             self._try_average(best)
+        if self.learner.private is not None:
+            return  # the loss on learned examples would tell of them without noise
         learned = self.material.train[: len(self.material.validation)]
         loss = self.learner.loss_on(learned)
         self.counters = self.counters.model_copy(update={"train_loss": loss})

@@ -6,10 +6,23 @@ import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from sonneteer.recipe.sections import TrainingSettings
 from sonneteer.training.lessons import Material, groups_of
+
+
+class Batches(Protocol):
+    """Which examples each step learns from, as a function of the step alone."""
+
+    @property
+    def steps(self) -> int:
+        """Steps in the whole run."""
+        ...
+
+    def batch(self, step: int) -> list[int]:
+        """Indices of the examples of a step (from 1)."""
+        ...
 
 
 class Replay(NamedTuple):
