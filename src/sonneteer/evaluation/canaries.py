@@ -15,9 +15,9 @@ from typing import NamedTuple
 import numpy as np
 
 from sonneteer.chat import LogProbs
-from sonneteer.evaluation.intervals import Bootstrap, Statistic, Values, interval
+from sonneteer.evaluation.intervals import Bootstrap, Values, interval
 from sonneteer.recipe.sections import MemorisationSettings
-from sonneteer.records import Example, Exposure, Message
+from sonneteer.records import Example, Exposure, Interval, Message
 
 DIGITS = 6
 FORMS = (
@@ -78,8 +78,8 @@ def exposures(
             Exposure(
                 repeats=repeats,
                 canaries=len(own),
-                base=interval(_mean_of(ranked["base"]), len(own), bootstrap),
-                tuned=interval(_mean_of(ranked["tuned"]), len(own), bootstrap),
+                base=_mean(ranked["base"], len(candidates), bootstrap),
+                tuned=_mean(ranked["tuned"], len(candidates), bootstrap),
                 extrapolated=float(np.mean([extrapolated(told["tuned"][i]) for i in own])),
                 most=math.log2(len(candidates) + 1),
             )
@@ -114,8 +114,10 @@ def _both(base: LogProbs, tuned: LogProbs) -> tuple[tuple[str, LogProbs], tuple[
     return ("base", base), ("tuned", tuned)
 
 
-def _mean_of(values: Values) -> Statistic:
-    return lambda draws: (draws @ values) / draws.sum(-1)
+def _mean(values: Values, candidates: int, bootstrap: Bootstrap) -> Interval:
+    """With an interval within what is possible: none to all of the bits that the candidates allow."""
+    told = interval(lambda draws: (draws @ values) / draws.sum(-1), len(values), bootstrap)
+    return Interval(value=told.value, low=max(told.low, 0.0), high=min(told.high, math.log2(candidates + 1)))
 
 
 def _secret(rng: random.Random) -> str:

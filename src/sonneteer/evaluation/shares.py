@@ -21,7 +21,8 @@ def wilson(hits: int, count: int, confidence: float) -> Interval:
     share, spread = hits / count, z * z / count
     middle = (share + spread / 2) / (1 + spread)
     half = z / (1 + spread) * math.sqrt(share * (1 - share) / count + spread / count / 4)
-    return Interval(value=share, low=max(0.0, middle - half), high=min(1.0, middle + half))
+    low, high = middle - half if hits else 0.0, middle + half if hits < count else 1.0
+    return Interval(value=share, low=max(0.0, low), high=min(1.0, high))
 
 
 def clopper_pearson(hits: int, count: int, confidence: float) -> Interval:
