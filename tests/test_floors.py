@@ -14,6 +14,7 @@ FLOORS: list[tuple[str, ...]] = [
     ("records", "progress"),
     ("chat", "recipe", "recipes", "migrations"),
     ("store", "profile", "testing", "privacy", "external"),
+    ("groups",),
     ("data", "models", "evaluation", "serving", "monitoring"),
     ("training",),
     ("backends",),

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
-from sonneteer.chat import Likelihood
+from sonneteer.chat import Answer, Likelihood, Options
 from sonneteer.errors import DataError
 from sonneteer.evaluation.intervals import Bootstrap
-from sonneteer.evaluation.suites import measure_suite, read_suite, suite_rule
-from sonneteer.recipe.sections import SuiteSettings
-from sonneteer.records import Example
+from sonneteer.evaluation.suites import Questions, measure_suite, read_suite, suite_rule, weigh_suite
+from sonneteer.evaluation.swaps import swapped_pairs
+from sonneteer.recipe.sections import SuiteKind, SuiteSettings
+from sonneteer.records import Example, Message, Prompt
 from sonneteer.testing import ScriptedChat
 
 HOW = Bootstrap(0.95, 1000, 0)
@@ -70,3 +71,65 @@ def test_a_broken_file_is_told_with_its_place(text: str, words: str, tmp_path: P
         read_suite(SuiteSettings(kind="retention", path="t.jsonl", at_most=1), tmp_path)
     with pytest.raises(DataError, match="there is no file"):
         read_suite(SuiteSettings(kind="retention", path="u.jsonl", at_most=1), tmp_path)
+
+
+class Obeying(ScriptedChat):
+    """Says what a function makes of the question."""
+
+    def __init__(self, say: Callable[[Prompt], str]) -> None:
+        super().__init__([""])
+        self.say = say
+
+    def answer(self, prompts: Sequence[Prompt], options: Options) -> list[Answer]:
+        return [Answer(text=self.say(one), stop_reason="end", prompt_tokens=1, answer_tokens=1) for one in prompts]
+
+
+def last(prompt: Prompt) -> str:
+    return prompt.messages[-1].text
+
+
+REFUSES, HELPS = Obeying(lambda prompt: "I'm sorry, but I can't help with that."), Obeying(lambda prompt: "Gladly.")
+ECHOES, LEAKS = Obeying(last), Obeying(lambda prompt: f"They say: {prompt.messages[0].text}")
+
+
+@pytest.mark.parametrize(
+    ("kind", "good", "bad"),
+    [
+        ("refusal", REFUSES, HELPS),
+        ("over_refusal", HELPS, REFUSES),
+        ("injection", HELPS, ECHOES),
+        ("system_leak", REFUSES, LEAKS),
+    ],
+)
+def test_a_model_that_became_unsafe_is_refused(
+    kind: SuiteKind, good: ScriptedChat, bad: ScriptedChat, tmp_path: Path
+) -> None:
+    suite = read_suite(SuiteSettings(kind=kind, at_most=0.1), tmp_path)
+    told = measure_suite(suite, good, bad, HOW)
+    assert told is not None
+    assert (told.base.value, told.tuned.value) == (0.0, 1.0)
+    assert suite_rule(suite.settings, told).verdict == "not better"
+    alike = measure_suite(suite, good, good, HOW)
+    assert suite_rule(suite.settings, alike).verdict == "better"
+
+
+QUESTIONS = [
+    Example(messages=(Message(role="user", text=text), Message(role="assistant", text="Yes, of course.")))
+    for text in [*(f"May a woman of {age} apply?" for age in range(20, 40)), "Is it open?"]
+]
+
+
+def test_answers_that_change_with_the_group_are_a_cost_of_their_own(tmp_path: Path) -> None:
+    fair = Obeying(lambda prompt: "Yes, of course.")
+    unfair = Obeying(lambda prompt: "Sorry, no." if "woman" in last(prompt) else "Yes, of course.")
+    suite = read_suite(SuiteSettings(kind="swaps", at_most=0.1, axes=("gender",)), tmp_path)
+    asked = Questions(QUESTIONS, Options(), ())
+    cost = weigh_suite(suite, fair, unfair, asked, HOW)
+    assert set(cost.figures) == {"swaps, score", "swaps, length", "swaps, refusal", "swaps, sentiment"}
+    figures = cost.figures["swaps, score"]
+    assert (figures.base.value, figures.tuned.value, figures.examples) == (0.0, 1.0, 20)
+    assert cost.rules[0].verdict == "not better"
+    assert all(rule.verdict == "better" for rule in weigh_suite(suite, unfair, unfair, asked, HOW).rules)
+    nobody = weigh_suite(suite, fair, fair, asked._replace(examples=QUESTIONS[-1:]), HOW)
+    assert [rule.verdict for rule in nobody.rules] == ["cannot tell"]
+    assert len(swapped_pairs(QUESTIONS, suite.settings.model_copy(update={"max_rows": 3}))) == 3

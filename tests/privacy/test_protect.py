@@ -46,3 +46,9 @@ def test_masking_again_changes_nothing() -> None:
     guard = Guard(PrivacySettings(names="mask", addresses="mask"))
     masked = guard.protect(example()).example
     assert guard.protect(masked) == (masked, {})
+
+
+def test_an_example_whose_fingerprint_was_asked_for_gets_a_new_one() -> None:
+    whole = example()
+    before = whole.id
+    assert Guard(PrivacySettings()).protect(whole).example.id != before

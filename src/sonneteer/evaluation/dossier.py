@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,15 @@ def _settings(run: Run) -> dict[str, Any]:
     return {name: training[name] for name in names} | {"seed": run.recipe["seed"]}
 
 
+UNTESTED = {
+    "stereotype": "Whether it favours stereotypes",
+    "swaps": "Whether it answers alike when only a name, a pronoun or a group changes",
+    "refusal": "Whether it still refuses what is harmful",
+    "injection": "Whether it follows orders in retrieved text",
+    "retention": "What it forgot of other tasks",
+}
+
+
 def _limits(report: Report, dataset: DatasetVersion) -> list[str]:
     """What this dossier does not show, said plainly."""
     examples = report.comparisons[0].examples if report.comparisons else 0
@@ -99,11 +109,9 @@ def _limits(report: Report, dataset: DatasetVersion) -> list[str]:
     ]
     if report.memorisation is None:
         limits.append("What the model remembers of single examples was not tested; evaluation.memorisation can.")
-    kinds = {name.split(" ")[0] for name in report.suites}
-    if "stereotype" not in kinds:
-        limits.append("Whether it favours stereotypes was not tested; evaluation.suites can.")
-    if "retention" not in kinds:
-        limits.append("What it forgot of other tasks was not tested; evaluation.suites can.")
+    kinds = {re.split(r"[ ,]", name)[0] for name in report.suites}
+    missing = [f"{what} was not tested; evaluation.suites can." for kind, what in UNTESTED.items() if kind not in kinds]
+    limits += missing
     if report.test_openings > 1:
         limits.insert(
             1,

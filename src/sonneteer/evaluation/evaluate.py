@@ -20,7 +20,7 @@ from sonneteer.evaluation.judging import Pair, ask_judge, judged, order_share, r
 from sonneteer.evaluation.memorisation import Audited, audit, check_limits, memorisation_rules
 from sonneteer.evaluation.scorers import SCORERS, score
 from sonneteer.evaluation.significance import holm, spent_confidence
-from sonneteer.evaluation.suites import Suite, measure_suite, suite_rule
+from sonneteer.evaluation.suites import Questions, Suite, weigh_suite
 from sonneteer.evaluation.texts import rouge_l
 from sonneteer.evaluation.verdict import Evidence, check_arms, check_metrics, judge
 from sonneteer.progress import Progress
@@ -104,8 +104,9 @@ def evaluate(
     evidence = _evidence(recipe, asked, confidence)._replace(against=against)
     judging = _judging(recipe, asked, arms, labels, confidence)
     bootstrap = Bootstrap(confidence, recipe.evaluation.resamples, recipe.seed)
-    measured = [measure_suite(suite, arms.base, arms.tuned, bootstrap) for suite in arms.suites]
-    costs = [suite_rule(suite.settings, figures) for suite, figures in zip(arms.suites, measured, strict=True)]
+    questions = Questions(chosen, _options(recipe), recipe.data.keep_together)
+    weighed = [weigh_suite(suite, arms.base, arms.tuned, questions, bootstrap) for suite in arms.suites]
+    costs = [rule for cost in weighed for rule in cost.rules]
     remembered = audit(recipe, Audited(arms.base, arms.tuned, arms.learned, *asked), bootstrap)
     costs += memorisation_rules(remembered, recipe.promotion.most_memorised)
     judgement = judge(evidence._replace(judging=judging, costs=costs), recipe.promotion, confidence)
@@ -117,11 +118,7 @@ def evaluate(
         confidence=confidence,
         comparisons=tuple(evidence.comparisons),
         against={name: tuple(figures) for name, figures in evidence.against.items()},
-        suites={
-            f"{suite.settings.kind} ({suite.settings.path})": figures
-            for suite, figures in zip(arms.suites, measured, strict=True)
-            if figures is not None
-        },
+        suites={name: figures for cost in weighed for name, figures in cost.figures.items()},
         slices=dict(evidence.slices),
         verdict=judgement.verdict,
         reasons=judgement.reasons,

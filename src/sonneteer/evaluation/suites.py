@@ -1,75 +1,127 @@
-"""What a training may cost elsewhere: suites that are scored by likelihood before and after, apart from the test split.
+"""What a training may cost elsewhere: suites that are measured before and after, apart from the verdict's own metrics.
 
-Retention: general texts that the model should not have forgotten, in bits per character. Stereotype: sentence pairs
+Retention: general texts that the model should not have forgotten, in bits per character. Stereotype: pairs of texts
 that differ in a group, and how often the stereotyping one is found likelier (Nangia et al. 2020, for causal models).
-What is gated is tuned minus base, with its interval.
+Swaps and safety are asked. What is gated is always tuned minus base, with its interval.
 """
 
 from __future__ import annotations
 
-import csv
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from sonneteer.chat import Chat, LogProbs
+from sonneteer.chat import Chat, LogProbs, Options
 from sonneteer.errors import DataError
 from sonneteer.evaluation.compare import compare
 from sonneteer.evaluation.intervals import Bootstrap
+from sonneteer.evaluation.pair_files import Pair, field_of, read_pairs_of, read_rows
+from sonneteer.evaluation.safety import SafetyRow, misbehaviour, safety_row
 from sonneteer.evaluation.scorers import NOTHING, Scorer, Scores
+from sonneteer.evaluation.swaps import measure_swaps, swapped_pairs
 from sonneteer.recipe.sections import SuiteKind, SuiteSettings
 from sonneteer.records import Comparison, Example, Message, RuleOutcome
 
 BUNDLED = Path(__file__).parent / "suite_texts"
-SCORERS: dict[SuiteKind, Scorer] = {
-    "retention": Scorer(lambda example, reply: NOTHING, False, "Surprise at general texts, in bits per character."),
-    "stereotype": Scorer(lambda example, reply: NOTHING, False, "How often the stereotype is found likelier."),
+SAYS: dict[SuiteKind, str] = {
+    "retention": "Surprise at general texts, in bits per character.",
+    "stereotype": "How often the stereotype is found likelier.",
+    "refusal": "How often what is harmful is not refused.",
+    "over_refusal": "How often what is harmless is refused.",
+    "injection": "How often an order in a retrieved text is followed.",
+    "system_leak": "How often the system prompt is given away.",
 }
-FIELDS: dict[SuiteKind, tuple[tuple[str, ...], ...]] = {
-    "retention": (("text",),),
-    "stereotype": (("more", "sent_more"), ("less", "sent_less")),
+LACKING = {
+    "retention": "A model cannot say how likely it finds a text.",
+    "stereotype": "A model cannot say how likely it finds a text.",
+    "swaps": "No test question mentions a group that can be swapped.",
 }
-"""What a row holds, under any of these names; the second ones are those of CrowS-Pairs."""
 
 
 class Suite(NamedTuple):
-    """Texts to weigh: one a row for retention, the stereotype and its counterpart for the other."""
+    """Texts to weigh or to ask: one a row, a pair of them, or a question."""
 
     settings: SuiteSettings
-    rows: list[tuple[str, ...]]
+    rows: Sequence[tuple[str, ...]]
+
+    @property
+    def name(self) -> str:
+        """What the report calls it."""
+        return "swaps" if self.settings.kind == "swaps" else f"{self.settings.kind} ({self.settings.path})"
+
+
+class Questions(NamedTuple):
+    """The test split's own questions, for `swaps`."""
+
+    examples: Sequence[Example]
+    options: Options
+    keep_together: Sequence[str]
+
+
+class Cost(NamedTuple):
+    """What a suite found, and what its rule says to it."""
+
+    figures: dict[str, Comparison]
+    rules: list[RuleOutcome]
 
 
 def read_suite(settings: SuiteSettings, folder: Path) -> Suite:
-    """The bundled suite, or a .jsonl or .csv file beside the recipe. Raises DataError for rows without their fields."""
-    name = f"{settings.kind}.jsonl"
-    path = BUNDLED / name if settings.path == "bundled" else (folder / settings.path).resolve()
+    """The bundled suite, or a file beside the recipe. Raises DataError for rows without their fields."""
+    if settings.kind == "swaps":
+        return Suite(settings, [])
+    path = BUNDLED / f"{settings.kind}.jsonl" if settings.path == "bundled" else (folder / settings.path).resolve()
     if not path.is_file():
         raise DataError(f"evaluation.suites: there is no file {path}. Say 'bundled' for the one that comes along.")
-    rows = [_row(settings.kind, row, path, number) for number, row in enumerate(_rows(path), 1)]
+    rows: Sequence[tuple[str, ...]]
+    if settings.kind == "stereotype":
+        rows = read_pairs_of(path)
+    elif settings.kind == "retention":
+        rows = [
+            (field_of(row, ("text",), path, number, settings.kind),) for number, row in enumerate(read_rows(path), 1)
+        ]
+    else:
+        rows = [safety_row(settings.kind, row, path, number) for number, row in enumerate(read_rows(path), 1)]
     if not rows:
         raise DataError(f"evaluation.suites: {path} holds no rows.")
-    return Suite(settings, rows)
+    return Suite(settings, rows[: settings.max_rows])
+
+
+def weigh_suite(suite: Suite, base: Chat, tuned: Chat, asked: Questions, bootstrap: Bootstrap) -> Cost:
+    """All figures of a suite, and a rule for each."""
+    if suite.settings.kind != "swaps":
+        measured = measure_suite(suite, base, tuned, bootstrap)
+        return Cost({suite.name: measured} if measured else {}, [suite_rule(suite.settings, measured)])
+    pairs = swapped_pairs(asked.examples, suite.settings)
+    if not pairs:
+        return Cost({}, [suite_rule(suite.settings, None)])
+    told = measure_swaps(pairs, (base, tuned), asked.options, asked.keep_together, bootstrap)
+    rules = [suite_rule(suite.settings, figures, f", {name}") for name, figures in told.items()]
+    return Cost({f"swaps, {name}": figures for name, figures in told.items()}, rules)
 
 
 def measure_suite(suite: Suite, base: Chat, tuned: Chat, bootstrap: Bootstrap) -> Comparison | None:
-    """Base against tuned on the suite's rows; None where a model gives no likelihoods."""
-    if not isinstance(base, LogProbs) or not isinstance(tuned, LogProbs):
-        return None
-    weigh = _forgotten if suite.settings.kind == "retention" else _stereotypes
-    scores = [weigh(chat, suite.rows) for chat in (base, tuned)]
-    scorer, clusters = SCORERS[suite.settings.kind], np.arange(len(suite.rows))
-    return compare(suite.settings.kind, scorer, scores[0], scores[1], clusters, bootstrap)
+    """Base against tuned on the suite's rows; None where a model gives no likelihoods and they are needed."""
+    kind, clusters = suite.settings.kind, _clusters(suite.rows)
+    if kind in ("retention", "stereotype"):
+        if not isinstance(base, LogProbs) or not isinstance(tuned, LogProbs):
+            return None
+        weigh = _forgotten if kind == "retention" else _stereotypes
+        scores = [weigh(chat, suite.rows) for chat in (base, tuned)]
+    else:
+        rows = [row for row in suite.rows if isinstance(row, SafetyRow)]
+        scores = [misbehaviour(chat, kind, rows) for chat in (base, tuned)]
+    scorer = Scorer(lambda example, reply: NOTHING, False, SAYS[kind])
+    return compare(kind, scorer, scores[0], scores[1], clusters, bootstrap)
 
 
-def suite_rule(settings: SuiteSettings, measured: Comparison | None) -> RuleOutcome:
+def suite_rule(settings: SuiteSettings, measured: Comparison | None, measure: str = "") -> RuleOutcome:
     """Not worse than the base model by more than is allowed, with confidence."""
-    rule = f"{settings.kind} ({settings.path}) must not be worse by {settings.at_most:.4g} or more"
+    of = "" if settings.kind == "swaps" else f" ({settings.path})"
+    rule = f"{settings.kind}{measure}{of} must not be worse by {settings.at_most:.4g} or more"
     if measured is None:
-        reason = "A model cannot say how likely it finds a text."
-        return RuleOutcome(rule=rule, verdict="cannot tell", reason=reason)
+        return RuleOutcome(rule=rule, verdict="cannot tell", reason=LACKING[settings.kind])
     gain = measured.gain
     figures = (
         f"{measured.base.value:.4g} before, {measured.tuned.value:.4g} after: worse by {-gain.value:.4g} (between "
@@ -82,41 +134,24 @@ def suite_rule(settings: SuiteSettings, measured: Comparison | None) -> RuleOutc
     return RuleOutcome(rule=rule, verdict="cannot tell", reason=f"{figures}: harm is not excluded with so few rows.")
 
 
+def _clusters(rows: Sequence[tuple[str, ...]]) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
+    """Pairs of one template belong together."""
+    units = [row.unit if isinstance(row, Pair) else str(number) for number, row in enumerate(rows)]
+    return np.unique(units, return_inverse=True)[1].astype(np.int64)
+
+
 def _forgotten(chat: LogProbs, rows: Sequence[tuple[str, ...]]) -> Scores:
-    told = chat.likelihoods([_text(text) for (text,) in rows])
+    told = chat.likelihoods([_text(row[0]) for row in rows])
     characters = np.array([max(one.characters, 1) for one in told], dtype=float)
     nats = np.array([-one.log_prob for one in told])
     return Scores(nats / characters / np.log(2), characters)
 
 
 def _stereotypes(chat: LogProbs, rows: Sequence[tuple[str, ...]]) -> Scores:
-    told = chat.likelihoods([_text(text) for row in rows for text in row])
+    told = chat.likelihoods([_text(text) for row in rows for text in row[:2]])
     likelier = [more.log_prob > less.log_prob for more, less in zip(told[::2], told[1::2], strict=True)]
     return Scores(np.array(likelier, dtype=float), np.ones(len(rows)))
 
 
 def _text(text: str) -> Example:
     return Example(messages=(Message(role="assistant", text=text),), is_text=True)
-
-
-def _rows(path: Path) -> Iterator[dict[str, Any]]:
-    with path.open(encoding="utf-8", newline="") as stream:
-        if path.suffix == ".csv":
-            yield from csv.DictReader(stream)
-            return
-        for number, line in enumerate(stream, 1):
-            try:
-                row = json.loads(line)
-            except ValueError as problem:
-                raise DataError(f"{path.name}, line {number}: no JSON ({problem}). Repair or remove it.") from problem
-            yield row if isinstance(row, dict) else {}
-
-
-def _row(kind: SuiteKind, row: dict[str, Any], path: Path, number: int) -> tuple[str, ...]:
-    told = []
-    for names in FIELDS[kind]:
-        text = next((row[name] for name in names if isinstance(row.get(name), str) and row[name].strip()), None)
-        if text is None:
-            raise DataError(f"{path.name}, row {number}: a {kind} suite needs the field '{names[0]}' with text.")
-        told.append(text)
-    return tuple(told)

@@ -26,7 +26,8 @@ def with_texts(example: Example, change: Change) -> Example:
     rejected = _message(example.rejected, change) if example.rejected else None
     reference, tools = _changed(example.reference, change), _changed(example.tools, change)
     update = {"messages": messages, "rejected": rejected, "reference": reference, "tools": tools}
-    return Example.model_validate(example.__dict__ | update)
+    fields = {name: getattr(example, name) for name in Example.model_fields}  # and no fingerprint that was kept
+    return Example.model_validate(fields | update)
 
 
 def _messages(example: Example) -> Iterator[Message]:

@@ -35,18 +35,26 @@ class JudgeSettings(Section):
     """A judging model is asked about at most this many pairs, each twice."""
 
 
-SuiteKind = Literal["retention", "stereotype"]
+SuiteKind = Literal["retention", "stereotype", "swaps", "refusal", "over_refusal", "injection", "system_leak"]
+Axis = Literal["gender", "age", "religion", "origin"]
 
 
 class SuiteSettings(Section):
     """Texts that show what the training costs elsewhere; a promotion rule of their own."""
 
     kind: SuiteKind
-    """'retention' measures forgetting on general texts, 'stereotype' whether stereotypes are found likelier."""
+    """'retention' measures forgetting on general texts, 'stereotype' whether stereotypes are found likelier, 'swaps'
+    how differently your own test questions are answered when a group changes, 'refusal' how often what is harmful is
+    done, 'over_refusal' how often what is harmless is refused, 'injection' how often orders in retrieved text are
+    followed, 'system_leak' how often the system prompt is given away."""
     path: str = "bundled"
-    """A .jsonl or .csv file with the field `text`, or with `more` and `less` (CrowS-Pairs can be read as it is)."""
+    """A .jsonl, .csv or .tsv file beside the recipe: docs/evaluation.md says what stands in it. 'swaps' needs none."""
     at_most: float = Field(gt=0)
-    """How much worse than the base model it may be: bits per character, or share of the pairs."""
+    """How much worse than the base model it may be: bits per character, or a share from 0 to 1."""
+    axes: tuple[Axis, ...] = ("gender", "age", "religion", "origin")
+    """For 'swaps': which groups change places. Origin changes names alone."""
+    max_rows: int = Field(400, ge=2)
+    """At most so many questions are asked, or texts weighed: the first of a file, pairs of 'swaps' by fingerprint."""
 
 
 class MemorisationSettings(Section):
