@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import string
 
 import pytest
@@ -102,3 +103,12 @@ def test_a_date_of_birth_becomes_one_of_its_century(date: str) -> None:
     assert len(digits) == len(date)
     for century in ("19", "20"):
         assert (century in digits) >= (f"{century}" in date and len(date) > 6)
+
+
+def test_a_guard_that_travels_to_another_process_gives_the_same_pseudonyms() -> None:
+    guard = Guard(PrivacySettings(names="pseudonymise", phones="pseudonymise"))
+    text = "Dear Mr. Smith, call Jane Roe on 415-555-2671."
+    example = Example(messages=(Message(role="assistant", text=text),))
+    here = guard.protect(example)
+    assert pickle.loads(pickle.dumps(guard)).protect(example) == here
+    assert here.example.answer.text != text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -80,7 +81,8 @@ def prepare(
     steps = row_steps(recipe.data.clean, kept, recipe.training.objective)
     steps += private_steps(recipe, folder, store)
     kept_in = store.root / PARTIAL / recipe.name
-    hands = hands_of(data, kept_in / fingerprint_of([prepared_from, sorted(forgotten_people(store))]))
+    key = secrets.token_hex() if recipe.privacy.is_key_thrown_away else ""  # parts with other pseudonyms do not suit
+    hands = hands_of(data, kept_in / fingerprint_of([prepared_from, sorted(forgotten_people(store)), key]))
     sources, candidates = gather(data, files, steps, ledger, progress, hands)
     refuse_private(ledger)
     for step in corpus_steps(data):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, partial
 from ipaddress import IPv4Address
 from typing import Literal
 
@@ -20,6 +20,7 @@ from sonneteer.privacy.dates import exchanged_date
 from sonneteer.privacy.people import Circle, circles
 from sonneteer.privacy.permute import HEXADECIMAL, Permutation
 from sonneteer.privacy.phones import prefix_length
+from sonneteer.privacy.remembered import Remembered
 from sonneteer.privacy.rules import KEY_SIGNS, is_public_address
 from sonneteer.privacy.words import words
 
@@ -46,7 +47,7 @@ class Pseudonyms:
 
     def __init__(self, key: bytes) -> None:
         self._permutation = Permutation(key)
-        self._cached = lru_cache(maxsize=65536)(self._exchanged)
+        self._known: Remembered[tuple[str, str, bool], str] = Remembered(self._exchanged)
 
     def of(self, kind: str, value: str, roles: Roles | None = None) -> str:
         """What stands for a value. `roles` says which words are whose first or last name."""
@@ -58,12 +59,13 @@ class Pseudonyms:
 
     def _with_roles(self, kind: str, value: str, is_back: bool, roles: Roles) -> str:
         if kind not in ("names", "emails"):
-            return self._cached(kind, value, is_back)
+            return self._known[kind, value, is_back]
         known = {**roles_in([value]), **roles} if kind == "names" else roles
         change = partial(self._person, is_back=is_back, roles=known)
         return WORD.sub(lambda match: change(match.group()), value) if kind == "names" else self._mail(value, change)
 
-    def _exchanged(self, kind: str, value: str, is_back: bool) -> str:
+    def _exchanged(self, asked: tuple[str, str, bool]) -> str:
+        kind, value, is_back = asked
         match kind:
             case "addresses":
                 return self._address(value, is_back)

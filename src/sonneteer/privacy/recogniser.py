@@ -10,10 +10,11 @@ import gzip
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache, lru_cache
+from functools import cache
 from importlib.resources import files
 from typing import NamedTuple
 
+from sonneteer.privacy.remembered import Remembered
 from sonneteer.privacy.words import words
 
 TOKEN = re.compile(r"[^\W\d_]+(?:(?:-|['’](?!s\b))[^\W\d_]+)*|\d+|[^\w\s]|\n")
@@ -54,7 +55,7 @@ class Recogniser:
         self._weights = weights
         self._lexicon = lexicon
         self._threshold = threshold
-        self._look = lru_cache(maxsize=2**17)(self._judged)
+        self._looks = Remembered(self._judged)
 
     def names_in(self, text: str) -> list[tuple[int, int]]:
         """Where names of people stand, first and last names together."""
@@ -68,7 +69,7 @@ class Recogniser:
     def _labels(self, tokens: Sequence[str]) -> list[bool]:
         """Whether each word is part of a name."""
         labels = [False] * len(tokens)
-        weight, look, threshold = self._weights.get, self._look, self._threshold
+        weight, look, threshold = self._weights.get, self._looks.__getitem__, self._threshold
         nearly = []
         for place in candidates(tokens, self._lexicon.common):
             score = look(tokens[place]).score

@@ -81,3 +81,8 @@ class PrivacySettings(Section):
     def of_action(self, action: PrivacyAction) -> tuple[str, ...]:
         """The types that this is done with."""
         return tuple(kind for kind in PERSONAL_KINDS if getattr(self, kind) == action)
+
+    @property
+    def is_key_thrown_away(self) -> bool:
+        """Whether there are pseudonyms that nobody can undo."""
+        return self.vault is None and bool(self.of_action("pseudonymise"))
