@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Generic, TypeVar
 
-K, V = TypeVar("K"), TypeVar("V")
+K = TypeVar("K")
+V = TypeVar("V")
 MOST = 2**17
 
 
-class Remembered(dict[K, V]):
+class Remembered(dict[K, V], Generic[K, V]):
     """Answers of a function by its argument, up to so many."""
 
     def __init__(self, find_out: Callable[[K], V]) -> None:
