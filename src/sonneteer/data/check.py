@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from sonneteer.data.bonds import ALIKE, Bond, bonds_of, crossing
 from sonneteer.data.candidates import Candidate
+from sonneteer.data.counterfactual import SWAPPED
 from sonneteer.data.freeze import read_ledger, read_split
 from sonneteer.data.near_duplicates import near_duplicates
 from sonneteer.recipe.sections import DataSettings
@@ -98,7 +99,11 @@ def _problems(store: Store, dataset: DatasetVersion, candidates: list[Candidate]
     rows = sum(source.rows for source in dataset.sources)
     if rows != len(entries):
         problems.append(f"The sources had {rows} rows, but the ledger has {len(entries)}.")
-    held = Counter((side, candidate.id) for side, candidate in zip(sides, candidates, strict=True))
+    held = Counter(
+        (side, candidate.id)
+        for side, candidate in zip(sides, candidates, strict=True)
+        if SWAPPED not in candidate.example.tags  # a copy has no row of its own
+    )
     told = Counter((entry.fate, entry.example_id) for entry in entries if entry.fate in dataset.splits)
     if held != told:
         problems.append("The splits hold other examples than the ledger says.")

@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
+from sonneteer.data.balance import refuse_unknown_values, weighted
 from sonneteer.data.bonds import member_of
 from sonneteer.data.candidates import Candidate, Unpacked
 from sonneteer.data.clean import Counted, learnable, refuse_above, refuse_nothing
 from sonneteer.data.contamination import KeptOut
+from sonneteer.data.counterfactual import swapped_copies
 from sonneteer.data.forget import PARTIAL, forgotten_people
 from sonneteer.data.freeze import Draft, freeze, ids_in
 from sonneteer.data.hands import hands_of
@@ -31,7 +33,7 @@ from sonneteer.records import KEPT, DatasetVersion, Example, Renderer, SplitName
 from sonneteer.store import Store
 
 SILENT = Silent()
-EDITION = 6
+EDITION = 7
 """Counts the changes of this preparation itself: what an older one made is not taken for the same."""
 
 
@@ -88,6 +90,7 @@ def prepare(
     for step in corpus_steps(data):
         candidates = step(candidates, ledger)
     refuse_nothing(candidates, ledger)
+    refuse_unknown_values(candidates, data.balance)
     if watching:
         _hold_out(candidates, store, watching)
         recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"leaks": "drop"})})
@@ -95,6 +98,11 @@ def prepare(
     if recipe.training.objective != "imitation":
         renderer = BothAnswers(renderer)
     sides = _split(learnable(candidates, recipe.data, renderer, ledger, hands), recipe, ledger)
+    if recipe.data.balance.swaps:
+        learned = [one.candidate for one in sides["train"]]
+        others = [one.candidate for side in KEPT[1:] for one in sides[side]]
+        copies = swapped_copies(learned, others, recipe.data, ledger)
+        sides["train"] += learnable(copies, recipe.data, renderer, Ledger(), hands) if copies else []
     refuse_above(recipe.data.fail_above, ledger)
     held_out = {side: watching.splits[side] for side in KEPT[1:]} if watching else {}
     dataset = freeze(Draft(recipe.name, prepared_from, sources, sides, ledger, held_out), store)
@@ -178,6 +186,8 @@ def _dealt(counted: Sequence[Counted], recipe: Recipe, ledger: Ledger) -> dict[S
             said = f"leak: the same {kind} as {counted[other].candidate.place} in {dealt.sides[other]}"
             ledger.enter(one.candidate.entry("dropped", said))
         else:
+            if side == "train":
+                one = one._replace(candidate=weighted(one.candidate, data.balance))
             ledger.enter(one.candidate.entry(side))
             sides[side].append(one)
     return sides

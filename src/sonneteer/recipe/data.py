@@ -81,6 +81,10 @@ class CleanSettings(Section):
     """Labels of classification-like data that a classifier trained on the rest contradicts: noted, or dropped."""
 
 
+Axis = Literal["gender", "age", "religion", "origin"]
+"""What groups of people are told apart by."""
+
+
 class BalanceSettings(Section):
     """How much of each topic or group there may and must be."""
 
@@ -90,11 +94,24 @@ class BalanceSettings(Section):
     """Examples of each value beyond this many are dropped, drawn by a hash of their content."""
     fewest: int | None = Field(None, ge=1)
     """The preparation fails where a value has fewer examples."""
+    weights: dict[str, float] = Field(default_factory=dict)
+    """How much the answers of a value count in the training's loss, as in `{refunds: 2}`; those of others count 1."""
+    swaps: tuple[Axis, ...] = ()
+    """Also learn a copy of each training example that mentions a group, with another group in its place. Copies have
+    the tag `swapped` and are on the training's side alone. English."""
 
     @model_validator(mode="after")
     def _knows_what_to_count(self) -> BalanceSettings:
-        if self.by is None and (self.most or self.fewest):
-            raise ValueError("data.balance.most and data.balance.fewest need data.balance.by: the tag to count.")
+        wrong = [value for value, weight in self.weights.items() if weight <= 0]
+        if wrong:
+            raise ValueError(
+                f"data.balance.weights: the weight of '{wrong[0]}' is {self.weights[wrong[0]]:g}, but must be above 0."
+            )
+        if self.by is None and (self.most or self.fewest or self.weights):
+            raise ValueError(
+                "data.balance.most, data.balance.fewest and data.balance.weights need data.balance.by: the tag to "
+                "count."
+            )
         return self
 
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from sonneteer.recipe.data import Axis
 from sonneteer.recipe.section import Section
 
 
@@ -36,7 +37,6 @@ class JudgeSettings(Section):
 
 
 SuiteKind = Literal["retention", "stereotype", "swaps", "refusal", "over_refusal", "injection", "system_leak"]
-Axis = Literal["gender", "age", "religion", "origin"]
 
 
 class SuiteSettings(Section):
