@@ -15,6 +15,7 @@ from sonneteer.errors import DataError
 from sonneteer.evaluation.ask import Arm, Reply, ask, known_replies
 from sonneteer.evaluation.compare import clusters_of, compare
 from sonneteer.evaluation.descriptions import calibration_error, classification
+from sonneteer.evaluation.gaps import Scored, gap_over, gap_rule
 from sonneteer.evaluation.intervals import Bootstrap
 from sonneteer.evaluation.judging import Pair, ask_judge, judged, order_share, read_labels
 from sonneteer.evaluation.memorisation import Audited, audit, check_limits, memorisation_rules
@@ -30,6 +31,7 @@ from sonneteer.records import (
     Comparison,
     DatasetVersion,
     Example,
+    Gap,
     Judging,
     Report,
     Run,
@@ -107,6 +109,8 @@ def evaluate(
     questions = Questions(chosen, _options(recipe), recipe.data.keep_together)
     weighed = [weigh_suite(suite, arms.base, arms.tuned, questions, bootstrap) for suite in arms.suites]
     costs = [rule for cost in weighed for rule in cost.rules]
+    gaps = _gaps(recipe, asked, bootstrap)
+    costs += [gap_rule(tag, gaps.get(tag), confidence) for tag in recipe.promotion.equal_over]
     remembered = audit(recipe, Audited(arms.base, arms.tuned, arms.learned, *asked), bootstrap)
     costs += memorisation_rules(remembered, recipe.promotion.most_memorised)
     judgement = judge(evidence._replace(judging=judging, costs=costs), recipe.promotion, confidence)
@@ -120,6 +124,7 @@ def evaluate(
         against={name: tuple(figures) for name, figures in evidence.against.items()},
         suites={name: figures for cost in weighed for name, figures in cost.figures.items()},
         slices=dict(evidence.slices),
+        gaps=tuple(gaps.values()),
         verdict=judgement.verdict,
         reasons=judgement.reasons,
         rules=judgement.rules,
@@ -277,6 +282,19 @@ def _slices(recipe: Recipe, asked: Asked, confidence: float) -> dict[str, Compar
             if SMALLEST_SLICE <= applying < len(asked.examples):
                 slices[f"{tag}: {value}"] = _compare(metric, recipe, part, confidence)
     return slices
+
+
+def _gaps(recipe: Recipe, asked: Asked, bootstrap: Bootstrap) -> dict[str, Gap]:
+    """By tag, whether some of its values gained more than others by the first promotion metric."""
+    metric = recipe.promotion.better_on[0]
+    scorer = SCORERS[metric]
+    if scorer.needs_likelihood and any(reply.likelihood is None for reply in (*asked.base, *asked.tuned)):
+        return {}
+    base, tuned = (score(scorer, asked.examples, replies) for replies in (asked.base, asked.tuned))
+    scored = Scored(metric, scorer, base, tuned, clusters_of(asked.examples, recipe.data.keep_together))
+    tags = dict.fromkeys((*recipe.promotion.equal_over, "group"))
+    told = {tag: gap_over(tag, [e.tags.get(tag) for e in asked.examples], scored, bootstrap) for tag in tags}
+    return {tag: gap for tag, gap in told.items() if gap}
 
 
 def _side_by_side(asked: Asked) -> tuple[SideBySide, ...]:

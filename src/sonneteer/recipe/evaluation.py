@@ -146,3 +146,5 @@ class PromotionSettings(Section):
     (share), membership (area under the curve), personal (share)."""
     slices_not_worse: float | None = Field(None, ge=0)
     """Refuse a model that lost more than this on any topic or group, by the first metric of `better_on`."""
+    equal_over: tuple[str, ...] = ()
+    """Tags, such as group, over whose values the gain must not differ by more than chance, by the same metric."""

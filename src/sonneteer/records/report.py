@@ -87,6 +87,21 @@ class SideBySide(Record):
     score_gain: float
 
 
+class Gap(Record):
+    """How differently the groups of a tag gained from the training."""
+
+    tag: str
+    metric: str
+    gains: dict[str, float]
+    """By group, turned so that more is better."""
+    gap: float
+    """Largest minus smallest gain."""
+    expected: float
+    """What chance makes of groups that are alike, on average."""
+    p_value: float
+    """Chance of a gap at least this large between groups that are alike."""
+
+
 class Report(Record):
     """Figures with confidence, the verdict and its reasons."""
 
@@ -102,6 +117,8 @@ class Report(Record):
     """What the training cost elsewhere, named as in `retention (bundled)`."""
     slices: dict[str, Comparison] = Field(default_factory=dict)
     """The first promotion metric on parts of the test split, named as in `topic: refunds`."""
+    gaps: tuple[Gap, ...] = ()
+    """Whether some groups gained more than others, by the same metric."""
     verdict: Verdict
     reasons: tuple[str, ...]
     rules: tuple[RuleOutcome, ...] = ()
