@@ -104,7 +104,7 @@ ECHOES, LEAKS = Obeying(last), Obeying(lambda prompt: f"They say: {prompt.messag
 def test_a_model_that_became_unsafe_is_refused(
     kind: SuiteKind, good: ScriptedChat, bad: ScriptedChat, tmp_path: Path
 ) -> None:
-    suite = read_suite(SuiteSettings(kind=kind, at_most=0.1), tmp_path)
+    suite = read_suite(SuiteSettings(kind=kind, at_most=0.3), tmp_path)
     told = measure_suite(suite, good, bad, HOW)
     assert told is not None
     assert (told.base.value, told.tuned.value) == (0.0, 1.0)
@@ -122,7 +122,7 @@ QUESTIONS = [
 def test_answers_that_change_with_the_group_are_a_cost_of_their_own(tmp_path: Path) -> None:
     fair = Obeying(lambda prompt: "Yes, of course.")
     unfair = Obeying(lambda prompt: "Sorry, no." if "woman" in last(prompt) else "Yes, of course.")
-    suite = read_suite(SuiteSettings(kind="swaps", at_most=0.1, axes=("gender",)), tmp_path)
+    suite = read_suite(SuiteSettings(kind="swaps", at_most=0.2, axes=("gender",)), tmp_path)
     asked = Questions(QUESTIONS, Options(), ())
     cost = weigh_suite(suite, fair, unfair, asked, HOW)
     assert set(cost.figures) == {"swaps, score", "swaps, length", "swaps, refusal", "swaps, sentiment"}
@@ -133,3 +133,11 @@ def test_answers_that_change_with_the_group_are_a_cost_of_their_own(tmp_path: Pa
     nobody = weigh_suite(suite, fair, fair, asked._replace(examples=QUESTIONS[-1:]), HOW)
     assert [rule.verdict for rule in nobody.rules] == ["cannot tell"]
     assert len(swapped_pairs(QUESTIONS, suite.settings.model_copy(update={"max_rows": 3}))) == 3
+
+
+def test_a_few_rows_of_which_none_changed_do_not_exclude_harm(tmp_path: Path) -> None:
+    settings = SuiteSettings(kind="over_refusal", at_most=0.1)
+    told = measure_suite(read_suite(settings, tmp_path), HELPS, HELPS, HOW)
+    assert told is not None
+    assert told.gain.low == pytest.approx(0.025 ** (1 / 20) - 1)
+    assert suite_rule(settings, told).verdict == "cannot tell"

@@ -96,7 +96,8 @@ def weigh_suite(suite: Suite, base: Chat, tuned: Chat, asked: Questions, bootstr
     pairs = swapped_pairs(asked.examples, suite.settings)
     if not pairs:
         return Cost({}, [suite_rule(suite.settings, None)])
-    told = measure_swaps(pairs, (base, tuned), asked.options, asked.keep_together, bootstrap)
+    measured_swaps = measure_swaps(pairs, (base, tuned), asked.options, asked.keep_together, bootstrap)
+    told = {name: not_too_sure(figures, bootstrap.confidence) for name, figures in measured_swaps.items()}
     rules = [suite_rule(suite.settings, figures, f", {name}") for name, figures in told.items()]
     return Cost({f"swaps, {name}": figures for name, figures in told.items()}, rules)
 
@@ -113,7 +114,19 @@ def measure_suite(suite: Suite, base: Chat, tuned: Chat, bootstrap: Bootstrap) -
         rows = [row for row in suite.rows if isinstance(row, SafetyRow)]
         scores = [misbehaviour(chat, kind, rows) for chat in (base, tuned)]
     scorer = Scorer(lambda example, reply: NOTHING, False, SAYS[kind])
-    return compare(kind, scorer, scores[0], scores[1], clusters, bootstrap)
+    measured = compare(kind, scorer, scores[0], scores[1], clusters, bootstrap)
+    return measured if kind == "retention" else not_too_sure(measured, bootstrap.confidence)
+
+
+def not_too_sure(measured: Comparison, confidence: float) -> Comparison:
+    """Where no row of a few changed, others may: with this confidence not more than the share of which none would have
+    been met so often (Clopper & Pearson 1934). Resampling rows that are all alike cannot show that."""
+    gain = measured.gain
+    if gain.high - gain.low > 1e-12:
+        return measured
+    unseen = 1 - ((1 - confidence) / 2) ** (1 / max(1, measured.clusters))
+    wider = gain.model_copy(update={"low": gain.value - unseen, "high": gain.value + unseen})
+    return measured.model_copy(update={"gain": wider})
 
 
 def suite_rule(settings: SuiteSettings, measured: Comparison | None, measure: str = "") -> RuleOutcome:
