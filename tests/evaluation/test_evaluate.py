@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from sonneteer.chat import Likelihood
+from sonneteer.chat import Answer, Likelihood, Options
 from sonneteer.errors import DataError
 from sonneteer.evaluation.ask import Arm
 from sonneteer.evaluation.dossier import write_dossier
 from sonneteer.evaluation.evaluate import Arms, evaluate
 from sonneteer.progress import Silent
 from sonneteer.recipe.sections import DataSettings, PromotionSettings, Recipe, SourceSettings
-from sonneteer.records import DatasetVersion, Example, LedgerEntry, Machine, Message, Report, Run, Source, Split
+from sonneteer.records import DatasetVersion, Example, LedgerEntry, Machine, Message, Prompt, Report, Run, Source, Split
 from sonneteer.store import Store
 from sonneteer.testing import ScriptedChat
 
@@ -79,6 +80,18 @@ def run() -> Run:
         parameters=6_000_000,
         trained_parameters=100_000,
     )
+
+
+class Knowing(ScriptedChat):
+    """Answers each question as it was told to."""
+
+    def __init__(self, answers: dict[str, str]) -> None:
+        super().__init__([""])
+        self.answers = answers
+
+    def answer(self, prompts: Sequence[Prompt], options: Options) -> list[Answer]:
+        said = [self.answers[prompt.messages[-1].text] for prompt in prompts]
+        return [Answer(text=text, stop_reason="end", prompt_tokens=1, answer_tokens=1) for text in said]
 
 
 def report(store: Store, *better_on: str, tuned: str = "the right answer", count: int = 12) -> Report:
@@ -155,6 +168,21 @@ def test_side_by_side_shows_the_worst_and_the_best_and_topics_are_compared(tmp_p
     assert gains == sorted(gains)
     assert len(gains) == 10
     assert set(made.slices) == {"topic: refunds", "topic: returns"}
+
+
+def test_a_gain_that_only_one_group_had_is_refused_and_stands_in_the_dossier(tmp_path: Path) -> None:
+    asked = examples(40)
+    said = {one.messages[1].text: one.answer.text if i % 2 else "no" for i, one in enumerate(asked)}
+    rules = PromotionSettings(better_on=("rouge_l",), equal_over=("topic", "person"))
+    told = recipe().model_copy(update={"promotion": rules})
+    arms = Arms(ScriptedChat(["something else"]), Knowing(said))
+    made = evaluate(told, run(), dataset(), arms, Store(tmp_path / "w"), asked, Silent())
+    (gap,) = made.gaps
+    assert (gap.tag, gap.gap, gap.p_value < 0.01) == ("topic", 1.0, True)
+    verdicts = {rule.rule: rule.verdict for rule in made.rules}
+    assert verdicts["the gain must not differ over topic"] == "not better"
+    assert verdicts["the gain must not differ over person"] == "cannot tell"
+    assert "Who gained more: topic" in dossier(tmp_path, made)
 
 
 def test_a_test_split_without_conversations_is_refused(tmp_path: Path) -> None:
