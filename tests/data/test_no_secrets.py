@@ -14,7 +14,7 @@ from sonneteer.privacy import digest_of, masked
 from sonneteer.recipe.sections import PrivacySettings
 from sonneteer.records import KEPT
 from sonneteer.store import Store
-from tests.data.writing import WordReader, question, recipe_of, write_lines
+from tests.data.writing import Noting, WordReader, question, recipe_of, write_lines
 
 MAIL, NUMBER, KEY = "jane.roe@mail.example.org", "078-05-1120", "ghp_abcdefghijklmnopqrstuvwxyz0123456789"
 PERSON = "customer jane-1977"
@@ -50,12 +50,12 @@ def sources(folder: Path) -> None:
 
 def test_no_file_of_the_workspace_and_no_word_on_the_way_holds_a_planted_secret(tmp_path: Path) -> None:
     sources(tmp_path)
-    store, said = Store(tmp_path / "workspace"), list[str]()
+    store, watching = Store(tmp_path / "workspace"), Noting()
     recipe = recipe_of("x.jsonl", bad_rows_share=0.5)
-    dataset = prepare(recipe, tmp_path, store, WordReader(), said.append)
+    dataset = prepare(recipe, tmp_path, store, WordReader(), watching)
     reasons = [entry.reason for entry in read_ledger(store, dataset) if entry.fate == "broken"]
     assert len(reasons) >= len(BROKEN)
-    everything = "\n".join((everything_of(store), *said, *reasons))
+    everything = "\n".join((everything_of(store), *watching.notes, *reasons))
     texts = [one.model_dump_json() for side in KEPT for one in read_split(store, dataset, side)]
     for secret in SECRETS:
         assert secret not in everything
