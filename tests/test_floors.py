@@ -20,7 +20,7 @@ FLOORS: list[tuple[str, ...]] = [
     ("backends",),
     ("search",),
     ("lifecycle",),
-    ("circle",),
+    ("circle", "iteration"),
     ("cli",),
     ("__main__",),
 ]

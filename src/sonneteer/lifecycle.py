@@ -20,7 +20,17 @@ from sonneteer.external import ClaudeChat, ServerChat
 from sonneteer.progress import Progress
 from sonneteer.recipe import LoadedRecipe
 from sonneteer.recipe.sections import BaseSettings, ExternalSettings, Recipe, TrainingSettings
-from sonneteer.records import Certificate, DatasetVersion, LedgerEntry, ModelVersion, Report, Run, fingerprint_of
+from sonneteer.records import (
+    Certificate,
+    CurvePoint,
+    DatasetVersion,
+    LedgerEntry,
+    ModelVersion,
+    Report,
+    Run,
+    fingerprint_of,
+)
+from sonneteer.search.choose import unwatched
 from sonneteer.search.find import find_settings, folder_name
 from sonneteer.search.report import SearchReport, write_report
 from sonneteer.search.space import with_settings
@@ -94,7 +104,11 @@ def plan(loaded: LoadedRecipe, store: Store, progress: Progress) -> Plan:
     progress.stage("planning")
     made = _backend(loaded, store).plan(dataset)
     prices = read_prices(store.root / "prices.yaml")
-    return made.model_copy(update={"costs": prices.costs(made.seconds.value), "currency": prices.currency})
+    past = store.latest(Report, loaded.recipe.name)
+    openings = past.test_openings if past and past.dataset_id == dataset.id else 0
+    shown = evaluation.outlook(loaded.recipe, data.read_split(store, dataset, "test"), past, openings)
+    costs = prices.costs(made.seconds.value)
+    return made.model_copy(update={"costs": costs, "currency": prices.currency, "detectable": shown})
 
 
 def vocabulary(loaded: LoadedRecipe, store: Store, progress: Progress) -> VocabularyReport:
@@ -154,9 +168,13 @@ def evaluate(loaded: LoadedRecipe, store: Store, progress: Progress) -> Report:
         others = tuple(_other_arms(loaded, store, model, base))
         suites = tuple(evaluation.read_suite(one, loaded.folder) for one in loaded.recipe.evaluation.suites)
         learned = data.read_split(store, dataset, "train") if loaded.recipe.evaluation.is_audited else []
-        arms = evaluation.Arms(base, backend.open(model), others, suites, _judge(loaded, others), learned)
+        cases = _cases(loaded, store, run)
+        arms = evaluation.Arms(base, backend.open(model), others, suites, _judge(loaded, others), learned, cases)
         examples = data.read_split(store, dataset, "test")
         report = evaluation.evaluate(loaded.recipe, run, dataset, arms, store, examples, progress)
+        if not report.learning_curve:
+            curve = _learning_curve(loaded, store, dataset, progress)
+            report = report.model_copy(update={"learning_curve": curve})
         store.save(report)
         store.save(model.model_copy(update={"report_id": report.id}))
     return report
@@ -267,6 +285,27 @@ def _teacher(loaded: LoadedRecipe, store: Store) -> Chat:
         name="teacher", url=teacher.url, model=name, api=teacher.api, key_variable=teacher.key_variable
     )
     return ClaudeChat(settings) if teacher.api == "anthropic" else ServerChat(settings)
+
+
+def _cases(loaded: LoadedRecipe, store: Store, run: Run) -> evaluation.Cases:
+    """The confirmed bad answers, and which of them another run's report found mended."""
+    others = [report for report in store.find(Report, name=loaded.recipe.name) if report.run_id != run.id]
+    fixed = evaluation.fixed_in([outcome for report in others for outcome in report.cases])
+    return evaluation.Cases(evaluation.read_cases(store, loaded.recipe.name), fixed)
+
+
+def _learning_curve(
+    loaded: LoadedRecipe, store: Store, dataset: DatasetVersion, progress: Progress
+) -> tuple[CurvePoint, ...]:
+    """The same training with a part of the examples. What the catalogue knows is not trained again."""
+    points = []
+    for share in loaded.recipe.evaluation.learning_curve:
+        progress.stage(f"training with {share:.0%} of the examples")
+        part = data.share_of(store, dataset, share)
+        trained = TrialTrainer(loaded, store.root, part.id)({}, loaded.recipe.seed, unwatched)
+        examples = part.splits["train"].examples
+        points.append(CurvePoint(share=share, examples=examples, validation_loss=trained.loss))
+    return tuple(points)
 
 
 def _judge(loaded: LoadedRecipe, arms: Sequence[evaluation.Arm]) -> Chat | None:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from sonneteer import __version__
-from sonneteer.cli.commands import begin, circle, data, keys, training, use, vault, verdict
+from sonneteer.cli.commands import begin, circle, data, iterate, keys, training, use, vault, verdict
 from sonneteer.cli.session import Outcome
 
 COMMANDS: dict[str, list[Callable[..., Outcome]]] = {
@@ -29,7 +29,7 @@ COMMANDS: dict[str, list[Callable[..., Outcome]]] = {
         verdict.certify,
         verdict.promote,
     ],
-    "Watch and learn": [circle.feedback],
+    "Watch and learn": [iterate.advise, iterate.compare, iterate.case, circle.feedback],
     "Use": [use.chat, use.serve, keys.key, data.forget, data.audit, vault.vault],
 }
 """The commands by panel of `sonneteer --help`, in the order in which one needs them."""

@@ -6,6 +6,7 @@ from sonneteer.data.check import Proof, check
 from sonneteer.data.forget import Forgotten, forget
 from sonneteer.data.freeze import read_ledger, read_split
 from sonneteer.data.prepare import prepare
+from sonneteer.data.share import share_of
 from sonneteer.data.synthesis import Synthesized, refuse_without_terms, synthesize
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "read_ledger",
     "read_split",
     "refuse_without_terms",
+    "share_of",
     "synthesize",
     "write_card",
 ]

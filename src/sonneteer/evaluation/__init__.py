@@ -1,29 +1,47 @@
 """Evaluation: base against tuned on the sealed test split, a verdict, and a dossier for whoever decides."""
 
+from sonneteer.evaluation.abreast import Entrant, Row, abreast
+from sonneteer.evaluation.advice import Advice, Facts, Searched, advise
 from sonneteer.evaluation.ask import Arm
 from sonneteer.evaluation.canaries import planted
+from sonneteer.evaluation.cases import Cases, Mistake, add_case, case_of, fixed_in, read_cases
 from sonneteer.evaluation.charts import plot_losses
 from sonneteer.evaluation.dossier import write_dossier
 from sonneteer.evaluation.evaluate import Arms, evaluate, labels_of, read_pairs
 from sonneteer.evaluation.few_shot import FewShot, shots_of
 from sonneteer.evaluation.judging import Ballot, Pair
+from sonneteer.evaluation.outlook import outlook
 from sonneteer.evaluation.scorers import SCORERS, of_answer
 from sonneteer.evaluation.significance import detectable_share
 from sonneteer.evaluation.suites import read_suite
 
 __all__ = [
     "SCORERS",
+    "Advice",
     "Arm",
     "Arms",
     "Ballot",
+    "Cases",
+    "Entrant",
+    "Facts",
     "FewShot",
+    "Mistake",
     "Pair",
+    "Row",
+    "Searched",
+    "abreast",
+    "add_case",
+    "advise",
+    "case_of",
     "detectable_share",
     "evaluate",
+    "fixed_in",
     "labels_of",
     "of_answer",
+    "outlook",
     "planted",
     "plot_losses",
+    "read_cases",
     "read_pairs",
     "read_suite",
     "shots_of",

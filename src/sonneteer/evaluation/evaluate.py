@@ -13,12 +13,14 @@ import numpy as np
 from sonneteer.chat import Chat, Options
 from sonneteer.errors import DataError
 from sonneteer.evaluation.ask import Arm, Reply, ask, known_replies
+from sonneteer.evaluation.cases import Cases, ask_cases, case_rule
 from sonneteer.evaluation.compare import clusters_of, compare
 from sonneteer.evaluation.descriptions import calibration_error, classification
 from sonneteer.evaluation.gaps import Scored, gap_over, gap_rule
 from sonneteer.evaluation.intervals import Bootstrap
 from sonneteer.evaluation.judging import Pair, ask_judge, judged, order_share, read_labels
 from sonneteer.evaluation.memorisation import Audited, audit, check_limits, memorisation_rules
+from sonneteer.evaluation.noise import decode_noise
 from sonneteer.evaluation.scorers import SCORERS, score
 from sonneteer.evaluation.significance import holm, spent_confidence
 from sonneteer.evaluation.suites import Questions, Suite, weigh_suite
@@ -51,12 +53,15 @@ class Arms(NamedTuple):
     base: Chat
     tuned: Chat
     others: tuple[Arm, ...] = ()
+    """Further models on the same examples: few_shot, champion, external ones."""
     suites: tuple[Suite, ...] = ()
     """Texts that show what the training costs elsewhere."""
     judge: Chat | None = None
     """The model that judges pairs; None where people do."""
     learned: Sequence[Example] = ()
     """The training split, for what is found out about memorisation."""
+    cases: Cases = Cases()
+    """Confirmed bad answers."""
 
 
 class Asked(NamedTuple):
@@ -113,7 +118,10 @@ def evaluate(
     costs += [gap_rule(tag, gaps.get(tag), confidence) for tag in recipe.promotion.equal_over]
     remembered = audit(recipe, Audited(arms.base, arms.tuned, arms.learned, *asked), bootstrap)
     costs += memorisation_rules(remembered, recipe.promotion.most_memorised)
+    outcomes = ask_cases(arms.tuned, arms.cases, _options(recipe))
+    costs += case_rule(outcomes)
     judgement = judge(evidence._replace(judging=judging, costs=costs), recipe.promotion, confidence)
+    tuned = Arm("tuned", arms.tuned, run.id)
     return Report(
         id=report_id,
         run_id=run.id,
@@ -137,6 +145,8 @@ def evaluate(
         privacy=run.privacy,
         memorisation=remembered,
         generalisation_gap=run.generalisation_gap,
+        decode_noise=decode_noise(tuned, chosen, recipe.evaluation, _metrics(recipe), journal),
+        cases=outcomes,
         unavailable=dict(evidence.unavailable),
         answers_file=store.put(journal.read_bytes(), "jsonl"),
         seconds=time.monotonic() - start,
@@ -147,6 +157,7 @@ def evaluate(
 def _report_id(recipe: Recipe, run: Run, dataset: DatasetVersion, arms: Arms, labels: dict[str, Choice]) -> str:
     settings = recipe.model_dump(mode="json", include={"seed", "evaluation", "promotion"})
     others = [[arm.name, arm.version] for arm in arms.others] + [[suite.rows] for suite in arms.suites]
+    others += [[arms.cases.version]] if arms.cases.known else []
     return f"report-{fingerprint_of([settings, run.id, dataset.id, others, labels])}"
 
 

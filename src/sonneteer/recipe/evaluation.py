@@ -114,6 +114,13 @@ class EvaluationSettings(Section):
     memorisation: MemorisationSettings = MemorisationSettings()
     judge: JudgeSettings = JudgeSettings()
     """Also let a model or people judge pairs of answers, without knowing whose they are."""
+    noise_draws: int = Field(0, ge=0)
+    """Answers that the tuned model also draws to each question, two or more: how much a figure changes by the draw
+    alone. 0 draws none."""
+    noise_temperature: float = Field(0.7, gt=0, le=2)
+    """How freely these are drawn."""
+    learning_curve: tuple[float, ...] = ()
+    """Also train on these shares of the examples, such as `[0.1, 0.3]`: what more examples would gain."""
     confidence: float = Field(0.95, gt=0.5, lt=1)
     """Confidence of every interval."""
     resamples: int = Field(2000, ge=200)
@@ -124,6 +131,18 @@ class EvaluationSettings(Section):
         """Whether the recipe asks what the model remembers."""
         wanted = self.memorisation
         return bool(wanted.canaries or wanted.extraction or wanted.membership or wanted.personal)
+
+    @model_validator(mode="after")
+    def _draws_enough(self) -> EvaluationSettings:
+        if self.noise_draws == 1:
+            raise ValueError("evaluation.noise_draws is 1, and one draw does not vary: say 0, or 2 and more.")
+        wrong = [share for share in self.learning_curve if not 0 < share < 1]
+        if wrong:
+            raise ValueError(
+                f"evaluation.learning_curve: {wrong[0]:g} is no share between 0 and 1. All of the examples, 1, are "
+                "learned from anyway."
+            )
+        return self
 
 
 class PromotionSettings(Section):

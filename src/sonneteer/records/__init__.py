@@ -9,9 +9,13 @@ from sonneteer.records.memorisation import Exposure, Extraction, Membership, Mem
 from sonneteer.records.model import Certificate, Check, ModelVersion, Stage
 from sonneteer.records.record import Record, fingerprint_of
 from sonneteer.records.report import (
+    Case,
+    CaseOutcome,
     Choice,
     Classification,
     Comparison,
+    CurvePoint,
+    Detectable,
     Gap,
     Judging,
     Report,
@@ -25,13 +29,17 @@ from sonneteer.records.traffic import Arm, Deployment, Exchange, Feedback, Opini
 __all__ = [
     "KEPT",
     "Arm",
+    "Case",
+    "CaseOutcome",
     "Certificate",
     "Check",
     "Choice",
     "Classification",
     "Comparison",
+    "CurvePoint",
     "DatasetVersion",
     "Deployment",
+    "Detectable",
     "Example",
     "Exchange",
     "Exposure",

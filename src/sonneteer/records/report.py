@@ -102,6 +102,54 @@ class Gap(Record):
     """Chance of a gap at least this large between groups that are alike."""
 
 
+class Detectable(Record):
+    """The smallest true gain that a test set shows, four times out of five."""
+
+    metric: str
+    gain: float
+    is_in_deviations: bool = False
+    """Whether the gain is counted in standard deviations of the paired difference, as nobody knows these yet."""
+    clusters: int
+    """Groups of test examples that are independent of one another."""
+    basis: str
+    """Where the spread is known from, or what is assumed."""
+
+
+class Case(Record):
+    """A confirmed bad answer: every later evaluation asks again, and what was fixed once has to stay fixed."""
+
+    id: str
+    prompt: tuple[Message, ...]
+    bad: str
+    """What the model said."""
+    good: str
+    """What it ought to have said."""
+    must: tuple[str, ...] = ()
+    """Phrases that a good answer holds, whatever their case."""
+    must_not: tuple[str, ...] = ()
+    """Phrases that no good answer holds."""
+    created_at: datetime
+
+
+class CaseOutcome(Record):
+    """What the tuned model said to a case."""
+
+    case_id: str
+    question: str
+    answer: str
+    is_fixed: bool
+    was_fixed: bool = False
+    """Whether an earlier report found it fixed."""
+
+
+class CurvePoint(Record):
+    """How well a model does that learned from a share of the training examples."""
+
+    share: float
+    examples: int
+    validation_loss: float
+
+
 class Report(Record):
     """Figures with confidence, the verdict and its reasons."""
 
@@ -135,6 +183,12 @@ class Report(Record):
     """What the tuned model remembers of single training examples, where the recipe asks."""
     generalisation_gap: float | None = None
     """By how much the tuned model's loss is higher on what watched its training than on as many learned examples."""
+    decode_noise: dict[str, float] = Field(default_factory=dict)
+    """By metric: two runs of the tuned model that draw their answers differ by less, as often as `confidence` says."""
+    cases: tuple[CaseOutcome, ...] = ()
+    """Every confirmed bad answer, asked again."""
+    learning_curve: tuple[CurvePoint, ...] = ()
+    """What the same training comes to with a part of the examples."""
     unavailable: dict[str, str] = Field(default_factory=dict)
     """Metrics that could not be had, and why."""
     answers_file: str

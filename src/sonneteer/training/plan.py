@@ -16,7 +16,7 @@ from pydantic import Field
 from sonneteer.errors import MachineError
 from sonneteer.models.hardware import is_short, matrix_speed
 from sonneteer.recipe.sections import Recipe, TrainingSettings
-from sonneteer.records import Interval, Machine, Record, Run
+from sonneteer.records import Detectable, Interval, Machine, Record, Run
 from sonneteer.training.draft import Draft, Tokens
 
 UNCALIBRATED_MEMORY = (0.7, 1.0, 1.6)
@@ -43,6 +43,8 @@ class Plan(Record):
     costs: dict[str, float | None] = Field(default_factory=dict)
     """What it costs by machine of the price table; None where its price is not known."""
     currency: str = ""
+    detectable: tuple[Detectable, ...] = ()
+    """What the sealed test examples will be able to show."""
     problems: tuple[str, ...] = ()
     """Why it cannot fit, and which setting to change."""
     warnings: tuple[str, ...] = ()

@@ -1,0 +1,82 @@
+"""Commands between two trainings: what to do next, what was different, which answers must not come back."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+from rich.text import Text
+
+from sonneteer.cli import pages
+from sonneteer.cli.options import WORKSPACE, Json, Words, Workspace, begin_session, command_line, opened
+from sonneteer.cli.session import Outcome, as_json
+from sonneteer.errors import RecipeError
+
+
+def advise(
+    context: typer.Context, words: Words = None, workspace: Workspace = WORKSPACE, json: Json = False
+) -> Outcome:
+    """Say what to do next, most promising first, each with its evidence and what it may gain."""
+    work = opened(context, workspace, json, words)
+    from sonneteer import iteration
+    from sonneteer.cli.iterate_pages import advice_page
+
+    given = iteration.advise(work.loaded, work.store)
+    return Outcome({"advice": [as_json(one) for one in given]}, advice_page(given))
+
+
+def compare(
+    context: typer.Context,
+    ids: Annotated[list[str], typer.Argument(help="Ids of models, runs or reports.", metavar="A B [C ...]")],
+    workspace: Workspace = WORKSPACE,
+    json: Json = False,
+) -> Outcome:
+    """Show runs side by side: what was different, what it cost, what came of it."""
+    begin_session(context, workspace, json)
+    from sonneteer import iteration
+    from sonneteer.cli.iterate_pages import comparison_page
+    from sonneteer.store import Store
+
+    entrants = iteration.compare(Store(workspace), ids)
+    document = {
+        "runs": [
+            {"id": one.name, "run": as_json(one.run), "report": as_json(one.report) if one.report else None}
+            for one in entrants
+        ]
+    }
+    return Outcome(document, comparison_page(entrants))
+
+
+def case(
+    context: typer.Context,
+    action: Annotated[Literal["add", "list"], typer.Argument(help="What to do.", metavar="add|list")],
+    words: Words = None,
+    ask: Annotated[str | None, typer.Option("--ask", metavar="TEXT", help="What was asked.")] = None,
+    system: Annotated[str, typer.Option("--system", metavar="TEXT", help="The instructions, if there were any.")] = "",
+    bad: Annotated[str | None, typer.Option("--bad", metavar="TEXT", help="What the model answered.")] = None,
+    good: Annotated[str | None, typer.Option("--good", metavar="TEXT", help="What it should have answered.")] = None,
+    must: Annotated[
+        list[str] | None, typer.Option("--must", metavar="PHRASE", help="A good answer holds this. May come again.")
+    ] = None,
+    must_not: Annotated[
+        list[str] | None, typer.Option("--must-not", metavar="PHRASE", help="No good answer holds this.")
+    ] = None,
+    workspace: Workspace = WORKSPACE,
+    json: Json = False,
+) -> Outcome:
+    """Keep a confirmed bad answer: every later evaluation asks again, and what was fixed once has to stay fixed."""
+    work = opened(context, workspace, json, words)
+    from sonneteer import iteration
+    from sonneteer.cli.iterate_pages import cases_page
+    from sonneteer.evaluation import Mistake
+
+    if action == "add":
+        if not ask or bad is None or good is None:
+            raise RecipeError("A case needs what was asked, the bad answer and a good one: --ask, --bad and --good.")
+        mistake = Mistake(ask, system, bad, good, tuple(must or ()), tuple(must_not or ()))
+        added = iteration.add_case(work.loaded, work.store, mistake)
+        said = Text(f"Kept: {added.id}. Every later evaluation asks this again.")
+        steps = {"is it mended?": command_line("evaluate", words, workspace)}
+        return Outcome({"case": as_json(added)}, [said, *pages.next_steps(steps)])
+    known = iteration.cases(work.loaded, work.store)
+    return Outcome({"cases": [as_json(one) for one in known]}, cases_page(known))

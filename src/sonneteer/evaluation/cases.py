@@ -1,0 +1,121 @@
+"""Regression cases: confirmed bad answers that every later evaluation asks again. What was fixed stays fixed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from sonneteer.chat import Chat, Options
+from sonneteer.evaluation.texts import rouge_l
+from sonneteer.records import Case, CaseOutcome, Message, Prompt, RuleOutcome, fingerprint_of
+from sonneteer.store import Store, write_whole
+
+RULE = "what was fixed must stay fixed"
+
+
+class Cases(NamedTuple):
+    """The cases of a recipe's name, and which of them an earlier report found fixed."""
+
+    known: tuple[Case, ...] = ()
+    fixed_before: frozenset[str] = frozenset()
+
+    @property
+    def version(self) -> str:
+        """Names what is asked, and what has to stay."""
+        return fingerprint_of([sorted(case.id for case in self.known), sorted(self.fixed_before)])
+
+
+class Mistake(NamedTuple):
+    """What somebody says of a bad answer."""
+
+    asked: str
+    system: str
+    """The instructions; empty where there were none."""
+    bad: str
+    good: str
+    must: tuple[str, ...] = ()
+    must_not: tuple[str, ...] = ()
+
+
+def case_of(mistake: Mistake) -> Case:
+    """The case; the same question with the same bad answer has the same id."""
+    system = (Message(role="system", text=mistake.system),) if mistake.system else ()
+    return Case(
+        id=f"case-{fingerprint_of([mistake.system, mistake.asked, mistake.bad])}",
+        prompt=(*system, Message(role="user", text=mistake.asked)),
+        bad=mistake.bad,
+        good=mistake.good,
+        must=mistake.must,
+        must_not=mistake.must_not,
+        created_at=datetime.now(UTC),
+    )
+
+
+def cases_file(store: Store, name: str) -> Path:
+    """Where the cases of a recipe's name are kept, one JSON object a line."""
+    return store.root / "cases" / f"{name}.jsonl"
+
+
+def read_cases(store: Store, name: str) -> tuple[Case, ...]:
+    """In the order in which they were added."""
+    path = cases_file(store, name)
+    lines = path.read_text(encoding="utf-8").split("\n") if path.exists() else []
+    return tuple(Case.model_validate_json(line) for line in lines if line)
+
+
+def add_case(store: Store, name: str, case: Case) -> Case:
+    """Keep a case. The same question with the same bad answer is kept once, as it was said last."""
+    with store.writing(f"cases-{name}", wait_seconds=60):
+        kept = [*(known for known in read_cases(store, name) if known.id != case.id), case]
+        path = cases_file(store, name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, "".join(f"{one.model_dump_json()}\n" for one in kept).encode())
+    store.note_deed("add a regression case", f"cases/{name}", case.content_fingerprint())
+    return case
+
+
+def is_fixed(case: Case, answer: str) -> bool:
+    """By the phrases, where the case names any; else whether the answer is more like the good one than the bad one."""
+    said = answer.lower()
+    if case.must or case.must_not:
+        holds = all(phrase.lower() in said for phrase in case.must)
+        return holds and not any(phrase.lower() in said for phrase in case.must_not)
+    return rouge_l(case.good, answer) > rouge_l(case.bad, answer)
+
+
+def ask_cases(chat: Chat, cases: Cases, options: Options) -> tuple[CaseOutcome, ...]:
+    """What the tuned model says to each case now."""
+    answers = chat.answer([Prompt(messages=case.prompt) for case in cases.known], options) if cases.known else []
+    return tuple(
+        CaseOutcome(
+            case_id=case.id,
+            question=case.prompt[-1].text,
+            answer=answer.text,
+            is_fixed=is_fixed(case, answer.text),
+            was_fixed=case.id in cases.fixed_before,
+        )
+        for case, answer in zip(cases.known, answers, strict=True)
+    )
+
+
+def case_rule(outcomes: Sequence[CaseOutcome]) -> list[RuleOutcome]:
+    """A case that comes back forbids the promotion; one that was never fixed is named."""
+    if not outcomes:
+        return []
+    back = [one for one in outcomes if one.was_fixed and not one.is_fixed]
+    fixed = sum(one.is_fixed for one in outcomes)
+    if back:
+        shown = "; ".join(f"{one.question[:60]!r}" for one in back[:3])
+        reason = f"{len(back)} of {len(outcomes)} cases came back: {shown}."
+        return [RuleOutcome(rule=RULE, verdict="not better", reason=reason)]
+    still = len(outcomes) - fixed
+    reason = f"Fixed stays fixed: {fixed} of {len(outcomes)} confirmed bad answers are mended"
+    reason += f", {still} never were." if still else "."
+    return [RuleOutcome(rule=RULE, verdict="better", reason=reason)]
+
+
+def fixed_in(outcomes: Collection[CaseOutcome]) -> frozenset[str]:
+    """The cases that a report found fixed."""
+    return frozenset(one.case_id for one in outcomes if one.is_fixed)

@@ -1,0 +1,77 @@
+"""From one model to the next: a curve, cases, advice and a comparison, on a tiny model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from sonneteer import iteration, lifecycle
+from sonneteer.cli import main
+from sonneteer.errors import MissingError
+from sonneteer.evaluation import Mistake
+from sonneteer.progress import Silent
+from sonneteer.recipe import LoadedRecipe, read_recipe
+from sonneteer.records import DatasetVersion
+from sonneteer.store import Store
+
+from .models.networks import saved
+
+RECIPE = """\
+name: tiny
+data: {sources: rows.jsonl}
+base: {model: base}
+training: {rank: 4, epochs: 1, learning_rate: 0.01}
+evaluation: {metrics: [exact_match], max_answer_tokens: 4, resamples: 200, learning_curve: [0.5], noise_draws: 2}
+"""
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> tuple[LoadedRecipe, Store]:
+    saved("llama", tmp_path / "base")
+    rows = [
+        {"messages": [{"role": "user", "content": f"Say {i}"}, {"role": "assistant", "content": "Good day to you."}]}
+        for i in range(60)
+    ]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    return read_recipe(tmp_path / "recipe.yaml"), Store(tmp_path / "workspace")
+
+
+def test_each_step_leads_to_the_next(
+    work: tuple[LoadedRecipe, Store], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded, store = work
+    assert lifecycle.plan(loaded, store, Silent()).detectable[0].is_in_deviations
+    case = iteration.add_case(loaded, store, Mistake("Say 1", "", "Bad day.", "Good day to you."))
+    report = lifecycle.evaluate(loaded, store, Silent())
+    (point,), (outcome,) = report.learning_curve, report.cases
+    whole = store.get(DatasetVersion, report.dataset_id).splits["train"].examples
+    assert (point.share, point.examples) == (0.5, -(-whole // 2))
+    assert (outcome.case_id, outcome.was_fixed) == (case.id, False)
+    assert report.decode_noise.keys() == {"exact_match"}
+    assert lifecycle.evaluate(loaded, store, Silent()) == report, "nothing is done again"
+    assert lifecycle.plan(loaded, store, Silent()).detectable[0].basis.endswith(report.id)
+    longer = read_recipe(loaded.path, ["--training.epochs", "2"])
+    lifecycle.train(longer, store, Silent())
+    first, second = iteration.compare(store, ["tiny-1", "tiny-2"])
+    assert first.report == report
+    assert second.report is None
+    monkeypatch.chdir(loaded.folder)
+    assert main(["compare", "tiny-1", "tiny-2", report.id]) == 0
+    shown = capsys.readouterr().out
+    assert "training.epochs" in shown
+    assert "exact match" in shown
+    assert main(["advise"]) == 0
+    assert "sonneteer evaluate" in capsys.readouterr().out
+    assert main(["case", "list"]) == 0
+    assert "Good day to you." in capsys.readouterr().out
+    assert main(["case", "add", "--ask", "Say 2"]) == 3
+    assert main(["case", "add", "--ask", "Say 2", "--bad", "No.", "--good", "Yes.", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["case"]["good"] == "Yes."
+
+
+def test_what_is_not_there_is_named(work: tuple[LoadedRecipe, Store]) -> None:
+    with pytest.raises(MissingError, match="no run, model or report 'tiny-9'"):
+        iteration.compare(work[1], ["tiny-9"])
