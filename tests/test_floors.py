@@ -13,7 +13,7 @@ FLOORS: list[tuple[str, ...]] = [
     ("quiet", "errors"),
     ("records", "progress"),
     ("chat", "recipe", "recipes", "migrations"),
-    ("store", "profile", "testing", "privacy", "external"),
+    ("pages", "store", "profile", "testing", "privacy", "external"),
     ("groups",),
     ("data", "models", "evaluation", "serving", "monitoring"),
     ("training",),

@@ -195,7 +195,8 @@ def dossier(loaded: LoadedRecipe, store: Store, report: Report) -> Path:
     run, dataset = store.get(Run, report.run_id), store.get(DatasetVersion, report.dataset_id)
     ledger = data.read_ledger(store, dataset)
     target = store.root / f"{loaded.recipe.name}-dossier.html"
-    return evaluation.write_dossier(report, run, dataset, ledger, store.folder(run.id) / "metrics.jsonl", target)
+    metrics, prices = store.folder(run.id) / "metrics.jsonl", read_prices(store.root / "prices.yaml")
+    return evaluation.write_dossier(evaluation.Papers(report, run, dataset, ledger, metrics, prices), target)
 
 
 def certify(loaded: LoadedRecipe, store: Store, progress: Progress) -> Certificate:

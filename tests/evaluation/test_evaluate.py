@@ -11,7 +11,7 @@ import pytest
 from sonneteer.chat import Answer, Likelihood, Options
 from sonneteer.errors import DataError
 from sonneteer.evaluation.ask import Arm
-from sonneteer.evaluation.dossier import write_dossier
+from sonneteer.evaluation.dossier import Papers, write_dossier
 from sonneteer.evaluation.evaluate import Arms, evaluate
 from sonneteer.progress import Silent
 from sonneteer.recipe.sections import DataSettings, PromotionSettings, Recipe, SourceSettings
@@ -197,7 +197,8 @@ def dossier(tmp_path: Path, made: Report, reason: str = "no JSON") -> str:
         '{"step": 0, "validation_loss": 3.0}\n{"step": 1, "loss": 2.5}\n{"step": 8, "validation_loss": 2.0}\n'
     )
     ledger = [LedgerEntry(source="a", row=7, fate="broken", reason=reason)]
-    return write_dossier(made, run(), dataset(), ledger, metrics, tmp_path / "dossier.html").read_text()
+    papers = Papers(made, run(), dataset(), ledger, metrics)
+    return write_dossier(papers, tmp_path / "dossier.html").read_text()
 
 
 def test_the_dossier_tells_verdict_ledger_figures_and_limits(tmp_path: Path) -> None:

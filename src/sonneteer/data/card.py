@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from sonneteer.data.bias import LIMITS, mentions
 from sonneteer.data.freeze import read_ledger, read_split
 from sonneteer.data.topics import topics_of
+from sonneteer.pages import templates_of
 from sonneteer.records import KEPT, DatasetVersion, Example, Fate, LedgerEntry, SplitName
 from sonneteer.store import Store, write_whole
 
@@ -55,14 +55,7 @@ class Card(NamedTuple):
 def write_card(store: Store, dataset: DatasetVersion, target: Path) -> Card:
     """Write the page, and the figures beside it as JSON."""
     facts = facts_of(store, dataset)
-    environment = Environment(
-        loader=PackageLoader("sonneteer.data", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = environment.get_template("card.html.jinja").render(dataset=dataset, **facts)
+    page = templates_of("sonneteer.data").get_template("card.html.jinja").render(dataset=dataset, **facts)
     figures = target.with_suffix(".json")
     write_whole(target, page.encode())
     write_whole(figures, json.dumps(facts, ensure_ascii=False, indent=2, default=str).encode())

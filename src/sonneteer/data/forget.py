@@ -55,7 +55,7 @@ def forget(store: Store, person: str) -> Forgotten:
             touched.append(dataset.id)
             _replace(store, dataset, {side: part.split for side, part in thinned.items()}, ids)
             _clean_reports(store, dataset.id, ids)
-            dossiers += _removed(store.root.glob(f"{dataset.name}-dossier.html"))
+            dossiers += _removed(store.root.glob(f"{dataset.name}-dossier.*"))
     shutil.rmtree(store.root / PARTIAL, ignore_errors=True)
     for journal in store.root.glob("synthesis/*.jsonl"):
         write_whole(journal, _lines_without(journal, {json.dumps(one) for one in (person, digest)}))

@@ -6,7 +6,7 @@ from sonneteer.evaluation.ask import Arm
 from sonneteer.evaluation.canaries import planted
 from sonneteer.evaluation.cases import Cases, Mistake, add_case, case_of, fixed_in, read_cases
 from sonneteer.evaluation.charts import plot_losses
-from sonneteer.evaluation.dossier import write_dossier
+from sonneteer.evaluation.dossier import Papers, write_dossier
 from sonneteer.evaluation.evaluate import Arms, evaluate, labels_of, read_pairs
 from sonneteer.evaluation.few_shot import FewShot, shots_of
 from sonneteer.evaluation.judging import Ballot, Pair
@@ -27,6 +27,7 @@ __all__ = [
     "FewShot",
     "Mistake",
     "Pair",
+    "Papers",
     "Row",
     "Searched",
     "abreast",

@@ -7,12 +7,14 @@ evaluation that was interrupted goes on where it stopped; a line that a crash to
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any, NamedTuple
 
 from sonneteer.chat import Chat, Likelihood, LogProbs, Options
-from sonneteer.records import Example, fingerprint_of
+from sonneteer.records import Example, Usage, fingerprint_of
 
 
 class Reply(NamedTuple):
@@ -26,6 +28,9 @@ class Reply(NamedTuple):
     """Log-probability of each choice, where the example gives some."""
     rejected: float | None = None
     """Log-probability of the rejected answer, where the example has one."""
+    prompt_tokens: int = 0
+    seconds: float = 0.0
+    """Its share of the time in which its batch was answered; 0 where nobody measured it."""
 
 
 class Arm(NamedTuple):
@@ -58,6 +63,18 @@ def ask(
     return [known[example.id] for example in examples]
 
 
+def usage_of(replies: Sequence[Reply]) -> Usage | None:
+    """What an answer takes on average; None where nobody measured it."""
+    measured = [reply for reply in replies if reply.seconds]
+    if not measured:
+        return None
+    return Usage(
+        prompt_tokens=fmean(reply.prompt_tokens for reply in measured),
+        answer_tokens=fmean(reply.answer_tokens for reply in measured),
+        seconds=fmean(reply.seconds for reply in measured),
+    )
+
+
 def known_replies(journal: Path, name: str, version: str, options: Options) -> dict[str, Reply]:
     """What an arm has answered already, by example."""
     return _read(journal, _key(name, version, options))
@@ -68,7 +85,9 @@ def _key(name: str, version: str, options: Options) -> str:
 
 
 def _asked(chat: Chat, examples: list[Example], options: Options) -> list[Reply]:
+    begun = time.monotonic()
     answers = chat.answer([example.prompt for example in examples], options)
+    seconds = (time.monotonic() - begun) / len(examples)
     likelihoods: Sequence[Likelihood | None] = [None] * len(examples)
     choices: Sequence[tuple[float, ...]] = [()] * len(examples)
     rejected: Sequence[float | None] = [None] * len(examples)
@@ -76,7 +95,16 @@ def _asked(chat: Chat, examples: list[Example], options: Options) -> list[Reply]
         likelihoods, choices = chat.likelihoods(examples), _weighed(chat, examples)
         rejected = _rejected(chat, examples)
     return [
-        Reply(answer.text, answer.stop_reason, answer.answer_tokens, likelihood, weighed, worse)
+        Reply(
+            answer.text,
+            answer.stop_reason,
+            answer.answer_tokens,
+            likelihood,
+            weighed,
+            worse,
+            answer.prompt_tokens,
+            seconds,
+        )
         for answer, likelihood, weighed, worse in zip(answers, likelihoods, choices, rejected, strict=True)
     ]
 
@@ -129,4 +157,6 @@ def _reply(line: dict[str, Any]) -> Reply:
         likelihood=None if likelihood is None else Likelihood(*likelihood),
         choices=tuple(line.get("choices", ())),
         rejected=line.get("rejected"),
+        prompt_tokens=line.get("prompt_tokens", 0),
+        seconds=line.get("seconds", 0.0),
     )

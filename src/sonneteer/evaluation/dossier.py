@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from sonneteer.evaluation.brief import Brief, brief_of
 from sonneteer.evaluation.charts import gains_svg, losses_svg, read_metrics
 from sonneteer.evaluation.scorers import SCORERS
+from sonneteer.pages import templates_of
 from sonneteer.records import Comparison, DatasetVersion, Fate, Interval, LedgerEntry, Report, Run
 from sonneteer.store import write_whole
+from sonneteer.store.prices import Prices
 
 HEADLINES = {
     "better": "Better than its base. It may be shipped.",
@@ -39,22 +42,23 @@ FATES: dict[Fate, str] = {
 LISTED_ROWS = 200
 
 
-def write_dossier(
-    report: Report,
-    run: Run,
-    dataset: DatasetVersion,
-    ledger: Sequence[LedgerEntry],
-    metrics_path: Path,
-    target: Path,
-) -> Path:
-    """Write the dossier of a report; returns its path."""
-    environment = Environment(
-        loader=PackageLoader("sonneteer.evaluation", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+class Papers(NamedTuple):
+    """What a dossier tells of."""
+
+    report: Report
+    run: Run
+    dataset: DatasetVersion
+    ledger: Sequence[LedgerEntry]
+    metrics_path: Path
+    prices: Prices | None = None
+
+
+def write_dossier(papers: Papers, target: Path) -> Path:
+    """Write the page, and all its figures beside it as JSON; returns the page's path."""
+    report, run, dataset, ledger, metrics_path, prices = papers
+    limits = _limits(report, dataset)
+    brief = brief_of(report, run, limits, prices)
+    environment = templates_of("sonneteer.evaluation")
     environment.filters |= {"figure": _figure, "number": _number, "interval": _interval, "duration": _duration}
     environment.filters |= {"percent": _percent}
     environment.tests |= {"holding": lambda c: (c.adjusted_p_value or 1.0) <= 1 - report.confidence}
@@ -63,6 +67,8 @@ def write_dossier(
         run=run,
         dataset=dataset,
         headline=HEADLINES[report.verdict],
+        brief=brief,
+        figures=target.with_suffix(".json").name,
         outcomes=OUTCOMES,
         key=_key_comparison(report),
         fates=[(fate, dataset.totals[fate], FATES[fate]) for fate in FATES if dataset.totals.get(fate)],
@@ -72,10 +78,25 @@ def write_dossier(
         losses=Markup(losses_svg(read_metrics(metrics_path))),
         gains=Markup(gains_svg(report.comparisons)),
         settings=_settings(run),
-        limits=_limits(report, dataset),
+        limits=limits,
     )
     write_whole(target, page.encode("utf-8"))
+    write_whole(target.with_suffix(".json"), _as_json(papers, brief, limits))
     return target
+
+
+def _as_json(papers: Papers, brief: Brief, limits: list[str]) -> bytes:
+    """Every figure of the page. The ledger's rows stand in the workspace."""
+    figures: dict[str, Any] = {
+        "verdict": papers.report.verdict,
+        "brief": brief.model_dump(mode="json"),
+        "report": papers.report.model_dump(mode="json"),
+        "run": papers.run.model_dump(mode="json") | {"generalisation_gap": papers.run.generalisation_gap},
+        "dataset": papers.dataset.model_dump(mode="json"),
+        "losses": read_metrics(papers.metrics_path),
+        "limits": limits,
+    }
+    return json.dumps(figures, ensure_ascii=False, indent=1).encode("utf-8", "surrogatepass")
 
 
 def _key_comparison(report: Report) -> Comparison | None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from sonneteer.chat import Chat, Options
 from sonneteer.errors import DataError
-from sonneteer.evaluation.ask import Arm, Reply, ask, known_replies
+from sonneteer.evaluation.ask import Arm, Reply, ask, known_replies, usage_of
 from sonneteer.evaluation.cases import Cases, ask_cases, case_rule
 from sonneteer.evaluation.compare import clusters_of, compare
 from sonneteer.evaluation.descriptions import calibration_error, classification
@@ -145,6 +145,7 @@ def evaluate(
         privacy=run.privacy,
         memorisation=remembered,
         generalisation_gap=run.generalisation_gap,
+        usage=usage_of(replies["tuned"]),
         decode_noise=decode_noise(tuned, chosen, recipe.evaluation, _metrics(recipe), journal),
         cases=outcomes,
         unavailable=dict(evidence.unavailable),

@@ -21,6 +21,7 @@ from sonneteer.records.report import (
     Report,
     RuleOutcome,
     SideBySide,
+    Usage,
     Verdict,
 )
 from sonneteer.records.run import Machine, PrivacySpent, Run, RunStatus
@@ -74,6 +75,7 @@ __all__ = [
     "SplitName",
     "Stage",
     "ToolCall",
+    "Usage",
     "Verdict",
     "fingerprint_of",
 ]

@@ -142,6 +142,15 @@ class CaseOutcome(Record):
     """Whether an earlier report found it fixed."""
 
 
+class Usage(Record):
+    """What an answer of the tuned model takes, on average over the test questions."""
+
+    prompt_tokens: float
+    answer_tokens: float
+    seconds: float
+    """Many were written at the same time."""
+
+
 class CurvePoint(Record):
     """How well a model does that learned from a share of the training examples."""
 
@@ -183,6 +192,8 @@ class Report(Record):
     """What the tuned model remembers of single training examples, where the recipe asks."""
     generalisation_gap: float | None = None
     """By how much the tuned model's loss is higher on what watched its training than on as many learned examples."""
+    usage: Usage | None = None
+    """What an answer takes; None where nothing was asked anew."""
     decode_noise: dict[str, float] = Field(default_factory=dict)
     """By metric: two runs of the tuned model that draw their answers differ by less, as often as `confidence` says."""
     cases: tuple[CaseOutcome, ...] = ()

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from jinja2 import Environment, PackageLoader
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import TrialState
 
+from sonneteer.pages import templates_of
 from sonneteer.records import Record
 from sonneteer.search.choose import Finalist
 from sonneteer.store.disk import write_whole
@@ -76,7 +76,7 @@ def importance_of(study: optuna.Study) -> dict[str, float]:
 def write_report(report: SearchReport, folder: Path) -> Path:
     """Write `report.json` and `report.html`; returns the page."""
     write_whole(folder / "report.json", report.model_dump_json(indent=1).encode())
-    page = Environment(loader=PackageLoader("sonneteer.search", ""), autoescape=True).get_template("report.html.jinja")
+    page = templates_of("sonneteer.search").get_template("report.html.jinja")
     text = page.render(report=report, parallel=parallel_coordinates(report), progress=best_so_far(report))
     write_whole(folder / "report.html", text.encode())
     return folder / "report.html"

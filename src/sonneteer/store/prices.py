@@ -20,7 +20,13 @@ machines:
   this machine:
     price_per_hour: null  # such as 0.40; null is not known
     speed: 1.0
+# What others charge for a million tokens, to compare a thousand answers with; `sonneteer run` reads it for the dossier.
+managed:
+  a managed API:
+    input_tokens: null  # such as 0.15
+    output_tokens: null
 """
+HOURS_A_MONTH = 730.0
 
 
 class Priced(BaseModel):
@@ -31,12 +37,32 @@ class Priced(BaseModel):
     speed: float = Field(1.0, gt=0)
 
 
+class Managed(BaseModel):
+    """What an API charges for a million tokens."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    input_tokens: Annotated[float, Field(ge=0)] | None = None
+    output_tokens: Annotated[float, Field(ge=0)] | None = None
+
+    def cost(self, prompt_tokens: float, answer_tokens: float) -> float | None:
+        """Of one answer; None where a price is not known."""
+        if self.input_tokens is None or self.output_tokens is None:
+            return None
+        return (prompt_tokens * self.input_tokens + answer_tokens * self.output_tokens) / 1e6
+
+
 class Prices(BaseModel):
     """The whole table."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     currency: str
     machines: dict[str, Priced]
+    managed: dict[str, Managed] = Field(default_factory=dict)
+
+    @property
+    def serving_price(self) -> float | None:
+        """An hour of the table's first machine, which is this one."""
+        return next((one.price_per_hour for one in self.machines.values()), None)
 
     def costs(self, seconds: float) -> dict[str, float | None]:
         """What so many seconds of this machine's work cost on each machine."""

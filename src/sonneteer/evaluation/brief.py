@@ -1,0 +1,110 @@
+"""The dossier's first page: the verdict, three reasons, three risks, and what a thousand answers cost."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from sonneteer.records import Record, Report, RuleOutcome, Run
+from sonneteer.store.prices import HOURS_A_MONTH, Prices
+
+MOST = 3
+LEARNED_BY_HEART = 0.1
+"""Share of the loss from which a generalisation gap is a risk worth naming."""
+
+
+class Managed(Record):
+    """What the same answers cost at somebody else's API."""
+
+    name: str
+    per_thousand: float
+    break_even: float | None
+    """Answers a month from which the own machine, running all the time, is cheaper; None where it cannot manage as
+    many."""
+
+
+class Costs(Record):
+    """What a thousand answers cost, by measured time and tokens and by the user's prices."""
+
+    seconds: float
+    """Measured time of an answer, many written at the same time."""
+    per_thousand: float | None
+    """On this machine while it is busy; None without a price."""
+    most_per_month: float
+    """Answers that this machine manages in a month."""
+    managed: tuple[Managed, ...]
+    currency: str
+
+
+class Brief(Record):
+    """What the first page says."""
+
+    reasons: tuple[str, ...]
+    risks: tuple[str, ...]
+    costs: Costs | None
+    """None where nobody measured how long an answer takes."""
+
+
+def brief_of(report: Report, run: Run, limits: Sequence[str], prices: Prices | None) -> Brief:
+    """The page's content."""
+    risks = [*_risks(report, run), *limits]
+    return Brief(
+        reasons=_reasons(report), risks=tuple(risks[:MOST]), costs=costs_of(report, prices) if prices else None
+    )
+
+
+def _reasons(report: Report) -> tuple[str, ...]:
+    """Those rules first that made the verdict; then the others."""
+    deciding = [rule for rule in report.rules if rule.verdict == report.verdict]
+    others = [rule for rule in report.rules if rule.verdict != report.verdict]
+    return tuple(_plain(rule) for rule in [*deciding, *others][:MOST]) or report.reasons[:MOST]
+
+
+def _plain(rule: RuleOutcome) -> str:
+    outcome = {"better": "Met", "not better": "Broken", "cannot tell": "Open"}[rule.verdict]
+    return f"{outcome}: {rule.reason.replace('_', ' ')}"
+
+
+def _risks(report: Report, run: Run) -> Iterator[str]:
+    """What was measured and speaks against it, the gravest first."""
+    back = [case for case in report.cases if case.was_fixed and not case.is_fixed]
+    if back:
+        yield f"Bad answers that an earlier model had mended are back: {len(back)} of {len(report.cases)}."
+    worse = [name for name, part in report.slices.items() if part.gain.high < 0]
+    if worse:
+        yield f"It is worse than its base on {', '.join(worse[:MOST])}."
+    for name, suite in report.suites.items():
+        if suite.gain.high < 0:
+            yield f"It lost something elsewhere: {name} went from {suite.base.value:.3g} to {suite.tuned.value:.3g}."
+    gap, loss = run.generalisation_gap, run.best_validation_loss
+    if gap is not None and loss and gap > LEARNED_BY_HEART * loss:
+        yield f"It learned by heart: its loss is {run.train_loss:.3g} on what it learned, {loss:.3g} on other examples."
+    unsure = [name for name, part in report.slices.items() if part.gain.low < 0 <= part.gain.high]
+    if unsure:
+        yield f"With so few examples nobody can tell whether {', '.join(unsure[:MOST])} became worse."
+    if report.test_openings > 1:
+        yield f"The sealed examples were looked at {report.test_openings} times; each look helps chance."
+
+
+def costs_of(report: Report, prices: Prices) -> Costs | None:
+    """By the time and tokens that the evaluation measured of the tuned model."""
+    usage = report.usage
+    if usage is None or not usage.seconds:
+        return None
+    hourly = prices.serving_price
+    most = HOURS_A_MONTH * 3600 / usage.seconds
+    managed = []
+    for name, one in prices.managed.items():
+        cost = one.cost(usage.prompt_tokens, usage.answer_tokens)
+        if cost is None:
+            continue
+        even = None if hourly is None or not cost else hourly * HOURS_A_MONTH / cost
+        rounded = None if even is None or even > most else float(f"{even:.3g}")
+        managed.append(Managed(name=name, per_thousand=1000 * cost, break_even=rounded))
+    return Costs(
+        seconds=usage.seconds,
+        per_thousand=None if hourly is None else hourly * usage.seconds / 3.6,
+        most_per_month=math.floor(most),
+        managed=tuple(managed),
+        currency=prices.currency,
+    )
