@@ -13,18 +13,19 @@ from sonneteer.errors import RecipeError
 from sonneteer.store.disk import write_whole
 
 BEGINNING = """\
-# What an hour of a machine costs. `sonneteer plan` reads this file: put your own prices in.
-# `speed` says how many times as fast as this machine another one trains; measure it, nobody can know it for you.
+# Your prices: `sonneteer plan` and the dossier read this file.
 currency: EUR
-machines:
-  this machine:
-    price_per_hour: null  # such as 0.40; null is not known
-    speed: 1.0
-# What others charge for a million tokens, to compare a thousand answers with; `sonneteer run` reads it for the dossier.
+# What others charge for a million tokens, to compare a thousand answers with.
 managed:
   a managed API:
-    input_tokens: null  # such as 0.15
+    input_tokens: null  # such as 0.15; null is not known
     output_tokens: null
+# What an hour of a machine costs; the first is this one. `speed` says how many times as fast as this machine another
+# one trains; measure it, nobody can know it for you.
+machines:
+  this machine:
+    price_per_hour: null  # such as 0.40
+    speed: 1.0
 """
 HOURS_A_MONTH = 730.0
 
