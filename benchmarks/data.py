@@ -1,10 +1,12 @@
-"""How fast the data room is, step by step, and beside other libraries on the same rows.
+"""How fast the data room is, step by step, and beside the plain chain of other libraries on the same rows.
 
-    python -m benchmarks.data [--rows 10000 100000 1000000] [--quick] [--json PATH]
+    python -m benchmarks.data [--rows 10000 100000 1000000] [--quick] [--json PATH] [--presidio PYTHON]
 
-Conversations are written by chance: 5 % exact copies, 5 % copies with two words changed, 1 % torn lines. Each size
-runs in a process of its own, so that its peak memory is its own, and speeds are by its processor time, so that they
-mean the same on a busy machine. Peers are measured where they are installed.
+Conversations are written by chance: 5 % exact copies, 5 % copies with two words changed, 1 % torn lines, and in every
+tenth an e-mail address, a phone number or a card. Each size runs in a process of its own, and so its peak memory is its
+own. Single steps are by processor time, so that they mean the same on a busy machine; the whole, `prepare`, uses all
+cores and is by the clock and by processor time. The plain chain is Presidio (in the environment whose Python is given)
+and datasketch, where they are installed.
 """
 
 from __future__ import annotations
@@ -29,16 +31,52 @@ from sonneteer.data.freeze import Draft, freeze
 from sonneteer.data.ledger import Ledger
 from sonneteer.data.locations import fetch
 from sonneteer.data.near_duplicates import near_duplicates, shingles
+from sonneteer.data.prepare import prepare
+from sonneteer.data.private import without_personal_data
 from sonneteer.data.sources import gather
 from sonneteer.data.split import split
 from sonneteer.data.steps import row_steps
-from sonneteer.recipe.sections import CleanSettings, DataSettings, SourceSettings
-from sonneteer.records import KEPT
+from sonneteer.privacy import Guard
+from sonneteer.privacy.find import Finder
+from sonneteer.progress import Silent
+from sonneteer.recipe.sections import CleanSettings, DataSettings, PrivacySettings, Recipe, SourceSettings
+from sonneteer.records import KEPT, Example, Rendered
 from sonneteer.store import Store
 
 THRESHOLD = 0.8
 PEER_ROWS = 20_000
 """Peers are measured on at most so many rows, and pay for each row about the same beyond."""
+PERSONAL = (
+    " write to ann{number}@example.org",
+    " call me on (415) 555-{number:04}",
+    " my card is 4111 1111 1111 1111",
+)
+"""What must be found: one piece in every tenth row."""
+MARKS = ("@example.org", "(415) 555-", "4111 1111")
+PRESIDIO_ROWS = 1_000
+PRESIDIO = """
+import json, sys, time
+import spacy
+from presidio_analyzer import AnalyzerEngine
+from presidio_analyzer.nlp_engine import SpacyNlpEngine
+class Blank(SpacyNlpEngine):
+    def load(self):
+        self.nlp = {"en": spacy.blank("en")}
+    def is_loaded(self):
+        return True
+import tldextract
+tldextract.tldextract.TLD_EXTRACTOR = tldextract.TLDExtract(suffix_list_urls=())
+engine = Blank(models=[{"lang_code": "en", "model_name": "blank"}])
+engine.load()
+analyzer = AnalyzerEngine(nlp_engine=engine, supported_languages=["en"])
+texts = json.load(sys.stdin)
+analyzer.analyze(texts[0], "en")
+begun = time.process_time()
+found = [bool(analyzer.analyze(text, "en", score_threshold=0.35)) for text in texts]
+print(json.dumps([time.process_time() - begun, found]))
+"""
+"""Presidio without a model, as it can be installed offline; with one it finds names, and is slower."""
+WHO = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
 SYLLABLES = [a + b for a in "bcdfghklmnprstvw" for b in ("a", "e", "i", "o", "u", "an", "er", "ing")]
 
 
@@ -76,29 +114,67 @@ def write_rows(path: Path, rows: int, seed: int = 0) -> None:
 
 def _row(text: list[str], original: int, number: int, person: int) -> dict[str, Any]:
     asked, said = " ".join(text[: len(text) // 3]), " ".join(text[len(text) // 3 :])
+    if number % 10 == 0:
+        asked += PERSONAL[number // 10 % len(PERSONAL)].format(number=number % 10_000)
     turns = [{"role": "user", "content": asked}, {"role": "assistant", "content": said}]
     return {"messages": turns, "person": str(person), "tags": {"copy_of": str(original)}}
 
 
-def measured(rows: int) -> Iterator[Measured]:
-    """The steps of the data room on so many rows."""
+class Words:
+    """Every word is a token: what is measured is the data room, and not a tokenizer."""
+
+    fingerprint = "words"
+
+    def renderer(self, examples: Sequence[Example]) -> Words:
+        """The same for all examples."""
+        return self
+
+    def render(self, example: Example) -> list[Rendered]:
+        """Learns the answers."""
+        weights = [0.0]
+        for message in example.messages:
+            weights += [float(message.role == "assistant")] * (len(message.text.split()) + 1)
+        return [Rendered(list(range(len(weights))), weights)]
+
+
+def measured(rows: int, python: str | None) -> Iterator[Measured]:
+    """The whole on so many rows; single steps and peers on as many of them as do."""
     workload = f"{rows} conversations"
-    with tempfile.TemporaryDirectory() as folder:
-        write_rows(Path(folder) / "rows.jsonl", rows)
-        begun = time.process_time()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_rows(folder / "rows.jsonl", rows)
+        yield from _whole(folder, workload, rows)
+    some = min(rows, PEER_ROWS)
+    with tempfile.TemporaryDirectory() as name:
+        write_rows(Path(name) / "rows.jsonl", some)
         times: dict[str, float] = {}
-        candidates = _prepared(Path(folder), times)
-        total = time.process_time() - begun
+        candidates = _prepared(Path(name), times)
         for step, seconds in times.items():
-            yield Measured(workload, "sonneteer", step, rows / seconds, "rows/CPU s")
-        yield Measured(workload, "sonneteer", "all steps", rows / total, "rows/CPU s")
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
-        yield Measured(workload, "sonneteer", "peak memory", peak, "GB")
-        some = candidates[:PEER_ROWS]
-        yield from _near_duplicate_peers(some)
+            yield Measured(f"{some} of them, step by step", "sonneteer", step, some / seconds, "rows/CPU s")
+        yield from _near_duplicate_peers(candidates)
+        yield from _personal_data_peers(candidates, python)
+
+
+def _whole(folder: Path, workload: str, rows: int) -> Iterator[Measured]:
+    """`prepare` as a recipe calls it, on all cores."""
+    data = DataSettings(sources=(SourceSettings(path="rows.jsonl"),), bad_rows_share=0.5, max_tokens=100_000)
+    recipe = Recipe(name="bench", data=data.model_copy(update={"clean": CleanSettings(rules="chat")}))
+    begun, spent = time.perf_counter(), _cpu_seconds()
+    dataset = prepare(recipe, folder, Store(folder / "workspace"), Words())
+    yield Measured(workload, "sonneteer", "prepare", rows / (time.perf_counter() - begun), "rows/s")
+    yield Measured(workload, "sonneteer", "prepare", rows / (_cpu_seconds() - spent), "rows/CPU s")
+    yield Measured(workload, "sonneteer", "kept", sum(split.examples for split in dataset.splits.values()), "rows")
+    own, children = (resource.getrusage(who).ru_maxrss * 1024 / 1e9 for who in WHO)
+    yield Measured(workload, "sonneteer", "peak memory", own, "GB")
+    yield Measured(workload, "sonneteer", "peak memory of the largest other process", children, "GB")
+
+
+def _cpu_seconds() -> float:
+    return sum(used.ru_utime + used.ru_stime for used in map(resource.getrusage, WHO))
 
 
 def _prepared(folder: Path, times: dict[str, float]) -> list[Candidate]:
+    """One step after the other, in one process."""
     source = SourceSettings(path="rows.jsonl")
     data = DataSettings(sources=(source,), bad_rows_share=0.5)
     ledger = Ledger()
@@ -111,7 +187,9 @@ def _prepared(folder: Path, times: dict[str, float]) -> list[Candidate]:
 
     files = [timed("load", lambda: fetch(source, folder))]
     steps = row_steps(CleanSettings(rules="chat"), None)
-    gathered = timed("read, normalise, rules", lambda: gather(data, files, steps, ledger, lambda text: None))
+    gathered = timed("read, normalise, rules", lambda: gather(data, files, steps, ledger, Silent()))
+    guard = without_personal_data(Guard(PrivacySettings()))
+    timed("personal data", lambda: [guard(one.example) for one in gathered.candidates])
     unique = timed("exact duplicates", lambda: without_duplicates(gathered.candidates, ledger))
     gathered.candidates.clear()
     alike = timed("near-duplicates", lambda: near_duplicates(unique, THRESHOLD))
@@ -127,6 +205,28 @@ def _prepared(folder: Path, times: dict[str, float]) -> list[Candidate]:
     store = Store(folder / "workspace")
     timed("freeze", lambda: freeze(Draft("bench", "", gathered.sources, sides, ledger), store))
     return unique
+
+
+def _personal_data_peers(candidates: Sequence[Candidate], python: str | None) -> Iterator[Measured]:
+    """Rows per second, and the share of planted pieces that are found, ours and Presidio's on the same texts."""
+    texts = [" ".join(message.text for message in one.example.messages) for one in candidates[:PRESIDIO_ROWS]]
+    workload = f"personal data in {len(texts)} conversations"
+    finder = Finder(PrivacySettings())
+    begun = time.process_time()
+    found = [bool(finder.find([text])[0]) for text in texts]
+    yield Measured(workload, "sonneteer", "speed", len(texts) / (time.process_time() - begun), "rows/CPU s")
+    yield Measured(workload, "sonneteer", "recall of planted pieces", _share_found(texts, found), "share")
+    if python is None:
+        return
+    told = subprocess.run([python, "-c", PRESIDIO], input=json.dumps(texts), capture_output=True, text=True, check=True)
+    seconds, found = json.loads(told.stdout.splitlines()[-1])
+    yield Measured(workload, "presidio", "speed", len(texts) / seconds, "rows/CPU s")
+    yield Measured(workload, "presidio", "recall of planted pieces", _share_found(texts, found), "share")
+
+
+def _share_found(texts: Sequence[str], found: Sequence[bool]) -> float:
+    planted = [is_found for text, is_found in zip(texts, found, strict=True) if any(mark in text for mark in MARKS)]
+    return sum(planted) / max(1, len(planted))
 
 
 def _near_duplicate_peers(candidates: Sequence[Candidate]) -> Iterator[Measured]:
@@ -170,15 +270,17 @@ def main() -> None:
     parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--quick", action="store_true", help="2,000 rows only: whether it works")
     parser.add_argument("--json", type=Path, help="write the results here, one a line")
+    parser.add_argument("--presidio", metavar="PYTHON", help="the Python of an environment in which Presidio is")
     parser.add_argument("--alone", type=int, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.alone:
-        for line in measured(given.alone):
+        for line in measured(given.alone, given.presidio):
             print(json.dumps(line._asdict()), flush=True)
         return
     lines: list[str] = []
     for rows in [2_000] if given.quick else given.rows:
         command = [sys.executable, "-m", "benchmarks.data", "--alone", str(rows)]
+        command += ["--presidio", given.presidio] if given.presidio else []
         lines += subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
     for line in map(json.loads, lines):
         print(

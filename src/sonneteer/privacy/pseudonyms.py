@@ -46,8 +46,13 @@ class Pseudonyms:
     """The pseudonyms of one key."""
 
     def __init__(self, key: bytes) -> None:
+        self._key = key
         self._permutation = Permutation(key)
         self._known: Remembered[tuple[str, str, bool], str] = Remembered(self._exchanged)
+
+    def __reduce__(self) -> tuple[type[Pseudonyms], tuple[bytes]]:
+        """Another process needs the key alone."""
+        return Pseudonyms, (self._key,)
 
     def of(self, kind: str, value: str, roles: Roles | None = None) -> str:
         """What stands for a value. `roles` says which words are whose first or last name."""
