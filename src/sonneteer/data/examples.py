@@ -158,6 +158,15 @@ def _plain(row: Fields) -> Example:
     return sharegpt(row) if first(row, TURNS) else prompt_completion(row)
 
 
+def exchange(row: Fields) -> Example:
+    """A live answer that people corrected, liked or disliked; `data.traffic` writes such rows."""
+    example = prompt_completion(row)
+    rejected = row.get("rejected")
+    if rejected is not None:
+        return example.model_copy(update={"rejected": Message(role="assistant", text=as_text(rejected, "'rejected'"))})
+    return example.model_copy(update={"label": bool(row.get("label"))})
+
+
 def preference(row: Fields) -> Example:
     """TRL's explicit and implicit, Alpaca's, ShareGPT's, Orca's, and Anthropic's HH pairs."""
     chosen, rejected = (_said(row.get(key), key, "assistant") for key in ("chosen", "rejected"))

@@ -10,12 +10,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from sonneteer.data import traffic
 from sonneteer.data.documents import DOCUMENTS
 from sonneteer.data.hub import PREFIX, from_hub, splits_of
 from sonneteer.data.read import KINDS, PACKED, SourceFile, load
 from sonneteer.errors import DataError, RecipeError
 from sonneteer.recipe.sections import PassageSettings, SourceSettings
-from sonneteer.store import queried
+from sonneteer.store import Store, queried
 
 URL = re.compile(r"[a-z][a-z0-9+.]*://", re.IGNORECASE)
 PATTERN = re.compile(r"[*?\[]")
@@ -27,7 +28,12 @@ def expanded(sources: Sequence[SourceSettings], folder: Path, note: Callable[[st
     for source in sources:
         if source.path.startswith(PREFIX):
             single += splits_of(source, folder)
-        elif source.query or URL.match(source.path) or (folder / source.path).is_file():
+        elif (
+            source.query
+            or source.path.startswith(traffic.PREFIX)
+            or URL.match(source.path)
+            or (folder / source.path).is_file()
+        ):
             single.append(source)
         elif (folder / source.path).is_dir():
             single += _files_of(source, folder, f"{source.path.rstrip('/')}/**/*", note)
@@ -38,13 +44,20 @@ def expanded(sources: Sequence[SourceSettings], folder: Path, note: Callable[[st
     return single
 
 
+def _is_single(path: str, folder: Path) -> bool:
+    return path.startswith(traffic.PREFIX) or URL.match(path) is not None or (folder / path).is_file()
+
+
 def is_document(source: SourceSettings) -> bool:
     """Whether a source is read as a document: because the recipe says so, or because it can be nothing else."""
     return source.passages is not None or PurePosixPath(source.path.lower()).suffix in DOCUMENTS.keys() - KINDS.keys()
 
 
-def fetch(source: SourceSettings, folder: Path) -> SourceFile:
-    """A source's content, as it is at this moment."""
+def fetch(source: SourceSettings, folder: Path, store: Store | None = None) -> SourceFile:
+    """A source's content, as it is at this moment. Live traffic lies in the store."""
+    if source.path.startswith(traffic.PREFIX):
+        assert store is not None, "traffic is read with its store"
+        return traffic.from_traffic(source.path, store)
     if source.query:
         return _from_database(source, folder)
     if source.path.startswith(PREFIX):

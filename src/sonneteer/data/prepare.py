@@ -68,7 +68,7 @@ def prepare(
     data = recipe.data.model_copy(update={"sources": tuple(expanded(recipe.data.sources, folder, progress.note))})
     refuse_repeated(data.sources)
     refuse_unanswered(data.sources)
-    files = [fetch(source, folder) for source in data.sources]
+    files = [fetch(source, folder, store) for source in data.sources]
     kept_out = [load(folder / path) for path in recipe.data.clean.evaluation_files]
     prepared_from = _origin(recipe, [source.path for source in data.sources], [*files, *kept_out], reader)
     if recipe.privacy.vault:

@@ -146,6 +146,11 @@ def _has_turns(row: Fields) -> bool:
 
 
 SHAPES: dict[str, Shape] = {
+    "exchange": Shape(
+        lambda row: False,  # never guessed: live traffic says what it is
+        examples.exchange,
+        ("exchange", "prompt", "completion", "rejected", "label", *ASIDE),
+    ),
     "bedrock": Shape(
         lambda row: "schemaVersion" in row, examples.bedrock, ("schemaVersion", "messages", "toolConfig", *ASIDE)
     ),

@@ -8,6 +8,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 
+from sonneteer.data import traffic
 from sonneteer.data.candidates import Candidate, RowStep
 from sonneteer.data.documents import passages_of
 from sonneteer.data.hands import Hands
@@ -156,6 +157,8 @@ def _refuse_missing_fields(first: Sequence[RawRow], settings: SourceSettings, pa
 def _finding(settings: SourceSettings, path: Path, rows: list[RawRow]) -> Finding:
     if is_document(settings):
         return Finding("text", "a document, cut into passages")
+    if settings.path.startswith(traffic.PREFIX):
+        return Finding("exchange", "live answers that people judged")
     if settings.format in SHAPES:
         return Finding(settings.format, "the recipe says so")
     if settings.format != "auto":

@@ -14,6 +14,7 @@ from sonneteer.chat import Chat, Options
 from sonneteer.data.candidates import Candidate
 from sonneteer.data.ledger import Ledger
 from sonneteer.data.locations import expanded, fetch
+from sonneteer.data.messages import as_openai
 from sonneteer.data.private import refuse_private
 from sonneteer.data.sources import gather
 from sonneteer.data.steps import private_steps, row_steps
@@ -23,7 +24,7 @@ from sonneteer.data.synthesis.tasks import TASKS
 from sonneteer.errors import DataError, RecipeError, RefusalError, RequestError, TakenError
 from sonneteer.progress import Progress
 from sonneteer.recipe.sections import Recipe, SourceSettings, SynthesisSettings
-from sonneteer.records import Example, Message, Prompt, fingerprint_of
+from sonneteer.records import Example, Prompt, fingerprint_of
 from sonneteer.store import Store, write_whole
 
 ATTEMPTS = 2
@@ -93,7 +94,7 @@ def _material(recipe: Recipe, folder: Path, store: Store, progress: Progress) ->
     steps = [*row_steps(recipe.data.clean, None), *private_steps(recipe, folder, store)]
     ledger = Ledger()
     data = recipe.data.model_copy(update={"sources": tuple(sources)})
-    candidates = gather(data, [fetch(source, folder) for source in sources], steps, ledger, progress).candidates
+    candidates = gather(data, [fetch(source, folder, store) for source in sources], steps, ledger, progress).candidates
     refuse_private(ledger)
     if not candidates:
         raise DataError(f"There is nothing to write from in {', '.join(settings.sources)}.")
@@ -182,23 +183,7 @@ def _row(example: Example, origin: Candidate, settings: SynthesisSettings) -> st
     made = {"made_by": settings.teacher.model or "", "made_how": settings.task, "made_from": origin.place}
     made |= {"made_under": settings.teacher.terms} if settings.teacher.terms else {}
     written = example.model_copy(update={"tags": {**kept, **made}})
-    row: dict[str, Any] = {"messages": [_turn(message) for message in written.messages], "tags": written.tags}
+    row: dict[str, Any] = {"messages": [as_openai(message) for message in written.messages], "tags": written.tags}
     row |= {"tools": list(written.tools)} if written.tools else {}
     row |= {"reference": written.reference} if written.reference else {}
     return json.dumps(row, ensure_ascii=False)
-
-
-def _turn(message: Message) -> dict[str, Any]:
-    """A turn in OpenAI's notation, as files of conversations have it."""
-    turn: dict[str, Any] = {"role": message.role, "content": message.text}
-    if message.tool_calls:
-        turn["tool_calls"] = [
-            {
-                "id": call.id,
-                "type": "function",
-                "function": {"name": call.name, "arguments": json.dumps(call.arguments)},
-            }
-            for call in message.tool_calls
-        ]
-    turn |= {"tool_call_id": message.tool_call_id} if message.tool_call_id else {}
-    return turn
