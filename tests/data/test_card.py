@@ -53,6 +53,9 @@ def test_the_card_tells_all_and_shows_no_rare_word(tmp_path: Path, store: Store)
     (nurses,) = [line for line in figures["bias"] if line["beside"] == "serving roles"]
     assert (nurses["group"], nurses["examples"], nurses["share"]) == ("women", 120, 1.0)
     assert figures["topics"]
+    assert {dot["topic"] for dot in figures["map"]} == set(range(len(figures["topics"])))
+    assert all(0 <= dot[axis] <= 1 for dot in figures["map"] for axis in ("x", "y"))
+    assert page.count("<circle") == len(figures["map"]) == sum(dataset.splits[side].examples for side in dataset.splits)
 
 
 def test_the_card_knows_every_fate() -> None:

@@ -62,8 +62,19 @@ def ledger_page(dataset: DatasetVersion) -> RenderableType:
     table.add_column("", footer=f"in {count(len(dataset.sources), 'file')}")
     for fate, (colour, words) in FATES.items():
         if rows := dataset.totals.get(fate):
-            table.add_row(Text(fate.replace("_", " "), style=colour), f"{rows:,}", Text(words, style="dim"))
+            said = Text(words + learned_share(dataset, fate), style="dim")
+            table.add_row(Text(fate.replace("_", " "), style=colour), f"{rows:,}", said)
     return Group(table, *redacted_lines(dataset))
+
+
+def learned_share(dataset: DatasetVersion, fate: Fate) -> str:
+    """How many of a side's tokens are learned; nothing for rows of which none are kept."""
+    tokens = sum(number for side, number in dataset.token_counts.items() if side == fate)
+    learned = sum(number for side, number in dataset.learned_token_counts.items() if side == fate)
+    if not tokens:
+        return ""
+    name = "learned" if fate == "train" else "of answers"
+    return f"; {learned / tokens:.0%} of {tokens:,} tokens {name}"
 
 
 def redacted_lines(dataset: DatasetVersion) -> list[Text]:

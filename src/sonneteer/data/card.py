@@ -7,6 +7,7 @@ masked that few examples have: it could be a name or a number.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -26,7 +27,7 @@ FEWEST_WITH_A_WORD = 5
 MASK = "▒▒"
 SHOWN = 3
 LONGEST_SHOWN = 600
-BINS = (0, 5, 10, 20, 40, 80, 160, 320, 640, 1280, 10**9)
+BARS = 12
 WORD = re.compile(r"\w+")
 FATES: dict[Fate, str] = {
     "train": "learned from",
@@ -88,6 +89,7 @@ def facts_of(store: Store, dataset: DatasetVersion) -> dict[str, Any]:
         "lengths": _lengths(examples, sides),
         "tags": _tags(examples, sides, dataset),
         "topics": [topic._asdict() for topic in topics.topics],
+        "map": [dot._asdict() for dot in topics.dots],
         "drift": [drift._asdict() for drift in topics.drift],
         "vocabulary": _vocabulary(examples, words),
         "redacted": {"rows": dataset.redacted_rows, "pieces": dataset.redacted},
@@ -131,14 +133,19 @@ def _splits(dataset: DatasetVersion) -> list[dict[str, Any]]:
 
 
 def _lengths(examples: Sequence[Example], sides: Sequence[SplitName]) -> list[dict[str, Any]]:
-    """Words of the answers: quantiles and a histogram for each side."""
+    """Words of the answers: quantiles and a histogram for each side, with the same bars; the last is open."""
     lengths = []
+    usual = np.quantile([len(example.answer.text.split()) for example in examples] or [0], 0.98)
+    step = max(1, math.ceil(usual / (BARS - 1)))
+    edges = [*range(0, BARS * step, step), 10**9]
     for side in KEPT:
         counts = np.array([len(e.answer.text.split()) for e, own in zip(examples, sides, strict=True) if own == side])
         if len(counts):
             low, middle, high, most = (int(value) for value in np.quantile(counts, (0.1, 0.5, 0.9, 1)))
-            histogram = np.histogram(counts, BINS)[0].tolist()
-            bars = [{"words": f"{BINS[place]}+", "share": count / len(counts)} for place, count in enumerate(histogram)]
+            histogram = np.histogram(counts, edges)[0].tolist()
+            bars = [
+                {"words": f"{edges[place]}+", "share": count / len(counts)} for place, count in enumerate(histogram)
+            ]
             lengths.append({"side": side, "p10": low, "p50": middle, "p90": high, "most": most, "bars": bars})
     return lengths
 

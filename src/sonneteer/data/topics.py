@@ -17,6 +17,7 @@ EXAMPLES_A_TOPIC = 25
 FEWEST_WITH_A_WORD = 5
 """Words of fewer examples name nothing: they could be names."""
 RARE_SHARE = 0.01
+MOST_DOTS = 600
 DIMENSIONS = 64
 
 
@@ -42,11 +43,21 @@ class Drift(NamedTuple):
     """Whether so much may well be chance: it is not beyond 19 of 20 random reassignments."""
 
 
+class Dot(NamedTuple):
+    """One example on the map: near to others that use similar words. Both places are from 0 to 1."""
+
+    x: float
+    y: float
+    topic: int
+    """Which of the topics it belongs to, counted from the largest."""
+
+
 class Topics(NamedTuple):
-    """The clusters, and how the sources differ in them."""
+    """The clusters, how the sources differ in them, and a map of some of the examples."""
 
     topics: list[Topic]
     drift: list[Drift]
+    dots: list[Dot]
 
 
 def topics_of(texts: Sequence[str], sides: Sequence[SplitName], sources: Sequence[str], seed: int = 0) -> Topics:
@@ -58,12 +69,14 @@ def topics_of(texts: Sequence[str], sides: Sequence[SplitName], sources: Sequenc
     count = min(MOST_TOPICS, len(chosen) // EXAMPLES_A_TOPIC)
     features, names = _features([texts[index] for index in chosen.tolist()]) if count > 1 else (None, [])
     if features is None or features.shape[1] < 2:
-        return Topics([], [])
-    labels = _labels(features, count, seed)
+        return Topics([], [], [])
+    reduced = _reduced(features, seed)
+    labels = _labels(reduced, count, seed)
     held = [sides[index] for index in chosen.tolist()]
-    topics = [_topic(features, names, labels, held, label) for label in range(count) if (labels == label).any()]
-    topics.sort(key=lambda topic: -topic.examples)
-    return Topics(topics, _drift(labels, [sources[index] for index in chosen.tolist()], rng))
+    order = np.argsort(-np.bincount(labels, minlength=count), kind="stable").tolist()
+    topics = [_topic(features, names, labels, held, label) for label in order if (labels == label).any()]
+    dots = _dots(reduced, [order.index(label) for label in labels.tolist()], rng)
+    return Topics(topics, _drift(labels, [sources[index] for index in chosen.tolist()], rng), dots)
 
 
 def _features(texts: Sequence[str]) -> tuple[Any, list[str]]:
@@ -79,15 +92,32 @@ def _features(texts: Sequence[str]) -> tuple[Any, list[str]]:
     return features, list(vectorizer.get_feature_names_out())
 
 
-def _labels(features: Any, count: int, seed: int) -> NDArray[np.int64]:
-    from sklearn.cluster import MiniBatchKMeans
+def _reduced(features: Any, seed: int) -> NDArray[np.float64]:
     from sklearn.decomposition import TruncatedSVD
     from sklearn.preprocessing import normalize
 
     dimensions = min(DIMENSIONS, features.shape[1] - 1)
-    reduced = normalize(TruncatedSVD(dimensions, random_state=seed).fit_transform(features))
+    reduced: NDArray[np.float64] = normalize(TruncatedSVD(dimensions, random_state=seed).fit_transform(features))
+    return reduced
+
+
+def _labels(reduced: NDArray[np.float64], count: int, seed: int) -> NDArray[np.int64]:
+    from sklearn.cluster import MiniBatchKMeans
+
     labels: NDArray[np.int64] = MiniBatchKMeans(count, random_state=seed, n_init=3).fit_predict(reduced)
     return labels
+
+
+def _dots(reduced: NDArray[np.float64], topics: Sequence[int], rng: np.random.Generator) -> list[Dot]:
+    """The two directions in which the examples differ most (principal components), of some of them."""
+    chosen = np.sort(rng.permutation(len(reduced))[:MOST_DOTS])
+    centred = reduced[chosen] - reduced[chosen].mean(axis=0)
+    _, _, directions = np.linalg.svd(centred, full_matrices=False)
+    flat = np.zeros((len(chosen), 2))
+    flat[:, : len(directions[:2])] = centred @ directions[:2].T
+    low, span = flat.min(axis=0), np.ptp(flat, axis=0)
+    places = (flat - low) / np.where(span > 0, span, 1)
+    return [Dot(round(x, 3), round(y, 3), topics[index]) for (x, y), index in zip(places.tolist(), chosen, strict=True)]
 
 
 def _topic(features: Any, names: list[str], labels: NDArray[np.int64], sides: Sequence[SplitName], label: int) -> Topic:
