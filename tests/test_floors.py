@@ -11,11 +11,11 @@ SOURCE = Path(__file__).resolve().parents[1] / "src" / "sonneteer"
 
 FLOORS: list[tuple[str, ...]] = [
     ("quiet", "errors"),
-    ("records", "progress"),
+    ("records", "progress", "group_words"),
     ("chat", "recipe", "recipes", "migrations"),
     ("pages", "store", "profile", "testing", "privacy", "external"),
     ("groups",),
-    ("data", "models", "evaluation", "serving", "monitoring"),
+    ("data", "models", "evaluation", "serving", "monitoring", "deployments"),
     ("training",),
     ("backends",),
     ("search",),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from sonneteer import data, evaluation, serving
+from sonneteer import data, deployments, evaluation, serving
 from sonneteer.backends import promotion
 from sonneteer.backends.local import LocalBackend
 from sonneteer.backends.runs import new_run, status_kept
@@ -41,6 +41,7 @@ from sonneteer.training.plan import Plan, refuse
 from sonneteer.training.range_test import RangeTest, sane_pace
 
 Which = Literal["base", "tuned"]
+Opener = Callable[[str], serving.ServedModel]
 
 
 class Found(NamedTuple):
@@ -211,8 +212,19 @@ def certify(loaded: LoadedRecipe, store: Store, progress: Progress) -> Certifica
 
 
 def promote(loaded: LoadedRecipe, store: Store, allow: str | None = None) -> promotion.Promotion:
-    """Make the newest model the champion, if report and certificate allow it, or somebody does with a reason."""
-    return promotion.promote(store, newest_model(loaded, store), allow)
+    """Make the newest model the champion, if report and certificate allow it, or somebody does with a reason.
+
+    Running servers take it on at once.
+    """
+    before = deployments.current(store, loaded.recipe.name).champion_id
+    promoted = promotion.promote(store, newest_model(loaded, store), allow)
+    if promoted.is_done:
+        former = before if before != promoted.model.id else None
+        because = allow or "better and certified"
+        deployments.deploy(
+            store, promoted.model.name, because, champion_id=promoted.model.id, previous_champion_id=former
+        )
+    return promoted
 
 
 def open_chat(loaded: LoadedRecipe, store: Store, which: Which) -> Chat:
@@ -224,30 +236,53 @@ def open_chat(loaded: LoadedRecipe, store: Store, which: Which) -> Chat:
     return backend.open_base(store.get(Run, model.run_id) if model else None)
 
 
-def serve(loaded: LoadedRecipe, store: Store, progress: Progress) -> None:
-    """The newest model behind Anthropic's and OpenAI's API, until stopped."""
-    model = newest_model(loaded, store)
+def serve(
+    loaded: LoadedRecipe,
+    store: Store,
+    progress: Progress,
+    watch: serving.Watch | None = None,
+    opened: Opener | None = None,
+) -> None:
+    """The deployed model behind Anthropic's and OpenAI's API, until stopped; without a deployment the newest one.
+
+    `watch` is told what happens, and may bring the versions that are live, which `opened` has opened.
+    """
+    model = store.get(ModelVersion, deployments.current(store, loaded.recipe.name).champion_id)
     progress.stage("serving")
     if model.retrain_because:
         progress.note(f"{model.id} should be trained again: {model.retrain_because}.")
-    versions = ServedVersions(loaded.recipe.serving, store, loaded.folder)
-
-    def opened(version: ModelVersion, name: str) -> serving.ServedModel:
-        chat = versions.open(version)
-        return serving.ServedModel(name, chat, version.created_at, chat.context, version.id)
+    open_one = opened or opener(loaded, store)
+    served = watch.live.champion if watch and watch.live else open_one(model.id)
 
     def other(id: str) -> serving.ServedModel | None:
-        found = [version for version in store.find(ModelVersion, name=model.name) if version.id == id]
-        return opened(found[0], id) if found else None
+        is_known = any(version.id == id for version in store.find(ModelVersion, name=model.name))
+        return open_one(id)._replace(name=id) if is_known else None
 
-    served = opened(model, model.name)
     keys = serving.Keys.load(store.root / "keys.json")
-    monitoring = loaded.recipe.monitoring
-    recorder = serving.Recorder(store.traffic, monitoring, loaded.recipe.privacy)
-    tracer = serving.Tracer(monitoring.traces_to) if monitoring.traces_to else None
-    watch = serving.Watch(recorder, tracer)
     around = serving.Around(watch, other, partial(_note_served, store, model))
     serving.serve([served], loaded.recipe.serving, keys, progress.note, around)
+
+
+def opener(loaded: LoadedRecipe, store: Store) -> Opener:
+    """Opens versions by their ids to be served beside one another: adapters of one base share an engine."""
+    versions = ServedVersions(loaded.recipe.serving, store, loaded.folder)
+
+    def opened(id: str) -> serving.ServedModel:
+        model = store.get(ModelVersion, id)
+        chat = versions.open(model)
+        return serving.ServedModel(model.name, chat, model.created_at, chat.context, id)
+
+    return opened
+
+
+def open_version(loaded: LoadedRecipe, store: Store, model: ModelVersion) -> Chat:
+    """A version to talk to."""
+    return _backend(loaded, store).open(model)
+
+
+def write_merged(loaded: LoadedRecipe, store: Store, model: ModelVersion, target: Path) -> None:
+    """Write a version as plain files, which a further training can start from."""
+    _backend(loaded, store).write_merged(model, target)
 
 
 def show(loaded: LoadedRecipe, store: Store, count: int, progress: Progress) -> list[list[tuple[str, bool]]]:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from sonneteer import lifecycle
+from sonneteer.circle import live
 from sonneteer.cli import main
 from sonneteer.progress import Progress
 from sonneteer.recipe import LoadedRecipe
@@ -171,6 +172,7 @@ class Lifecycle:
 def stages(monkeypatch: pytest.MonkeyPatch) -> Lifecycle:
     """The lifecycle's functions, replaced. A name that the real one lacks would fail here."""
     fake = Lifecycle()
-    for name in ("prepare", "show", "train", "evaluate", "run", "dossier", "open_chat", "serve"):
+    for name in ("prepare", "show", "train", "evaluate", "run", "dossier", "open_chat"):
         monkeypatch.setattr(lifecycle, name, getattr(fake, name))
+    monkeypatch.setattr(live, "serve", fake.serve)
     return fake

@@ -167,7 +167,7 @@ def test_shares_that_leave_nothing_to_learn_are_refused(tmp_path: Path) -> None:
         (
             "zzz: 5",
             "There is: name, seed, synthesis, data, privacy, base, training, search, evaluation, promotion, serving, "
-            "monitoring.",
+            "monitoring, improvement.",
         ),
         ("serving: {zzz: 5}", "In 'serving' there is: host, port, "),
     ],

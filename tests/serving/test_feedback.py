@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sonneteer import circle
+from sonneteer.circle import voice
 from sonneteer.errors import MissingError, RequestError
 from sonneteer.recipe.sections import MonitoringSettings, PrivacySettings
 from sonneteer.serving import Recorder, Watch
@@ -66,9 +66,9 @@ def test_a_server_that_writes_nothing_down_takes_no_feedback(start: Any) -> None
 def test_feedback_can_be_given_without_the_server(server: Any, store: Store) -> None:
     id = server.message("Hi").json["id"]
     say(server, message_id=id, liked=True)
-    given = circle.say(store, {"message_id": id, "stars": 4, "comment": None})
+    given = voice.say(store, {"message_id": id, "stars": 4, "comment": None})
     assert [each.id for each in store.traffic.feedback("poet")][-1] == given.id
     with pytest.raises(MissingError):
-        circle.say(store, {"message_id": "x", "stars": 4})
+        voice.say(store, {"message_id": "x", "stars": 4})
     with pytest.raises(RequestError, match="at least one"):
-        circle.say(store, {"message_id": id})
+        voice.say(store, {"message_id": id})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -17,7 +18,7 @@ from sonneteer.evaluation import planted
 from sonneteer.models.adapters import merged, put_on
 from sonneteer.models.generate import LocalChat
 from sonneteer.models.hardware import forget_peak, peak_gb
-from sonneteer.models.load import LanguageModel, device, open_folder, open_model, tokenizer_of
+from sonneteer.models.load import LanguageModel, device, open_folder, open_model, save_model, tokenizer_of
 from sonneteer.models.proof import probes_of, read_traces, tolerance_of, traces, write_traces
 from sonneteer.models.render import TemplateRenderer
 from sonneteer.progress import Progress
@@ -152,6 +153,14 @@ class LocalBackend:
         base = open_model(model.base, self._folder)
         network = merged(put_on(base.network, result))
         return self._chat(LanguageModel(model.name, network, tokenizer_of(result), base.fingerprint))
+
+    def write_merged(self, model: ModelVersion, target: Path) -> None:
+        """Write a trained model as plain files, its adapter merged: what a further training can start from."""
+        if not target.exists():
+            partial = target.with_name(f"{target.name}.partial")
+            shutil.rmtree(partial, ignore_errors=True)
+            save_model(self.open(model).model, partial)
+            partial.rename(target)  # whole or not there, whenever the process is killed
 
     def open_base(self, run: Run | None) -> LocalChat:
         """The base model. One from scratch lies with the run that began it."""

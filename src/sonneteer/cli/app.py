@@ -29,7 +29,18 @@ COMMANDS: dict[str, list[Callable[..., Outcome]]] = {
         verdict.certify,
         verdict.promote,
     ],
-    "Watch and learn": [iterate.advise, iterate.compare, iterate.case, circle.feedback],
+    "Watch and learn": [
+        iterate.advise,
+        iterate.compare,
+        iterate.case,
+        circle.feedback,
+        circle.review,
+        circle.monitor,
+        circle.harvest,
+        circle.improve,
+        circle.deployment,
+        circle.rollback,
+    ],
     "Use": [use.chat, use.serve, keys.key, data.forget, data.audit, vault.vault],
 }
 """The commands by panel of `sonneteer --help`, in the order in which one needs them."""

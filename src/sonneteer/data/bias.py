@@ -10,64 +10,9 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from sonneteer.group_words import GROUPS
 from sonneteer.records import Example
 
-GROUPS: dict[str, dict[str, frozenset[str]]] = {
-    "gender": {
-        "women": frozenset(
-            [
-                "she",
-                "her",
-                "hers",
-                "herself",
-                "woman",
-                "women",
-                "girl",
-                "girls",
-                "mother",
-                "wife",
-                "daughter",
-                "mrs",
-                "ms",
-                "lady",
-            ]
-        ),
-        "men": frozenset(
-            ["he", "him", "his", "himself", "man", "men", "boy", "boys", "father", "husband", "son", "mr", "gentleman"]
-        ),
-    },
-    "age": {
-        "young": frozenset(
-            ["young", "younger", "teenager", "teenagers", "student", "students", "child", "children", "kid", "kids"]
-        ),
-        "old": frozenset(
-            [
-                "old",
-                "older",
-                "elderly",
-                "senior",
-                "seniors",
-                "pensioner",
-                "pensioners",
-                "retired",
-                "grandmother",
-                "grandfather",
-            ]
-        ),
-    },
-    "religion": {
-        "Christians": frozenset(
-            ["christian", "christians", "catholic", "catholics", "protestant", "protestants", "church"]
-        ),
-        "Muslims": frozenset(["muslim", "muslims", "islam", "islamic", "mosque"]),
-        "Jews": frozenset(["jewish", "jew", "jews", "judaism", "synagogue"]),
-    },
-    "disability": {
-        "disabled people": frozenset(
-            ["disabled", "disability", "disabilities", "wheelchair", "blind", "deaf", "autistic"]
-        ),
-    },
-}
 BESIDE: dict[str, frozenset[str]] = {
     "leading roles": frozenset(
         ["boss", "ceo", "chief", "director", "doctor", "engineer", "lawyer", "manager", "president", "professor"]

@@ -1,1 +1,26 @@
 """The watch room: what changed since the training, whether it is more than chance, and what to look at first."""
+
+from sonneteer.monitoring.harm import Warden
+from sonneteer.monitoring.harvest import Harvest, Shares, broken_cases, harvest
+from sonneteer.monitoring.health import Profile, Traffic, health_of, profile_of, question_of
+from sonneteer.monitoring.page import call, write_page
+from sonneteer.monitoring.review import Case, queue
+from sonneteer.monitoring.view import Seen
+
+__all__ = [
+    "Case",
+    "Harvest",
+    "Profile",
+    "Seen",
+    "Shares",
+    "Traffic",
+    "Warden",
+    "broken_cases",
+    "call",
+    "harvest",
+    "health_of",
+    "profile_of",
+    "question_of",
+    "queue",
+    "write_page",
+]

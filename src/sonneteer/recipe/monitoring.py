@@ -19,6 +19,15 @@ class MonitoringSettings(Section):
     """Share of the conversations that is written down with `record: share`."""
     retention_days: int = Field(90, ge=1)
     """Exchanges, and what was said of them, are deleted after so many days."""
+    false_alarm_share: float = Field(0.05, gt=0, lt=1)
+    """Chance of a false alarm in a year of daily looks, while questions and answers stay like those of the training."""
+    least_shift: float = Field(0.1, ge=0, lt=1)
+    """Smaller shifts of a figure are not called drift, however certain: the largest difference between its cumulative
+    shares, from 0 to 1."""
+    newest: int = Field(500, ge=50)
+    """Exchanges that count as now."""
+    webhook: str | None = Field(None, pattern=r"^https?://")
+    """Address to which `sonneteer monitor` posts a health report that says 'retrain', as JSON; no texts are sent."""
     traces_to: str | None = Field(None, pattern=r"^https?://")
     """Collector of OpenTelemetry spans, such as http://localhost:4318/v1/traces; `null` sends none. No texts are
     sent."""

@@ -18,6 +18,7 @@ from sonneteer.recipe.evaluation import (
     SuiteKind,
     SuiteSettings,
 )
+from sonneteer.recipe.improvement import ImprovementSettings
 from sonneteer.recipe.model import Architecture, BaseSettings, VocabularySettings
 from sonneteer.recipe.monitoring import MonitoringSettings
 from sonneteer.recipe.privacy import PERSONAL_KINDS, PrivacyAction, PrivacySettings
@@ -37,6 +38,7 @@ __all__ = [
     "DataSettings",
     "EvaluationSettings",
     "ExternalSettings",
+    "ImprovementSettings",
     "JudgeSettings",
     "MemorisationSettings",
     "MonitoringSettings",
@@ -77,6 +79,7 @@ class Recipe(Section):
     promotion: PromotionSettings = PromotionSettings()
     serving: ServingSettings = ServingSettings()
     monitoring: MonitoringSettings = MonitoringSettings()
+    improvement: ImprovementSettings = ImprovementSettings()
 
     @model_validator(mode="after")
     def _plants_what_can_be_learned(self) -> Recipe:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sonneteer.records.conversation import Example, Message, Prompt, Rendered, Renderer, Role, ToolCall
 from sonneteer.records.dataset import KEPT, DatasetVersion, Fate, LedgerEntry, Source, Split, SplitName
+from sonneteer.records.health import GroupGap, Health, HealthVerdict, Signal
 from sonneteer.records.interval import Interval
 from sonneteer.records.memorisation import Exposure, Extraction, Membership, Memorisation, PersonalData
 from sonneteer.records.model import Certificate, Check, ModelVersion, Stage
@@ -48,6 +49,9 @@ __all__ = [
     "Fate",
     "Feedback",
     "Gap",
+    "GroupGap",
+    "Health",
+    "HealthVerdict",
     "Interval",
     "Judging",
     "LedgerEntry",
@@ -70,6 +74,7 @@ __all__ = [
     "Run",
     "RunStatus",
     "SideBySide",
+    "Signal",
     "Source",
     "Split",
     "SplitName",

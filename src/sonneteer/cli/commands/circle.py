@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.text import Text
 
-from sonneteer.cli.options import WORKSPACE, Json, Workspace, begin_session
-from sonneteer.cli.session import Outcome, as_json
+from sonneteer.cli import pages
+from sonneteer.cli.options import WORKSPACE, Json, Words, Workspace, begin_session, command_line, opened
+from sonneteer.cli.session import ExitCode, Outcome, as_json
+
+if TYPE_CHECKING:
+    from sonneteer.records import Deployment
 
 
 def feedback(
@@ -26,9 +31,127 @@ def feedback(
 ) -> Outcome:
     """Say of an answer that it was good or bad, and what it should have been. Personal data is masked."""
     begin_session(context, workspace, json)
-    from sonneteer import circle
+    from sonneteer.circle import voice
     from sonneteer.store import Store
 
     said: dict[str, Any] = {"liked": liked, "stars": stars, "correction": correction, "label": label}
-    given = circle.say(Store(workspace), {"message_id": message, "comment": comment, **said})
+    given = voice.say(Store(workspace), {"message_id": message, "comment": comment, **said})
     return Outcome({"feedback": as_json(given)}, [Text(f"Kept: {given.id} on exchange {given.exchange_id}.")])
+
+
+def review(
+    context: typer.Context,
+    words: Words = None,
+    most: Annotated[int, typer.Option("--most", min=1, metavar="N", help="Show at most so many.")] = 50,
+    workspace: Workspace = WORKSPACE,
+) -> Outcome:
+    """Look at exchanges: what users said, the least sure, the most different. Only what you approve is learned."""
+    session = begin_session(context, workspace, False)
+    work = session.open(words or [])
+    from sonneteer.circle import watching
+    from sonneteer.cli.reviewing import review_cases
+
+    cases = watching.to_review(work.loaded, work.store, most)
+    pressed = review_cases(cases, work.store, session.out)
+    done = sum(count for key, count in pressed.items() if key != "s")
+    steps = {"learn from it:": command_line("improve", words, workspace)}
+    return Outcome({"reviewed": done}, [Text(f"{done} of {len(cases)} reviewed."), *pages.next_steps(steps)])
+
+
+def monitor(
+    context: typer.Context, words: Words = None, workspace: Workspace = WORKSPACE, json: Json = False
+) -> Outcome:
+    """Say how the deployed model is doing: drift, feedback, bias. Exit code 2 means: train again."""
+    work = opened(context, workspace, json, words)
+    from sonneteer.circle import watching
+    from sonneteer.cli.health_page import health_page
+
+    watched = watching.monitor(*work)
+    codes = {"healthy": ExitCode.DONE, "retrain": ExitCode.NOT_BETTER, "cannot tell": ExitCode.CANNOT_TELL}
+    steps: dict[str, str | Path] = {"all of it, to read:": watched.page}
+    if watched.health.verdict == "retrain":
+        steps["learn from it:"] = command_line("improve", words, workspace)
+    page = [*health_page(watched.health), *pages.next_steps(steps)]
+    return Outcome({"health": as_json(watched.health), "page": str(watched.page)}, page, codes[watched.health.verdict])
+
+
+def harvest(
+    context: typer.Context, words: Words = None, workspace: Workspace = WORKSPACE, json: Json = False
+) -> Outcome:
+    """Turn approved feedback into examples and regression cases; `improve` does this, too."""
+    work = opened(context, workspace, json, words)
+    from sonneteer.circle import learning
+
+    gathered = learning.harvest(work.loaded, work.store)
+    told = ", ".join(f"{count} for {side}" for side, count in gathered.counts.items())
+    said = Text(f"{gathered.new} new examples. There are now {told}, and {gathered.cases} regression cases.")
+    if gathered.held_back:
+        said.append(f" {gathered.held_back} corrections hold masked personal data: write them anew in the review.")
+    return Outcome(gathered._asdict(), [said, *pages.next_steps({"they lie in:": gathered.folder})])
+
+
+def improve(
+    context: typer.Context,
+    words: Words = None,
+    if_needed: Annotated[
+        bool,
+        typer.Option("--if-needed", metavar="", help="Only if the health report or the champion's age asks for it."),
+    ] = False,
+    workspace: Workspace = WORKSPACE,
+    json: Json = False,
+) -> Outcome:
+    """Train the next version from what people said. One that beats the champion goes on trial in the running server."""
+    work = opened(context, workspace, json, words)
+    from sonneteer.circle import learning, watching
+
+    if if_needed:
+        health = watching.monitor(*work).health
+        if learning.needed_because(work.loaded, work.store, health.verdict) is None:
+            return Outcome(
+                {"outcome": "nothing to do", "health": health.verdict}, [Text(f"Not needed: {health.verdict}.")]
+            )
+    made = learning.improve(*work)
+    code = ExitCode.NOT_BETTER if made.outcome == "refused" else ExitCode.DONE
+    named = f" ({made.model.id})" if made.model else ""
+    page = [Text(f"{made.outcome.capitalize()}{named}"), *(Text(f"  {reason}") for reason in made.reasons)]
+    document = {"outcome": made.outcome, "reasons": made.reasons, "model": made.model and as_json(made.model)}
+    return Outcome(document | {"deployment": made.deployment and as_json(made.deployment)}, page, code)
+
+
+def rollback(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="The model's name, as the recipe has it.", metavar="NAME")],
+    because: Annotated[str, typer.Option("--because", metavar="TEXT", help="The reason, for the record.")] = "by hand",
+    workspace: Workspace = WORKSPACE,
+    json: Json = False,
+) -> Outcome:
+    """End a trial, or bring the former champion back, in all running servers. Answers under way are finished."""
+    begin_session(context, workspace, json)
+    from sonneteer import deployments
+    from sonneteer.store import Store
+
+    made = deployments.roll_back(Store(workspace), name, because)
+    return Outcome({"deployment": as_json(made)}, [Text(f"{made.champion_id} answers all of '{name}' again.")])
+
+
+def deployment(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="The model's name, as the recipe has it.", metavar="NAME")],
+    workspace: Workspace = WORKSPACE,
+    json: Json = False,
+) -> Outcome:
+    """Say which version is live, which one is on trial, and how it came to that."""
+    begin_session(context, workspace, json)
+    from sonneteer import deployments
+    from sonneteer.records import Deployment
+    from sonneteer.store import Store
+
+    store = Store(workspace)
+    past = store.find(Deployment, name=name) or [deployments.current(store, name)]
+    return Outcome({"deployments": [as_json(one) for one in past]}, [_line(one) for one in past])
+
+
+def _line(one: Deployment) -> Text:
+    trial = f", {one.candidate_id} in {one.phase}" if one.candidate_id else ""
+    share = f" ({one.canary_share:.0%})" if one.phase == "canary" else ""
+    return Text(f"{one.created_at:%Y-%m-%d %H:%M:%S}  {one.champion_id}{trial}{share}  {one.because}")

@@ -63,10 +63,10 @@ def chat(
 def serve(context: typer.Context, words: Words = None, workspace: Workspace = WORKSPACE, json: Json = False) -> Outcome:
     """Put the tuned model behind an API that the clients of Anthropic and OpenAI can talk to. Ctrl-C stops it."""
     work = opened(context, workspace, json, words)
-    from sonneteer import lifecycle
+    from sonneteer.circle import live
 
     try:
-        lifecycle.serve(*work)
+        live.serve(*work)
     except KeyboardInterrupt:
         return Outcome({}, [Text("Stopped.", style="dim")], ExitCode.INTERRUPTED)
     return Outcome({})

@@ -1,0 +1,1 @@
+"""The circle after deployment: people say what was good, drift shows, the model learns, a better one goes live."""

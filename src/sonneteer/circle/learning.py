@@ -1,0 +1,234 @@
+"""The next version: what people said becomes data, the model learns it beside the old, and a better one is tried."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from sonneteer import data, deployments, lifecycle, monitoring
+from sonneteer.chat import Options
+from sonneteer.errors import MissingError
+from sonneteer.progress import Progress
+from sonneteer.recipe import LoadedRecipe
+from sonneteer.recipe.sections import Recipe, SourceSettings
+from sonneteer.records import (
+    DatasetVersion,
+    Deployment,
+    Feedback,
+    ModelVersion,
+    Prompt,
+    Report,
+    RuleOutcome,
+    SplitName,
+)
+from sonneteer.records.rows import row_of
+from sonneteer.store import Store, write_whole
+
+SIDES: tuple[SplitName, ...] = ("train", "validation", "test")
+Outcome = Literal["nothing to do", "refused", "on trial"]
+
+
+class Improvement(NamedTuple):
+    """What came of the wish for a better version."""
+
+    outcome: Outcome
+    reasons: tuple[str, ...]
+    model: ModelVersion | None = None
+    report: Report | None = None
+    deployment: Deployment | None = None
+
+
+class Gathered(NamedTuple):
+    """What was harvested, now and before."""
+
+    new: int
+    """Rows and cases that were not there before."""
+    folder: Path
+    counts: dict[SplitName, int]
+    cases: int
+    held_back: int
+    """Corrections with masked personal data, which a reviewer has to write anew."""
+
+
+def harvest(loaded: LoadedRecipe, store: Store) -> Gathered:
+    """Turn what people said into rows for the data room and regression cases. They stay when the exchanges go."""
+    recipe = loaded.recipe
+    said = [one for one in store.traffic.feedback(recipe.name) if _may_be_learned(one, recipe)]
+    exchanges = {one.id: one for one in store.traffic.exchanges(recipe.name)}
+    shares = monitoring.Shares(recipe.data.validation_share, recipe.data.test_share)
+    found = monitoring.harvest(exchanges, said, recipe.training.objective, shares)
+    folder = store.root / "harvest" / recipe.name
+    with store.writing(f"harvest-{recipe.name}"):
+        new = sum(_add(folder / f"{side}.jsonl", rows, _exchange_of) for side, rows in found.rows.items())
+        _add(folder / "cases.jsonl", found.cases, lambda case: case["id"])
+    counts: dict[SplitName, int] = {side: len(_read(folder / f"{side}.jsonl")) for side in SIDES}
+    return Gathered(new, folder, counts, len(_read(folder / "cases.jsonl")), found.held_back)
+
+
+def needed_because(loaded: LoadedRecipe, store: Store, health: str) -> str | None:
+    """Why it is time for a new version, or nothing: the health report's verdict, or the champion's age."""
+    if health == "retrain":
+        return "the health report says retrain"
+    days = loaded.recipe.improvement.every_days
+    champion = store.get(ModelVersion, deployments.current(store, loaded.recipe.name).champion_id)
+    if days is not None and datetime.now(UTC) - champion.created_at > timedelta(days=days):
+        return f"{champion.id} is older than {days} days"
+    return None
+
+
+def improve(loaded: LoadedRecipe, store: Store, progress: Progress) -> Improvement:
+    """Train and judge the next version; one that beats the deployed champion goes on trial in the running servers."""
+    name, settings = loaded.recipe.name, loaded.recipe.improvement
+    deployment = deployments.current(store, name)
+    if deployment.phase != "full":
+        return Improvement("nothing to do", (f"{deployment.candidate_id} is still on trial ({deployment.phase}).",))
+    champion = _champion(store, deployment)
+    progress.stage("harvesting")
+    gathered = harvest(loaded, store)
+    learned = sum(gathered.counts.values()) - _learned_before(store, champion)
+    if learned < settings.fewest_examples:
+        said = f"There are {learned} new examples; improvement.fewest_examples is {settings.fewest_examples}."
+        return Improvement("nothing to do", (said, _where_from(loaded)))
+    successor = next_recipe(loaded, store, champion, gathered.folder)
+    report = lifecycle.evaluate(successor, store, progress)
+    lifecycle.dossier(successor, store, report)
+    model = lifecycle.newest_model(successor, store)
+    refusals = [] if report.verdict == "better" else _broken_rules(report)
+    refusals += _regressions(successor, store, champion, model, gathered.folder)
+    if not refusals:
+        certificate = lifecycle.certify(successor, store, progress)
+        refusals = [f"{check.name}: {check.says}" for check in certificate.checks if not check.is_passed]
+    if refusals:
+        return Improvement("refused", tuple(refusals), model, report)
+    return Improvement("on trial", report.reasons, model, report, _put_on_trial(store, loaded.recipe, model))
+
+
+def next_recipe(loaded: LoadedRecipe, store: Store, champion: ModelVersion, folder: Path) -> LoadedRecipe:
+    """The recipe of the next version: harvested and old examples, the champion to beat, and where to start from."""
+    recipe, settings = loaded.recipe, loaded.recipe.improvement
+    is_further = settings.start == "champion"
+    may_replay = is_further and recipe.training.objective == "imitation" and settings.replay_share > 0
+    old = _write_old(store, champion, folder / "old" / champion.dataset_id)
+    sources = [*_sources(folder, SIDES), *_sources(old, ("validation", "test"))]
+    if may_replay or not is_further:
+        sources += _sources(old, ("train",), "replay" if may_replay else "train")
+    changes: dict[str, Any] = {
+        "data": recipe.data.model_copy(update={"sources": tuple(sources)}),
+        "training": recipe.training.model_copy(update={"replay_share": settings.replay_share if may_replay else 0.0}),
+        "promotion": recipe.promotion.model_copy(update={"better_than": ("champion",)}),
+    }
+    if is_further:
+        merged = store.root / "merged" / champion.id
+        lifecycle.write_merged(loaded, store, champion, merged)
+        changes["base"] = recipe.base.model_copy(update={"model": str(merged), "from_scratch": None})
+    return loaded._replace(recipe=Recipe.model_validate(recipe.model_copy(update=changes).model_dump()))
+
+
+def _champion(store: Store, deployment: Deployment) -> ModelVersion:
+    champion = store.get(ModelVersion, deployment.champion_id)
+    if champion.stage != "champion":
+        raise MissingError(
+            f"{champion.id} is served, but it is not the champion, so there is nothing to beat. Promote it first: "
+            "sonneteer certify, then sonneteer promote."
+        )
+    return champion
+
+
+def _may_be_learned(said: Feedback, recipe: Recipe) -> bool:
+    if recipe.improvement.needs_approval:
+        return said.opinion == "approved"
+    return said.opinion != "refused"
+
+
+def _where_from(loaded: LoadedRecipe) -> str:
+    if loaded.recipe.improvement.needs_approval:
+        return f"Only what a reviewer has approved counts: sonneteer review {loaded.path}"
+    return "They come from corrections and thumbs: POST /v1/feedback, or sonneteer feedback."
+
+
+def _learned_before(store: Store, champion: ModelVersion) -> int:
+    """Harvested rows that the champion's data set was made of, whatever the data room made of them."""
+    dataset = store.get(DatasetVersion, champion.dataset_id)
+    folder = str(store.root / "harvest")
+    return sum(one.rows for one in dataset.sources if one.path.startswith(folder) and "/old/" not in one.path)
+
+
+def _sources(folder: Path, sides: Iterable[SplitName], as_side: SplitName | None = None) -> list[SourceSettings]:
+    """The files of these sides that hold something, for these sides or for another one."""
+    found = [(side, folder / f"{side}{kind}.jsonl") for side in sides for kind in ("", "-text")]
+    return [SourceSettings(path=str(path), split=as_side or side) for side, path in found if _read(path)]
+
+
+def _write_old(store: Store, champion: ModelVersion, folder: Path) -> Path:
+    """The champion's own examples as files that the data room reads; each stays on its side."""
+    dataset = store.get(DatasetVersion, champion.dataset_id)
+    sides = {side: data.read_split(store, dataset, side) for side in dataset.splits}
+    sides["train"] += sides.pop("replay", [])
+    for side, examples in sides.items():
+        for kind, is_text in (("", False), ("-text", True)):
+            rows = [row_of(example) for example in examples if example.is_text == is_text]
+            _write(folder / f"{side}{kind}.jsonl", rows)
+    return folder
+
+
+def _broken_rules(report: Report) -> list[str]:
+    def said(rule: RuleOutcome) -> str:
+        return f"{rule.rule}: {rule.reason}"
+
+    broken = [said(rule) for rule in report.rules if rule.verdict != "better"]
+    return broken or [f"The verdict is '{report.verdict}'."]
+
+
+def _regressions(
+    loaded: LoadedRecipe, store: Store, champion: ModelVersion, model: ModelVersion, folder: Path
+) -> list[str]:
+    """What was fixed stays fixed: cases that the champion answers well and the new version does not."""
+    cases = _read(folder / "cases.jsonl")
+    if not cases:
+        return []
+    prompts = [Prompt.model_validate(case["prompt"]) for case in cases]
+    options = Options(max_tokens=loaded.recipe.evaluation.max_answer_tokens)
+    old, new = (
+        [answer.text for answer in lifecycle.open_version(loaded, store, one).answer(prompts, options)]
+        for one in (champion, model)
+    )
+    broken, share = monitoring.broken_cases(cases, old, new), loaded.recipe.improvement.most_broken_share
+    if len(broken) <= share * len(cases):
+        return []
+    named = ", ".join(case["id"] for case in broken[:5])
+    return [f"regression cases: {len(broken)} of {len(cases)} were fixed and are broken again, such as {named}"]
+
+
+def _put_on_trial(store: Store, recipe: Recipe, model: ModelVersion) -> Deployment:
+    settings = recipe.improvement
+    if settings.shadow_exchanges:
+        return deployments.deploy(store, recipe.name, "better and certified", phase="shadow", candidate_id=model.id)
+    trial = {"phase": "canary", "candidate_id": model.id, "canary_share": settings.canary_share}
+    return deployments.deploy(store, recipe.name, "better and certified", **trial)
+
+
+def _add(path: Path, rows: Sequence[dict[str, Any]], key: Any) -> int:
+    """Add the rows that are not in the file yet; an exchange of which something else is said now replaces its rows."""
+    there, keys = _read(path), {key(row) for row in rows}
+    kept = [row for row in there if key(row) not in keys]
+    new = [row for row in rows if row not in there]
+    if new or len(kept) + len(rows) != len(there):
+        _write(path, [*kept, *rows])
+    return len(new)
+
+
+def _write(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    write_whole(path, "".join(json.dumps(row) + "\n" for row in rows).encode())
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text("utf-8").split("\n") if line]
+
+
+def _exchange_of(row: dict[str, Any]) -> str:
+    return str(row["tags"]["exchange"])

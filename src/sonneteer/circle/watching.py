@@ -1,0 +1,61 @@
+"""How the deployed model is doing, and which of its exchanges a person should look at first."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from sonneteer import data, deployments, evaluation, monitoring
+from sonneteer.monitoring import Case, Profile, Seen
+from sonneteer.progress import Progress
+from sonneteer.recipe import LoadedRecipe
+from sonneteer.records import DatasetVersion, Example, Health, ModelVersion, Run
+from sonneteer.store import Store
+
+
+class Watched(NamedTuple):
+    """The report, and where it was written."""
+
+    health: Health
+    page: Path
+
+
+def monitor(loaded: LoadedRecipe, store: Store, progress: Progress) -> Watched:
+    """The health report of the deployed model, written as a page and as JSON; a bad one goes to the webhook, too."""
+    progress.stage("watching")
+    recipe = loaded.recipe
+    model = store.get(ModelVersion, deployments.current(store, recipe.name).champion_id)
+    exchanges = [one for one in store.traffic.exchanges(recipe.name) if one.model_id == model.id]
+    traffic = monitoring.Traffic(model.id, exchanges, store.traffic.feedback(recipe.name))
+    progress.note(f"Comparing {len(exchanges)} exchanges with what {model.id} learned from.")
+    health = monitoring.health_of(
+        profile(loaded, store, model), traffic, recipe.monitoring, datetime.now(UTC), recipe.seed
+    )
+    health = health.model_copy(update={"name": recipe.name})
+    page = monitoring.write_page(health, store.root / f"{recipe.name}-health.html")
+    if recipe.monitoring.webhook and health.verdict == "retrain":
+        monitoring.call(recipe.monitoring.webhook, health)
+    return Watched(health, page)
+
+
+def to_review(loaded: LoadedRecipe, store: Store, most: int) -> list[Case]:
+    """The exchanges that a person should look at, the most telling first."""
+    recipe = loaded.recipe
+    model = store.get(ModelVersion, deployments.current(store, recipe.name).champion_id)
+    view = profile(loaded, store, model).view
+    return monitoring.queue(view, store.traffic.exchanges(recipe.name), store.traffic.feedback(recipe.name), most)
+
+
+def profile(loaded: LoadedRecipe, store: Store, model: ModelVersion) -> Profile:
+    """What the model was trained on, and how it answered the test questions when it was evaluated."""
+    dataset, run = store.get(DatasetVersion, model.dataset_id), store.get(Run, model.run_id)
+    sides = [side for side in ("train", "replay") if side in dataset.splits]
+    learned = [example for side in sides for example in data.read_split(store, dataset, side)]
+    pairs = evaluation.read_pairs(loaded.recipe, run, store, data.read_split(store, dataset, "test"))
+    answered = [Seen(_question(pair.example), pair.tuned) for pair in pairs]
+    return monitoring.profile_of([_question(example) for example in learned], answered, loaded.recipe.seed)
+
+
+def _question(example: Example) -> str:
+    return next((message.text for message in reversed(example.prompt.messages) if message.role == "user"), "")

@@ -1,0 +1,94 @@
+"""What people said becomes rows that the data room reads like any others, and regression cases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from sonneteer.privacy.protect import MASKS
+from sonneteer.recipe.learning import COMPARING, Objective
+from sonneteer.records import Example, Exchange, Feedback, Message, SplitName, fingerprint_of
+from sonneteer.records.rows import Row, row_of
+
+
+class Harvest(NamedTuple):
+    """New rows by the side of the split that they are for, and new regression cases."""
+
+    rows: Mapping[SplitName, list[Row]]
+    cases: list[Row]
+    held_back: int
+    """Corrections in which personal data was masked: the mask must not be learned, so a reviewer writes them anew."""
+
+
+class Shares(NamedTuple):
+    """How much of the new goes to which side."""
+
+    validation: float
+    test: float
+
+
+def harvest(
+    exchanges: Mapping[str, Exchange], feedback: Iterable[Feedback], objective: Objective, shares: Shares
+) -> Harvest:
+    """Rows of everything that was said and may be learned. The last word on an exchange counts."""
+    rows: dict[SplitName, list[Row]] = {"train": [], "validation": [], "test": []}
+    cases: list[Row] = []
+    last = {said.exchange_id: said for said in feedback if said.exchange_id in exchanges}
+    held_back = {id for id, said in last.items() if any(mask in (said.correction or "") for mask in MASKS.values())}
+    for id, said in last.items():
+        if id in held_back:
+            continue
+        exchange = exchanges[id]
+        examples = _examples(exchange, said, objective)
+        rows[side_of(exchange.conversation, shares)] += [row_of(example) for example in examples]
+        if said.is_good is False and said.correction is not None:
+            cases.append(_case(exchange, said.correction))
+    return Harvest(rows, cases, len(held_back))
+
+
+def side_of(conversation: str, shares: Shares) -> SplitName:
+    """The side of a conversation: always the same, so that what was sealed once is never learned."""
+    drawn = int(fingerprint_of(["side", conversation])[:8], 16) / 16**8
+    if drawn < shares.test:
+        return "test"
+    return "validation" if drawn < shares.test + shares.validation else "train"
+
+
+def _examples(exchange: Exchange, said: Feedback, objective: Objective) -> Iterator[Example]:
+    tags = {"conversation": exchange.conversation, "time": exchange.created_at.isoformat(), "exchange": exchange.id}
+    answered = Example(
+        messages=(*exchange.prompt.messages, exchange.answer),
+        tools=exchange.prompt.tools,
+        tags=tags | ({"topic": said.label} if said.label else {}),
+    )
+    correction = None if said.correction is None else Message(role="assistant", text=said.correction)
+    corrected = correction and answered.with_answer(correction)
+    if objective in COMPARING:
+        if corrected and corrected.answer != exchange.answer:
+            yield corrected.model_copy(update={"rejected": exchange.answer})
+        return
+    if objective == "kto":
+        opinions = ((answered, said.is_good), (corrected, True))
+        yield from (one.model_copy(update={"label": label}) for one, label in opinions if one and label is not None)
+    elif corrected:
+        yield corrected
+    elif said.is_good:
+        yield answered
+
+
+def _case(exchange: Exchange, correction: str) -> Row:
+    prompt = exchange.prompt.model_dump(mode="json")
+    return {"id": exchange.id, "prompt": prompt, "right": correction, "wrong": exchange.answer.text}
+
+
+def broken_cases(cases: Sequence[Row], champion: Sequence[str], candidate: Sequence[str]) -> list[Row]:
+    """The cases that the champion answers well and the candidate does not: nearer to the wrong than to the right."""
+    pairs = zip(cases, champion, candidate, strict=True)
+    return [case for case, old, new in pairs if _is_right(case, old) and not _is_right(case, new)]
+
+
+def _is_right(case: Row, answer: str) -> bool:
+    from sacrebleu import sentence_chrf
+
+    right, wrong = (sentence_chrf(answer, [case[key]]).score for key in ("right", "wrong"))
+    return bool(right >= wrong)

@@ -1,0 +1,34 @@
+"""An example as a row of a JSONL file, in the form that every reader of such data knows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sonneteer.records.conversation import Example, Message
+
+Row = dict[str, Any]
+
+
+def row_of(example: Example) -> Row:
+    """OpenAI's messages; a pair has the two answers beside its prompt; plain text stands alone."""
+    row: Row = {"tags": example.tags} if example.tags else {}
+    row |= {"tools": list(example.tools)} if example.tools else {}
+    row |= {"reference": example.reference} if example.reference else {}
+    if example.is_text:
+        return row | {"text": example.answer.text}
+    turns = [_turn(message) for message in example.messages]
+    if example.rejected is not None:
+        return row | {"prompt": turns[:-1], "chosen": [turns[-1]], "rejected": [_turn(example.rejected)]}
+    return row | {"messages": turns} | ({} if example.label is None else {"label": example.label})
+
+
+def _turn(message: Message) -> Row:
+    turn: Row = {"role": message.role, "content": message.text}
+    if message.tool_calls:
+        turn["tool_calls"] = [
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in message.tool_calls
+        ]
+    if message.tool_call_id:
+        turn["tool_call_id"] = message.tool_call_id
+    return turn

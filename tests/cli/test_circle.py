@@ -1,0 +1,95 @@
+"""The commands after deployment: review keys, going back, what is live."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from sonneteer import deployments
+from sonneteer.cli.reviewing import review_cases
+from sonneteer.monitoring import Case
+from sonneteer.records import Deployment, Exchange, Feedback, Message, ModelVersion, Prompt
+from sonneteer.store import Store
+
+from .conftest import Command
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+def version(number: int, stage: str) -> ModelVersion:
+    said = {"name": "demo", "base": "b", "base_fingerprint": "f", "folder": "x", "is_adapter": True, "run_id": "r"}
+    more = {"id": f"demo-{number}", "number": number, "dataset_id": "d", "created_at": NOW, "stage": stage}
+    return ModelVersion.model_validate(said | more)
+
+
+def exchange(id: str) -> Exchange:
+    return Exchange(
+        id=id,
+        name="demo",
+        model_id="demo-1",
+        conversation="c",
+        created_at=NOW,
+        prompt=Prompt(messages=(Message(role="user", text="Hi"),)),
+        answer=Message(role="assistant", text="Hello"),
+        seconds=0.1,
+    )
+
+
+@pytest.fixture
+def store(folder: Path) -> Store:
+    store = Store(folder / "workspace")
+    for number, stage in ((1, "retired"), (2, "champion")):
+        store.save(version(number, stage))
+    store.traffic.keep([exchange("a"), exchange("b")])
+    return store
+
+
+def test_feedback_is_kept_and_an_unknown_message_is_something_to_change(sonneteer: Command, store: Store) -> None:
+    assert sonneteer("feedback", "msg_a", "--bad", "--correction", "Good day").code == 0
+    (kept,) = store.traffic.feedback("demo")
+    assert (kept.exchange_id, kept.liked, kept.correction) == ("a", False, "Good day")
+    unknown = sonneteer("feedback", "msg_zzz", "--good")
+    assert (unknown.code, "no exchange 'zzz'" in unknown.err) == (3, True)
+
+
+def test_rolling_back_brings_the_former_champion_back_and_says_why(sonneteer: Command, store: Store) -> None:
+    assert "none to go back to" in sonneteer("rollback", "demo").err
+    deployments.deploy(store, "demo", "better", champion_id="demo-2", previous_champion_id="demo-1")
+    said = sonneteer("rollback", "demo", "--because", "it rhymes badly", "--json")
+    assert said.document["deployment"]["champion_id"] == "demo-1"
+    assert [store.get(ModelVersion, f"demo-{number}").stage for number in (1, 2)] == ["champion", "retired"]
+    lines = sonneteer("deployment", "demo").out.splitlines()
+    assert lines[0].endswith("demo-1  it rhymes badly")
+    assert lines[1].endswith("demo-2  better")
+
+
+def test_rolling_back_a_trial_ends_it(sonneteer: Command, store: Store) -> None:
+    deployments.deploy(store, "demo", "a try", phase="canary", candidate_id="demo-1", canary_share=0.1)
+    assert "demo-1 in canary (10%)" in sonneteer("deployment", "demo").out
+    assert sonneteer("rollback", "demo").code == 0
+    newest = store.latest(Deployment, "demo")
+    assert newest is not None
+    assert (newest.champion_id, newest.phase) == ("demo-2", "full")
+
+
+def test_a_reviewer_approves_refuses_corrects_and_judges(store: Store) -> None:
+    said = Feedback(id="f", exchange_id="a", name="demo", created_at=NOW, correction="Good day")
+    store.traffic.say(said)
+    cases = [Case(exchange("a"), said, "a user said something"), Case(exchange("b"), None, "unlike")]
+    keys = iter(["x", "a", "c", "Welcome, Refunds"])
+    pressed = review_cases(cases, store, Console(quiet=True), lambda _: next(keys))
+    assert pressed == {"a": 1, "c": 1}
+    by_exchange = {one.exchange_id: one for one in store.traffic.feedback("demo")}
+    assert (by_exchange["a"].opinion, by_exchange["a"].by) == ("approved", "user")
+    assert (by_exchange["b"].opinion, by_exchange["b"].by) == ("approved", "reviewer")
+    assert by_exchange["b"].correction == "Welcome, Refunds"  # a reviewer's words are not taken for names
+
+
+def test_the_review_stops_at_the_end_of_the_input(store: Store) -> None:
+    def ended(_: str) -> str:
+        raise EOFError
+
+    assert review_cases([Case(exchange("b"), None, "unlike")], store, Console(quiet=True), ended) == {}

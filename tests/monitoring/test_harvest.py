@@ -1,0 +1,75 @@
+"""What people said becomes rows of the data room's own shapes, and nothing else does."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from sonneteer.data.examples import chat, preference, unpaired
+from sonneteer.monitoring import Shares, broken_cases, harvest
+from sonneteer.monitoring.harvest import side_of
+from sonneteer.recipe.learning import Objective
+from sonneteer.records import Feedback, fingerprint_of
+from sonneteer.records.rows import Row
+
+from .test_harm import NOW, exchange
+
+ALL_TRAIN = Shares(0.0, 0.0)
+
+
+def said(id: str, **what: Any) -> Feedback:
+    return Feedback.model_validate({"id": f"f{id}", "exchange_id": id, "name": "poet", "created_at": NOW, **what})
+
+
+def rows(objective: Objective, *feedback: Feedback) -> list[Row]:
+    exchanges = {str(number): exchange(number, "old") for number in range(3)}
+    found = harvest(exchanges, feedback, objective, ALL_TRAIN).rows["train"]
+    return json.loads(json.dumps(found))  # type: ignore[no-any-return]
+
+
+def test_corrections_and_liked_answers_are_imitated() -> None:
+    corrected, liked = (chat(row) for row in rows("imitation", said("0", correction="Good day"), said("1", stars=5)))
+    assert (corrected.prompt.messages[0].text, corrected.answer.text) == ("Hi", "Good day")
+    assert liked.answer.text == "Hello"
+    assert rows("imitation", said("0", liked=False), said("1", comment="Hm")) == []
+
+
+def test_a_correction_is_a_pair_with_the_answer_that_it_replaces() -> None:
+    (row,) = rows("dpo", said("0", correction="Good day"), said("1", liked=True), said("2", correction="Hello"))
+    pair = preference(row)
+    assert pair.rejected is not None
+    assert (pair.answer.text, pair.rejected.text) == ("Good day", "Hello")
+
+
+def test_thumbs_are_labels() -> None:
+    examples = [unpaired(row) for row in rows("kto", said("0", liked=True), said("1", correction="Good day"))]
+    assert [(one.answer.text, one.label) for one in examples] == [("Hello", True), ("Hello", False), ("Good day", True)]
+
+
+def test_the_last_word_on_an_exchange_counts_and_names_its_topic() -> None:
+    (row,) = rows("imitation", said("0", correction="one"), said("0", correction="two", label="greeting"))
+    assert chat(row).answer.text == "two"
+    assert (row["tags"]["topic"], row["tags"]["exchange"]) == ("greeting", "0")
+
+
+def test_a_correction_with_masked_personal_data_is_held_back() -> None:
+    found = harvest({"0": exchange(0, "old")}, [said("0", correction="Dear [NAME]")], "imitation", ALL_TRAIN)
+    assert (found.rows["train"], found.cases, found.held_back) == ([], [], 1)
+
+
+def test_a_conversation_always_has_the_same_side_and_each_side_its_share() -> None:
+    shares = Shares(0.1, 0.2)
+    sides = [side_of(fingerprint_of(number), shares) for number in range(4000)]
+    assert sides == [side_of(fingerprint_of(number), shares) for number in range(4000)]
+    assert sides.count("test") / 4000 == pytest.approx(0.2, abs=0.02)
+    assert sides.count("validation") / 4000 == pytest.approx(0.1, abs=0.02)
+
+
+def test_a_case_is_broken_if_it_was_fixed_and_is_not_any_more() -> None:
+    case = {"id": "1", "right": "Refunds take five days.", "wrong": "We never give money back."}
+    cases = [case] * 3
+    champion = ["Refunds take five days.", "Refunds take five days", "We never give money back."]
+    candidate = ["Refunds take five days.", "We never give money.", "We never give money back."]
+    assert len(broken_cases(cases, champion, candidate)) == 1

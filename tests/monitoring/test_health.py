@@ -1,0 +1,148 @@
+"""The health report: quiet while the traffic is like the training, loud when it shifts, on made-up traffic."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import random
+import threading
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sonneteer.errors import MachineError
+from sonneteer.monitoring import Profile, Seen, Traffic, call, health_of, profile_of, queue, write_page
+from sonneteer.recipe.sections import MonitoringSettings
+from sonneteer.records import Exchange, Feedback, Health
+
+from .test_harm import exchange
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+THINGS = ("lamp", "book", "shoe", "coat", "desk", "ring", "sofa", "vase", "kite", "drum")
+
+
+def order(rng: random.Random) -> str:
+    return (
+        f"{rng.choice(('Where', 'When', 'How'))} is my {rng.choice(THINGS)} number {rng.randrange(10**5)} sent today?"
+    )
+
+
+def weather(rng: random.Random) -> str:
+    return f"Tell me whether it {rng.choice(('rains', 'snows', 'storms'))} in {rng.choice(('Rome', 'Oslo'))} tomorrow"
+
+
+@pytest.fixture(scope="module")
+def profile() -> Profile:
+    rng = random.Random(1)
+    answered = [Seen(order(rng), "It is on its way to you.") for _ in range(100)]
+    return profile_of([order(rng) for _ in range(600)], answered, seed=1)
+
+
+def traffic(questions: list[str], per_day: int = 50, answer: str = "It is on its way to you.") -> list[Exchange]:
+    said = []
+    for number, text in enumerate(questions):
+        at = NOON + timedelta(days=number // per_day, seconds=number % per_day)
+        whole = {"prompt": {"messages": [{"role": "user", "text": text}]}, "created_at": at}
+        said.append(exchange(number, "poet-1", **whole, answer={"role": "assistant", "text": answer}))
+    return said
+
+
+def health(profile: Profile, exchanges: list[Exchange], *feedback: Feedback) -> Health:
+    now = exchanges[-1].created_at
+    return health_of(profile, Traffic("poet-1", exchanges, feedback), MonitoringSettings(newest=100), now)
+
+
+def test_traffic_like_the_training_is_healthy(profile: Profile) -> None:
+    rng = random.Random(2)
+    report = health(profile, traffic([order(rng) for _ in range(1000)]))
+    assert (report.verdict, report.alarm_after, report.reasons) == ("healthy", None, ())
+    assert report.out_of_scope is not None
+    assert report.out_of_scope.low <= 0.05 <= report.out_of_scope.high
+    assert all(signal.p_value is not None for signal in report.signals if signal.name == "topics")
+
+
+def test_new_topics_are_said_to_be_new(profile: Profile) -> None:
+    rng = random.Random(3)
+    questions = [order(rng) for _ in range(300)] + [weather(rng) for _ in range(150)]
+    report = health(profile, traffic(questions))
+    assert report.verdict == "retrain"
+    assert report.alarm_after is not None
+    assert 300 < report.alarm_after < 400
+    assert any(reason.startswith("topics:") for reason in report.reasons)
+
+
+def test_a_model_that_begins_to_refuse_is_noticed_though_the_questions_stay(profile: Profile) -> None:
+    rng = random.Random(4)
+    questions = [order(rng) for _ in range(400)]
+    said = traffic(questions)[:200] + traffic(questions, answer="I'm sorry, I cannot help with that.")[200:]
+    moved = [signal.name for signal in health(profile, said).signals if signal.has_moved]
+    assert "refusals" in moved
+    assert "topics" not in moved
+
+
+def test_groups_that_are_answered_differently_are_named(profile: Profile) -> None:
+    rng = random.Random(5)
+    said = traffic([f"{order(rng)} {'She' if number % 2 else 'He'} asked." for number in range(400)])
+    unfair = [
+        one.model_copy(
+            update={"answer": one.answer.model_copy(update={"text": "No." if number % 2 else "Yes, gladly."})}
+        )
+        for number, one in enumerate(said)
+    ]
+    found = [gap for gap in health(profile, unfair).gaps if gap.is_found]
+    assert [(gap.axis, gap.figure) for gap in found] == [("gender", "answer length")]
+    assert found[0].means["men"] > found[0].means["women"]
+    assert not any(gap.is_found for gap in health(profile, said).gaps)
+
+
+def test_too_little_traffic_cannot_tell(profile: Profile) -> None:
+    report = health(profile, traffic([order(random.Random(6))] * 20))
+    assert report.verdict == "cannot tell"
+    assert "Only 20 exchanges" in report.reasons[-1]
+
+
+def test_the_page_and_the_webhook_hold_the_figures_and_no_texts(profile: Profile, tmp_path: Path) -> None:
+    rng = random.Random(7)
+    report = health(profile, traffic([weather(rng) for _ in range(200)]))
+    page = write_page(report, tmp_path / "health.html")
+    assert "retrain" in page.read_text()
+    assert Health.model_validate_json((tmp_path / "health.json").read_bytes()) == report
+    posted: list[bytes] = []
+
+    class Hook(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            posted.append(self.rfile.read(int(self.headers["content-length"])))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Hook) as hook:
+        thread = threading.Thread(target=hook.handle_request)
+        thread.start()
+        call(f"http://127.0.0.1:{hook.server_port}", report)
+        thread.join()
+    assert json.loads(posted[0])["verdict"] == "retrain"
+    for text in (page.read_text(), posted[0].decode()):
+        assert "Rome" not in text
+    with pytest.raises(MachineError, match="did not take the health report"):
+        call(f"http://127.0.0.1:{hook.server_port}", report)
+
+
+def test_the_queue_shows_what_users_said_then_the_unsure_and_the_different(profile: Profile) -> None:
+    rng = random.Random(8)
+    said = traffic([order(rng), weather(rng), order(rng), order(rng), order(rng)])
+    said[2] = said[2].model_copy(update={"confidence": 0.1})
+    said[3] = said[3].model_copy(update={"confidence": 0.9})
+    opinion = {"id": "f", "name": "poet", "created_at": NOON, "liked": False}
+    waiting = Feedback.model_validate(opinion | {"exchange_id": "0"})
+    done = Feedback.model_validate(opinion | {"id": "g", "exchange_id": "4", "opinion": "approved"})
+    cases = queue(profile.view, said, [waiting, done], most=3)
+    assert [(case.exchange.id, case.why) for case in cases] == [
+        ("0", "a user said something"),
+        ("2", "the model was not sure"),
+        ("1", "unlike what was learned"),
+    ]
