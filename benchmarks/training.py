@@ -1,6 +1,7 @@
 """Training side by side with TRL, the HF Trainer and LLaMA-Factory: seconds and memory of a step, on equal terms.
 
     python benchmarks/training.py [--peers FOLDER] [--json PATH] [--quick] [--workloads W1/16 ...]
+        [--systems sonneteer trl ...]
 
 FOLDER holds one virtual environment for each peer (`python dev.py bench` makes them in .venv/peers). The systems take
 turns, each in a process of its own, on the same examples, weights and adapter; medians are over the rounds. On a
@@ -46,14 +47,16 @@ class Plan(NamedTuple):
     layers: int = 30
     rounds: int = 3
     steps: int = 2
+    systems: tuple[str, ...] = ("sonneteer", *PEERS)
 
 
 def main() -> None:
     """Print the table."""
     options = _arguments()
-    plan = Plan(options.workloads or list(WORKLOADS), options.layers, options.rounds, options.steps)
+    workloads, systems = options.workloads or list(WORKLOADS), tuple(options.systems)
+    plan = Plan(workloads, options.layers, options.rounds, options.steps, systems)
     if options.quick:
-        plan = Plan(options.workloads or ["W1/8", "W2"], layers=4, rounds=2, steps=1)
+        plan = Plan(options.workloads or ["W1/8", "W2"], layers=4, rounds=2, steps=1, systems=systems)
     peak = gemm_peak()
     results, skipped = run_all(plan, options.peers)
     figures = {workload: summary(workload, results, peak) for workload in plan.workloads}
@@ -68,6 +71,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--quick", action="store_true", help="two workloads, four layers, two rounds of one step")
     parser.add_argument("--workloads", nargs="+", choices=WORKLOADS)
+    parser.add_argument("--systems", nargs="+", choices=("sonneteer", *PEERS), default=("sonneteer", *PEERS))
     parser.add_argument("--layers", type=int, default=30)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=2, help="steps of a process; of several, the first is not counted")
@@ -86,7 +90,7 @@ def run_all(plan: Plan, peers: Path) -> tuple[Results, dict[Key, str]]:
     skipped: dict[Key, str] = {}
     for turn in range(plan.rounds):
         for workload in plan.workloads:
-            for system in ("sonneteer", *PEERS):
+            for system in plan.systems:
                 if (workload, system) in skipped:
                     continue
                 print(f"round {turn + 1} of {plan.rounds}: {workload} {system}", file=sys.stderr, flush=True)
