@@ -113,8 +113,8 @@ def sonneteer(workload: str, layers: int, steps: int) -> dict[str, Any]:
     from sonneteer import quiet  # noqa: F401  # before torch
     from sonneteer.models.adapters import add_adapter
     from sonneteer.recipe.sections import TrainingSettings
+    from sonneteer.training.learner import Learner
     from sonneteer.training.lessons import Lesson
-    from sonneteer.training.loop import Learner
     from sonneteer.training.objectives import Dpo, Imitation
     from sonneteer.training.references import log_probs_of
 

@@ -17,8 +17,9 @@ from sonneteer.progress import Silent
 from sonneteer.recipe.sections import TrainingSettings
 from sonneteer.records import Rendered
 from sonneteer.training.checkpoint import Counters
-from sonneteer.training.lessons import Lesson
-from sonneteer.training.loop import Learner, Material, Training
+from sonneteer.training.learner import Learner
+from sonneteer.training.lessons import Lesson, Material
+from sonneteer.training.loop import Training
 from sonneteer.training.objectives import Imitation
 from sonneteer.training.sampler import Sampler
 from sonneteer.training.watch import Interrupt, read_metrics

@@ -7,8 +7,8 @@ import torch
 
 from sonneteer.errors import MachineError
 from sonneteer.records import Rendered
+from sonneteer.training.learner import Learner
 from sonneteer.training.lessons import Lesson, Reading
-from sonneteer.training.loop import Learner
 from sonneteer.training.objectives import Imitation
 
 from ..models.networks import network

@@ -19,8 +19,8 @@ from sonneteer.recipe.private import PrivateTrainingSettings
 from sonneteer.recipe.sections import TrainingSettings
 from sonneteer.records import Rendered, Run
 from sonneteer.store import Store
+from sonneteer.training.learner import Learner
 from sonneteer.training.lessons import Lesson, Material
-from sonneteer.training.loop import Learner
 from sonneteer.training.objectives import Imitation
 from sonneteer.training.private import PoissonSampler, PrivateGradients, budget_of, spent, units_of
 from sonneteer.training.watch import read_metrics

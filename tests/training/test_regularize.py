@@ -11,8 +11,8 @@ from torch.nn.functional import cross_entropy, kl_div
 from sonneteer.models.adapters import add_adapter
 from sonneteer.recipe.sections import TrainingSettings
 from sonneteer.records import Rendered
+from sonneteer.training.learner import Learner
 from sonneteer.training.lessons import parts, read
-from sonneteer.training.loop import Learner
 from sonneteer.training.objectives import Imitation
 from sonneteer.training.watch import Interrupt
 

@@ -15,8 +15,9 @@ from sonneteer.recipe import read_recipe
 from sonneteer.recipe.sections import TrainingSettings
 from sonneteer.records import Rendered, Run
 from sonneteer.store import Store
+from sonneteer.training.learner import Learner
 from sonneteer.training.lessons import Lesson, Material
-from sonneteer.training.loop import Learner, Training
+from sonneteer.training.loop import Training
 from sonneteer.training.objectives import Imitation
 from sonneteer.training.sampler import sampler_of
 from sonneteer.training.watch import Interrupt

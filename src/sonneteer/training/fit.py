@@ -25,8 +25,9 @@ from sonneteer.recipe.sections import WITHOUT_EFFECT, Recipe, TrainingSettings
 from sonneteer.records import Example, PrivacySpent, Rendered, fingerprint_of
 from sonneteer.training.checkpoint import Counters
 from sonneteer.training.kept_trunk import forget_known, keep_known
+from sonneteer.training.learner import Learner
 from sonneteer.training.lessons import Material, lessons_of
-from sonneteer.training.loop import Learner, Training
+from sonneteer.training.loop import Training
 from sonneteer.training.objectives import Objective
 from sonneteer.training.private import PoissonSampler, spent, units_of
 from sonneteer.training.range_test import RangeTest, range_test

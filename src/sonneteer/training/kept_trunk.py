@@ -9,8 +9,8 @@ from transformers import PreTrainedModel
 from sonneteer.models.trunk import can_keep, keep_trunk, size_gb
 from sonneteer.recipe.sections import TrainingSettings
 from sonneteer.records import Rendered
+from sonneteer.training.learner import Learner
 from sonneteer.training.lessons import Material
-from sonneteer.training.loop import Learner
 
 
 def kept_trunk_gb(network: PreTrainedModel, settings: TrainingSettings, material: Material) -> float:

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from sonneteer.progress import Progress
 from sonneteer.records import Record
+from sonneteer.training.learner import Learner
 from sonneteer.training.lessons import Material
-from sonneteer.training.loop import Learner
 from sonneteer.training.sampler import Sampler
 
 LOWEST, HIGHEST = 1e-6, 1.0

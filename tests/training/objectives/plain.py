@@ -11,8 +11,8 @@ from transformers import PreTrainedModel
 
 from sonneteer.recipe.sections import TrainingSettings
 from sonneteer.records import Rendered
+from sonneteer.training.learner import Learner
 from sonneteer.training.lessons import Lesson, parts, read
-from sonneteer.training.loop import Learner
 from sonneteer.training.objectives import Objective
 
 from ...models.networks import SHAPE, network

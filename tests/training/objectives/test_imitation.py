@@ -8,8 +8,8 @@ import torch
 from sonneteer.models.render import TemplateRenderer
 from sonneteer.recipe.sections import TrainingSettings
 from sonneteer.records import Example, Message, Rendered
+from sonneteer.training.learner import Learner
 from sonneteer.training.lessons import lessons_of
-from sonneteer.training.loop import Learner
 from sonneteer.training.objectives import Imitation
 
 from ...models.networks import network, tokenizer

@@ -11,8 +11,8 @@ from sonneteer.models.load import LanguageModel
 from sonneteer.recipe.learning import RewardSettings
 from sonneteer.recipe.sections import TrainingSettings
 from sonneteer.records import Example, Message
+from sonneteer.training.learner import Learner
 from sonneteer.training.lessons import Lesson, lessons_of, parts, read
-from sonneteer.training.loop import Learner
 from sonneteer.training.objectives import Grpo
 
 from ...models.networks import network, tokenizer
