@@ -11,7 +11,7 @@ SOURCE = Path(__file__).resolve().parents[1] / "src" / "sonneteer"
 
 FLOORS: list[tuple[str, ...]] = [
     ("quiet", "errors"),
-    ("records", "progress", "group_words"),
+    ("records", "progress"),
     ("chat", "recipe", "recipes", "migrations"),
     ("pages", "store", "profile", "testing", "privacy", "external"),
     ("groups",),

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from sonneteer.group_words import GROUPS
+from sonneteer.groups.mentions import GROUPS
 from sonneteer.records import Example
 
 BESIDE: dict[str, frozenset[str]] = {

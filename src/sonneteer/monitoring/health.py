@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sonneteer.group_words import GROUPS
+from sonneteer.groups.mentions import GROUPS
 from sonneteer.monitoring import differences
 from sonneteer.monitoring.evidence import DAYS, Evidence, evidence
 from sonneteer.monitoring.view import Figures, Seen, View
