@@ -8,7 +8,12 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+<<<<<<< HEAD
 from sonneteer import data, deployments, evaluation, serving
+=======
+from sonneteer import data, evaluation, serving
+from sonneteer.backends import export as exporting
+>>>>>>> 518f8da (Export: merged, PEFT, GGUF, Ollama, vLLM and Compose, each read back and certified; the certificate asks the server over HTTP, and finds the field's faults)
 from sonneteer.backends import promotion
 from sonneteer.backends.local import LocalBackend
 from sonneteer.backends.runs import new_run, status_kept
@@ -225,6 +230,16 @@ def promote(loaded: LoadedRecipe, store: Store, allow: str | None = None) -> pro
             store, promoted.model.name, because, champion_id=promoted.model.id, previous_champion_id=former
         )
     return promoted
+
+
+def export(
+    loaded: LoadedRecipe, store: Store, progress: Progress, wanted: exporting.Wanted, allow: str | None = None
+) -> exporting.Exported:
+    """The newest model as files that other programs load, each proven to be the model that was trained."""
+    model = newest_model(loaded, store)
+    progress.stage("exporting")
+    dataset = store.get(DatasetVersion, model.dataset_id)
+    return exporting.export(lambda: _backend(loaded, store).original(model, dataset), store, model, wanted, allow)
 
 
 def open_chat(loaded: LoadedRecipe, store: Store, which: Which) -> Chat:

@@ -75,7 +75,7 @@ def test_an_honest_model_gets_its_certificate_and_then_the_championship(trained:
     assert "sonneteer certify" in refused.refusals[0]
     certificate = trained.certify()
     assert certificate.is_valid, failed(certificate)
-    assert len(certificate.checks) == 16
+    assert len(certificate.checks) == 17
     promoted = lifecycle.promote(trained.loaded, trained.store)
     assert (promoted.is_done, promoted.refusals) == (True, ())
     assert [model.stage for model in trained.store.find(ModelVersion)] == ["champion"]
@@ -137,7 +137,9 @@ def test_a_prompt_that_is_asked_otherwise_than_learned_names_the_first_token(
     trained: Trained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     true = TemplateRenderer.prompt_ids
-    monkeypatch.setattr(TemplateRenderer, "prompt_ids", lambda self, prompt: [0, *true(self, prompt)])
+    monkeypatch.setattr(
+        TemplateRenderer, "prompt_ids", lambda self, prompt, prefill="": [0, *true(self, prompt, prefill)]
+    )
     assert "token 0 is" in failed(trained.certify())
 
 
@@ -148,6 +150,8 @@ def test_a_reason_lets_any_model_pass_and_is_logged(trained: Trained, capsys: py
     (entry,) = [entry for entry in trained.store.audit_log() if entry.action == "promote"]
     assert entry.content.startswith("because: the old one is down; against it: ")
     capsys.readouterr()
+    assert main(["audit", "show", "--workspace", str(trained.store.root)]) == 0
+    assert "because:" in capsys.readouterr().out
     assert main(["certify", *place]) == 0
     assert json.loads(capsys.readouterr().out)["certificate"]["checks"][0]["is_passed"]
 

@@ -71,9 +71,9 @@ def check_forms(forms: Forms, tolerance: Tolerance) -> list[Check]:
     is_moved = moved.kl > 1e-7 or moved.log_prob > 1e-6
     says = f"The training moved the probes' next-token distributions by up to {moved.kl:.3g} nats."
     return [
-        _same_model("the stored model is the one that was trained", forms.trained, forms.stored, tolerance),
-        _same_model("the served model is the one that was trained", forms.trained, forms.served, tolerance),
-        _same_model("the served model is the one that is stored", forms.stored, forms.served, FLOAT32),
+        same_model("the stored model is the one that was trained", forms.trained, forms.stored, tolerance),
+        same_model("the served model is the one that was trained", forms.trained, forms.served, tolerance),
+        same_model("the served model is the one that is stored", forms.stored, forms.served, FLOAT32),
         Check(name="the training changed the model", is_passed=is_moved, says=says),
     ]
 
@@ -81,13 +81,14 @@ def check_forms(forms: Forms, tolerance: Tolerance) -> list[Check]:
 def hashes(folder: Path) -> dict[str, str]:
     """SHA-256 of every file of a model."""
     found = {}
-    for path in sorted(path for path in folder.iterdir() if path.is_file()):
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         with path.open("rb") as stream:
-            found[path.name] = hashlib.file_digest(stream, "sha256").hexdigest()
+            found[path.relative_to(folder).as_posix()] = hashlib.file_digest(stream, "sha256").hexdigest()
     return found
 
 
-def _same_model(name: str, one: Sequence[Trace], other: Sequence[Trace], tolerance: Tolerance) -> Check:
+def same_model(name: str, one: Sequence[Trace], other: Sequence[Trace], tolerance: Tolerance) -> Check:
+    """Two forms of a model say the same of the probes."""
     apart = distance(one, other)
     says = (
         f"Next-token distributions differ by at most {apart.kl:.2g} nats (KL), an answer's tokens by at most "

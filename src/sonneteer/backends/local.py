@@ -9,7 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from sonneteer.backends.certify import Forms, Written, check_base, check_files, check_forms, check_rendering, hashes
+from sonneteer.backends.export_forms import Original
 from sonneteer.backends.foresight import foresee, surroundings
+from sonneteer.backends.http_checks import check_http
 from sonneteer.backends.starting import Starting, texts_of
 from sonneteer.backends.vocabulary import Texts, VocabularyReport, bits_of, vocabulary_report
 from sonneteer.data import read_split
@@ -18,8 +20,13 @@ from sonneteer.evaluation import planted
 from sonneteer.models.adapters import merged, put_on
 from sonneteer.models.generate import LocalChat
 from sonneteer.models.hardware import forget_peak, peak_gb
+<<<<<<< HEAD
 from sonneteer.models.load import LanguageModel, device, open_folder, open_model, save_model, tokenizer_of
+=======
+from sonneteer.models.load import LanguageModel, device, locate, open_folder, open_model, tokenizer_of
+>>>>>>> 518f8da (Export: merged, PEFT, GGUF, Ollama, vLLM and Compose, each read back and certified; the certificate asks the server over HTTP, and finds the field's faults)
 from sonneteer.models.proof import probes_of, read_traces, tolerance_of, traces, write_traces
+from sonneteer.models.quantise import open_unpacked
 from sonneteer.models.render import TemplateRenderer
 from sonneteer.progress import Progress
 from sonneteer.recipe.sections import Recipe
@@ -150,7 +157,7 @@ class LocalBackend:
         result = self._store.root / model.folder
         if not model.is_adapter:
             return self._chat(open_folder(model.name, result))
-        base = open_model(model.base, self._folder)
+        base = self._beside_adapter(model)
         network = merged(put_on(base.network, result))
         return self._chat(LanguageModel(model.name, network, tokenizer_of(result), base.fingerprint))
 
@@ -179,7 +186,8 @@ class LocalBackend:
                 f"Run {run.id} kept no traces of its network, so nothing later can be compared with it. Train it again."
             )
         written = Written.model_validate_json((kept.with_name(WRITTEN)).read_text())
-        result, opened = self._store.root / model.folder, self.open(model).model
+        result, served_chat = self._store.root / model.folder, self.open(model)
+        opened = served_chat.model
         start = self._start(train, self._store.folder(run.id))
         training = self._training_renderer(start)
         served = self._training_renderer(opened)
@@ -198,18 +206,42 @@ class LocalBackend:
         )
         checks.append(check_files(written.files, hashes(result)))
         checks.append(check_base(model.base_fingerprint, self.fingerprint))
+        checks.append(check_http(model.name, served_chat, probes, self._recipe.serving))
         return Certificate(model_id=model.id, created_at=datetime.now(UTC), checks=tuple(checks), files=hashes(result))
+
+    def _beside_adapter(self, model: ModelVersion) -> LanguageModel:
+        """The base that a model's adapter was trained beside. One that was quantised is that no more: what the adapter
+        learned to mend are the weights that such bits stand for."""
+        weights = self._store.get(Run, model.run_id).recipe["training"]["base_weights"]
+        if weights == "whole":
+            return open_model(model.base, self._folder)
+        return open_unpacked(model.base, locate(model.base, self._folder), weights)
 
     def _start(self, train: Sequence[Example], folder: Path) -> LanguageModel:
         """The model as the training of a run began with it."""
         return self._starting.model(self._starting.beginning(train, folder), folder)
+
+    def original(self, model: ModelVersion, dataset: DatasetVersion) -> Original:
+        """The model as it is served, to be exported, and what its exports are compared with."""
+        train = read_split(self._store, dataset, "train")
+        served = self.open(model).model
+        return Original(
+            model=served,
+            base=lambda: open_model(model.base, self._folder),  # as others have it, who load the adapter
+            result=self._store.root / model.folder,
+            is_adapter=model.is_adapter,
+            renderer=self._training_renderer(served),
+            reading=self._training_renderer,
+            probes=probes_of([*train, *read_split(self._store, dataset, "validation")]),
+            temperature=self._recipe.serving.temperature,
+        )
 
     def _stored(self, model: ModelVersion) -> LanguageModel:
         """The trained model as its files hold it: an adapter beside the base's weights, and its own tokenizer."""
         result = self._store.root / model.folder
         if not model.is_adapter:
             return open_folder(model.name, result)
-        base = open_model(model.base, self._folder)
+        base = self._beside_adapter(model)
         put_on(base.network, result)
         return LanguageModel(model.name, base.network, tokenizer_of(result), base.fingerprint)
 

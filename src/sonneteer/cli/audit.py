@@ -12,16 +12,17 @@ from sonneteer.cli.session import ExitCode, Outcome
 
 if TYPE_CHECKING:
     from sonneteer.store import Store
+    from sonneteer.store.audit import AuditEntry
 
 
 def show_log(store: Store) -> Outcome:
     """Every entry of the log."""
     log = store.audit_log()
     table = Table(box=ROUNDED, title=f"Audit log of {store.root}", title_justify="left")
-    for column in ("", "when", "who", "what", "which"):
+    for column in ("", "when", "who", "what", "which", "why"):
         table.add_column(column)
     for entry in log:
-        table.add_row(str(entry.number), entry.at[:19], entry.who, entry.action, entry.subject)
+        table.add_row(str(entry.number), entry.at[:19], entry.who, entry.action, entry.subject, _why(entry))
     return Outcome({"entries": [entry._asdict() for entry in log]}, [table])
 
 
@@ -34,3 +35,8 @@ def verify_log(store: Store) -> Outcome:
     words = f"All {len(log)} entries and the records they tell of are as they were written."
     last = f"The last entry's hash, to keep elsewhere: {document['last']}"
     return Outcome(document, [Text(words, style="green"), *([Text(last, style="dim")] if log else [])])
+
+
+def _why(entry: AuditEntry) -> str:
+    """The words of an entry. Of a saved record only its fingerprint is known, which tells people nothing."""
+    return "" if entry.action == "save" else entry.content

@@ -187,10 +187,14 @@ def certificate_page(certificate: Certificate) -> RenderableType:
 
 def promotion_page(model: str, refusals: Sequence[str], is_done: bool) -> list[RenderableType]:
     """Champion or not, and what speaks against it."""
-    first = Text(f"{model} is the champion now.", style="bold green")
     if not is_done:
-        first = Text(f"{model} is not promoted:", style="bold red")
-    return [first, *(Text(f"• {refusal}") for refusal in refusals)]
+        return refusal_lines(f"{model} is not promoted:", refusals)
+    return [Text(f"{model} is the champion now.", style="bold green"), *(Text(f"• {refusal}") for refusal in refusals)]
+
+
+def refusal_lines(first: str, refusals: Sequence[str]) -> list[RenderableType]:
+    """What is not done, and what speaks against it."""
+    return [Text(first, style="bold red"), *(Text(f"• {refusal}") for refusal in refusals)]
 
 
 def shade(comparison: Comparison) -> str:

@@ -44,6 +44,13 @@ def open_quantised(name: str, path: Path, bits: Bits) -> LanguageModel:
     return LanguageModel(name, network, tokenizer, fingerprint_of_folder(path))
 
 
+def open_unpacked(name: str, path: Path, bits: Bits) -> LanguageModel:
+    """Open a folder of transformers files with the weights that these bits stand for, in float32."""
+    packed = open_quantised(name, path, bits)
+    network = packed.network.dequantize(torch.float32)
+    return LanguageModel(name, network, packed.tokenizer, packed.fingerprint)
+
+
 def _settings(bits: Bits) -> BitsAndBytesConfig:
     if bits == "8bit":
         return BitsAndBytesConfig(load_in_8bit=True)

@@ -70,7 +70,7 @@ class TrainingSettings(Section):
     """Names of the layers that get an adapter."""
     base_weights: Literal["whole", "8bit", "4bit"] = "whole"
     """How the frozen base is kept while an adapter is trained: '4bit' (QLoRA) and '8bit' need less memory and more
-    time. The result is merged into the whole base."""
+    time. The result is merged into the weights that these bits stand for, which is what was learned."""
     rank_stabilised: bool = False
     """Scale the adapter by alpha / sqrt(rank) instead of alpha / rank (rsLoRA): for ranks from 64 on."""
     dora: bool = False

@@ -1,0 +1,125 @@
+"""A model as another engine serves it, against the network it was made of: tokens, distributions, answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+import torch
+
+from sonneteer.chat import Options
+from sonneteer.models.generate import LocalChat
+from sonneteer.models.load import LanguageModel
+from sonneteer.models.proof import CLEAR_LEAD, Tolerance
+from sonneteer.models.render import TemplateRenderer
+from sonneteer.records import Check, Example
+
+LIKELIEST = 20
+GREEDY_TOKENS = 24
+
+
+class Engine(Protocol):
+    """What can be asked of another engine."""
+
+    def tokens(self, text: str) -> list[int]:
+        """How it reads a text with its marks."""
+        ...
+
+    def next_tokens(self, ids: Sequence[int], count: int) -> dict[int, float]:
+        """The likeliest tokens after these, with their log-probabilities."""
+        ...
+
+    def answer(self, messages: Sequence[Mapping[str, str]], max_tokens: int) -> str:
+        """Its answer to a conversation, always the likeliest token."""
+        ...
+
+
+class Reference(NamedTuple):
+    """The network that is compared with."""
+
+    model: LanguageModel
+    renderer: TemplateRenderer
+    probes: Sequence[Example]
+
+
+def check_engine(name: str, engine: Engine, reference: Reference, tolerance: Tolerance) -> list[Check]:
+    """Ask the engine the probes that any engine understands: conversations without tools."""
+    asked = [probe for probe in reference.probes if not probe.is_text and not probe.tools]
+    asked = [probe for probe in asked if not any(m.tool_calls or m.role == "tool" for m in probe.messages)]
+    reference = reference._replace(probes=asked)
+    return [
+        _tokens(name, engine, reference),
+        _distributions(name, engine, reference, tolerance),
+        _answers(name, engine, reference),
+    ]
+
+
+def _tokens(name: str, engine: Engine, reference: Reference) -> Check:
+    says = f"{len(reference.probes)} probe conversations."
+    for probe in reference.probes:
+        ours = reference.renderer.prompt_ids(probe.prompt)
+        theirs = engine.tokens(str(reference.model.tokenizer.decode(ours)))
+        if ours != theirs:
+            place = next((i for i, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b), len(theirs))
+            said = reference.model.tokenizer.decode(ours[place : place + 1])
+            return Check(
+                name=f"{name}: it reads the tokens of the training",
+                is_passed=False,
+                says=f"Example {probe.id}: token {place} was {said!r} in training, and is another one there.",
+            )
+    return Check(name=f"{name}: it reads the tokens of the training", is_passed=True, says=says)
+
+
+def _distributions(name: str, engine: Engine, reference: Reference, tolerance: Tolerance) -> Check:
+    """Over the engine's likeliest tokens, which is all that it tells of."""
+    kl, furthest = 0.0, 0.0
+    for probe in reference.probes:
+        ids = reference.renderer.prompt_ids(probe.prompt)
+        ours = _next(reference.model, ids)
+        for token, theirs in engine.next_tokens(ids, LIKELIEST).items():
+            share = float(ours[token].exp())
+            kl = max(kl, share * abs(float(ours[token]) - theirs))
+            furthest = max(furthest, abs(float(ours[token]) - theirs) if share > 0.01 else 0.0)
+    return Check(
+        name=f"{name}: its next-token distributions are those of the served model",
+        is_passed=kl <= tolerance.kl and furthest <= tolerance.log_prob,
+        says=f"Of its {LIKELIEST} likeliest tokens none adds more than {kl:.2g} nats to the KL, and likely ones differ "
+        f"by at most {furthest:.2g} nats. Allowed: {tolerance.kl:.2g}, {tolerance.log_prob:.2g}.",
+    )
+
+
+def _answers(name: str, engine: Engine, reference: Reference) -> Check:
+    """Greedy answers are equal, up to a place where first and second choice lie too near to one another to tell."""
+    chat, equal = LocalChat(reference.model), 0
+    for probe in reference.probes:
+        (ours,) = chat.answer([probe.prompt], Options(max_tokens=GREEDY_TOKENS))
+        messages = [{"role": message.role, "content": message.text} for message in probe.prompt.messages]
+        theirs = engine.answer(messages, GREEDY_TOKENS)
+        if theirs.strip() == ours.text.strip():
+            equal += 1
+        elif _is_clear(reference, probe, ours.text, theirs):
+            return Check(
+                name=f"{name}: it answers as the served model does",
+                is_passed=False,
+                says=f"Example {probe.id}: it answers {theirs!r}, and the served model {ours.text!r}.",
+            )
+    says = f"{equal} of {len(reference.probes)} greedy answers are equal; the others part where two choices are near."
+    return Check(name=f"{name}: it answers as the served model does", is_passed=True, says=says)
+
+
+def _is_clear(reference: Reference, probe: Example, ours: str, theirs: str) -> bool:
+    """Whether the served model was sure of its choice where the two answers part."""
+    tokenizer = reference.model.tokenizer
+    one, two = (tokenizer.encode(text, add_special_tokens=False) for text in (ours, theirs))
+    place = next((i for i, (a, b) in enumerate(zip(one, two, strict=False)) if a != b), min(len(one), len(two)))
+    ids = reference.renderer.prompt_ids(probe.prompt) + one[:place]
+    first, second = _next(reference.model, ids).topk(2).values.tolist()
+    return bool(first - second > CLEAR_LEAD)
+
+
+@torch.no_grad()
+def _next(model: LanguageModel, ids: Sequence[int]) -> torch.Tensor:
+    """Log-probabilities of the token after these."""
+    logits = model.network(input_ids=torch.tensor([list(ids)], device=model.device), use_cache=False).logits
+    told: torch.Tensor = logits[0, -1].float().log_softmax(-1).cpu()
+    return told

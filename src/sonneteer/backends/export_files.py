@@ -1,0 +1,154 @@
+"""The texts that go with exported weights: Ollama's Modelfile, how to start vLLM, and the model card."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from transformers import PreTrainedTokenizerBase
+
+from sonneteer.errors import ModelError
+from sonneteer.records import Certificate, DatasetVersion, ModelVersion, Report, Run
+
+Turn = tuple[str, str]
+VLLM = """\
+#!/bin/sh
+# Serves the model with vLLM (pip install vllm, on a machine with a graphics card), to this machine only.
+export HF_HUB_OFFLINE=1 VLLM_NO_USAGE_STATS=1 DO_NOT_TRACK=1
+exec vllm serve "$(dirname "$0")/model" --served-model-name {name} --max-model-len {context} \\
+  --host 127.0.0.1 --port 8000 "$@"
+"""
+COMPOSE = """\
+# docker compose up: the model behind vLLM's OpenAI-compatible API, to this machine only.
+services:
+  {name}:
+    image: ${{VLLM_IMAGE:-vllm/vllm-openai:latest}}
+    command: ["--model", "/model", "--served-model-name", "{name}", "--max-model-len", "{context}"]
+    environment: {{HF_HUB_OFFLINE: "1", VLLM_NO_USAGE_STATS: "1", DO_NOT_TRACK: "1"}}
+    volumes: ["./model:/model:ro"]
+    ports: ["127.0.0.1:8000:8000"]
+    ipc: host
+    restart: unless-stopped
+    healthcheck:
+      test: ["CMD", "curl", "--fail", "--silent", "http://127.0.0.1:8000/health"]
+      interval: 10s
+      start_period: 300s
+    deploy:
+      resources:
+        reservations:
+          devices: [{{driver: nvidia, count: 1, capabilities: [gpu]}}]
+"""
+
+
+class SpelledTemplate:
+    """A chat template as what it writes before and after each role's words, and to ask for an answer.
+
+    Raises ModelError for a template that does more than that.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        self._tokenizer = tokenizer
+        asked, told = self._real([("user", "U")]), self._real([("user", "U"), ("assistant", "A")])
+        self.around = {"user": _around(asked, "U"), "assistant": _around(told.removeprefix(asked), "A")}
+        self.question = self._real([("user", "U")], is_question=True).removeprefix(asked)
+        with_system = self._real([("system", "S"), ("user", "U")])
+        self.around["system"] = _around(with_system.removesuffix(asked), "S")
+        probe = [("system", "s"), ("user", "u"), ("assistant", "a"), ("user", "v")]
+        for turns in (probe, probe[1:], probe[:2]):
+            if self.write(turns) != self._real(turns, is_question=True):
+                raise ModelError(
+                    "This model's chat template does more than to put marks around words, so it cannot be said in "
+                    "Ollama's own language. Export it with --to gguf: llama.cpp reads the template itself."
+                )
+
+    def write(self, turns: Sequence[Turn]) -> str:
+        """A conversation up to the answer that is asked for."""
+        return "".join(self.around[role][0] + text + self.around[role][1] for role, text in turns) + self.question
+
+    def for_ollama(self) -> str:
+        """The same in the language of Go's templates."""
+        cases = [
+            f'{{{{ {"if" if role == "system" else "else if"} eq .Role "{role}" }}}}{before}{{{{ .Content }}}}{after}'
+            for role, (before, after) in sorted(self.around.items(), key=lambda item: item[0] != "system")
+        ]
+        return "{{ range .Messages }}" + "".join(cases) + "{{ end }}{{ end }}" + self.question
+
+    def _real(self, turns: Sequence[Turn], is_question: bool = False) -> str:
+        messages = [{"role": role, "content": text} for role, text in turns]
+        return str(
+            self._tokenizer.apply_chat_template(
+                messages, tokenize=False, add_generation_prompt=is_question, enable_thinking=False
+            )
+        )
+
+
+def _around(text: str, words: str) -> tuple[str, str]:
+    before, found, after = text.rpartition(words)
+    if not found:
+        raise ModelError("This model's chat template leaves out words, so it cannot be said in Ollama's own language.")
+    return before, after
+
+
+def modelfile(file: str, template: SpelledTemplate, stops: Sequence[str], context: int, temperature: float) -> str:
+    """What `ollama create` reads."""
+    lines = [f"FROM ./{file}", f'TEMPLATE """{template.for_ollama()}"""', f"PARAMETER num_ctx {context}"]
+    lines += [f"PARAMETER temperature {temperature:g}", *(f'PARAMETER stop "{stop}"' for stop in stops)]
+    return "\n".join(lines) + "\n"
+
+
+Lineage = tuple[ModelVersion, Run, DatasetVersion, Report | None]
+
+
+def model_card(lineage: Lineage, certificate: Certificate, form: str) -> str:
+    """What whoever gets the files should know of them."""
+    model, run, dataset, report = lineage
+    licences = ((source, source.licence or "no licence stated") for source in dataset.sources)
+    sources = "\n".join(f"- {source.path}: {source.rows:,} rows; {licence}" for source, licence in licences)
+    results = {True: "passed", False: "FAILED"}
+    checks = "\n".join(f"- {results[check.is_passed]}: {check.name}. {check.says}" for check in certificate.checks)
+    return f"""\
+# {model.id}
+
+{model.name}, version {model.number}: `{model.base}` adapted by Sonneteer, exported as {form}.
+
+## Is it better than its base?
+
+{_verdict(report)}
+
+## What it learned from
+
+Data set {dataset.id}: {dataset.splits["train"].examples:,} training examples.
+
+{sources}
+
+The base model's licence, and those of the data, hold for this model, too.
+
+## How it was trained
+
+Run {run.id}: {run.steps:,} steps, {run.learned_tokens:,} learned tokens, {run.trained_parameters:,} of
+{run.parameters:,} weights trained. Validation loss {_loss(run.first_validation_loss)} before and
+{_loss(run.best_validation_loss)} after.
+
+## Are these files what was trained?
+
+{"All" if certificate.is_valid else "NOT all"} of {len(certificate.checks)} checks passed; `certificate.json` has them.
+
+{checks}
+"""
+
+
+def _verdict(report: Report | None) -> str:
+    if report is None:
+        return "Nobody has compared them yet."
+    reasons = "\n".join(f"- {reason}" for reason in report.reasons)
+    return f"Verdict: {report.verdict}, on sealed test examples at {report.confidence:.1%} confidence.\n\n{reasons}"
+
+
+def _loss(value: float | None) -> str:
+    return "not measured" if value is None else f"{value:.4f}"
+
+
+def write_executable(path: Path, text: str) -> None:
+    """A script that can be started."""
+    path.write_text(text, "utf-8")
+    path.chmod(0o755)
