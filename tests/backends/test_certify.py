@@ -158,7 +158,7 @@ def test_a_reason_lets_any_model_pass_and_is_logged(trained: Trained, capsys: py
 
 def test_the_audit_log_tells_what_was_served_where(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
     listening = SimpleNamespace(run=lambda sockets: None)
-    monkeypatch.setattr("sonneteer.serving.listen.server", lambda app: listening)
+    monkeypatch.setattr("sonneteer.serving.listen.server", lambda app, settings: listening)
     settings = trained.loaded.recipe.serving.model_copy(update={"port": 0})
     recipe = trained.loaded.recipe.model_copy(update={"serving": settings})
     lifecycle.serve(trained.loaded._replace(recipe=recipe), trained.store, Silent())
