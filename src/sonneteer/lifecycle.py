@@ -8,12 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-<<<<<<< HEAD
 from sonneteer import data, deployments, evaluation, serving
-=======
-from sonneteer import data, evaluation, serving
 from sonneteer.backends import export as exporting
->>>>>>> 518f8da (Export: merged, PEFT, GGUF, Ollama, vLLM and Compose, each read back and certified; the certificate asks the server over HTTP, and finds the field's faults)
 from sonneteer.backends import promotion
 from sonneteer.backends.local import LocalBackend
 from sonneteer.backends.runs import new_run, status_kept

@@ -20,11 +20,7 @@ from sonneteer.evaluation import planted
 from sonneteer.models.adapters import merged, put_on
 from sonneteer.models.generate import LocalChat
 from sonneteer.models.hardware import forget_peak, peak_gb
-<<<<<<< HEAD
-from sonneteer.models.load import LanguageModel, device, open_folder, open_model, save_model, tokenizer_of
-=======
-from sonneteer.models.load import LanguageModel, device, locate, open_folder, open_model, tokenizer_of
->>>>>>> 518f8da (Export: merged, PEFT, GGUF, Ollama, vLLM and Compose, each read back and certified; the certificate asks the server over HTTP, and finds the field's faults)
+from sonneteer.models.load import LanguageModel, device, locate, open_folder, open_model, save_model, tokenizer_of
 from sonneteer.models.proof import probes_of, read_traces, tolerance_of, traces, write_traces
 from sonneteer.models.quantise import open_unpacked
 from sonneteer.models.render import TemplateRenderer

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from sonneteer import __version__
-from sonneteer.cli.commands import begin, circle, data, handing, iterate, keys, training, use, vault, verdict
+from sonneteer.cli.commands import begin, circle, data, iterate, keys, training, use, vault, verdict
 from sonneteer.cli.session import Outcome
 
 COMMANDS: dict[str, list[Callable[..., Outcome]]] = {
