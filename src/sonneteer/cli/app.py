@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from sonneteer import __version__
-from sonneteer.cli.commands import begin, circle, data, iterate, keys, training, use, vault, verdict
+from sonneteer.cli.commands import begin, circle, data, handing, iterate, keys, training, use, vault, verdict
 from sonneteer.cli.session import Outcome
 
 COMMANDS: dict[str, list[Callable[..., Outcome]]] = {
@@ -41,7 +41,7 @@ COMMANDS: dict[str, list[Callable[..., Outcome]]] = {
         circle.deployment,
         circle.rollback,
     ],
-    "Use": [use.chat, use.serve, keys.key, data.forget, data.audit, vault.vault],
+    "Use": [use.chat, use.serve, handing.export, keys.key, data.forget, data.audit, vault.vault],
 }
 """The commands by panel of `sonneteer --help`, in the order in which one needs them."""
 
