@@ -92,7 +92,7 @@ def test_a_format_that_the_recipe_names_is_not_guessed(tmp_path: Path) -> None:
 def test_an_unknown_format_names_the_nearest_and_all(tmp_path: Path) -> None:
     write_lines(tmp_path / "x.jsonl", [question(1)])
     with pytest.raises(
-        RecipeError, match=r"'alpacca' is no known format\. Did you mean 'alpaca'\? Known are auto, bedrock"
+        RecipeError, match=r"'alpacca' is no known format\. Did you mean 'alpaca'\? Known are auto, exchange, bedrock"
     ):
         gathered(tmp_path, SourceSettings(path="x.jsonl", format="alpacca"))
 
