@@ -231,14 +231,3 @@ def _bedrock_part(raw: Any) -> str:
     if "json" in part:
         return json.dumps(part["json"], ensure_ascii=False)
     refuse_part(next(iter(part), None))
-
-
-def as_openai(message: Message) -> dict[str, Any]:
-    """A turn in OpenAI's notation, as files of conversations have it."""
-    turn: dict[str, Any] = {"role": message.role, "content": message.text}
-    if message.tool_calls:
-        turn["tool_calls"] = [
-            {"id": one.id, "type": "function", "function": {"name": one.name, "arguments": json.dumps(one.arguments)}}
-            for one in message.tool_calls
-        ]
-    return turn | ({"tool_call_id": message.tool_call_id} if message.tool_call_id else {})

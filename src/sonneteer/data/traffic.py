@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from sonneteer.data.messages import as_openai
 from sonneteer.data.read import SourceFile
 from sonneteer.errors import DataError
 from sonneteer.records import Exchange, Feedback
+from sonneteer.records.rows import as_openai
 from sonneteer.store import Store
 
 PREFIX = "traffic:"

@@ -17,7 +17,8 @@ from typing import Any
 from sonneteer.chat import Answer, Options, Piece, StopReason
 from sonneteer.errors import BusyError, RecipeError, RefusalError, RequestError
 from sonneteer.recipe.sections import ExternalSettings
-from sonneteer.records import Message, Prompt
+from sonneteer.records import Prompt
+from sonneteer.records.rows import as_openai
 
 AT_ONCE = 4
 ATTEMPTS = 4
@@ -114,22 +115,12 @@ def _wished_wait(retry_after: str | None, otherwise: float) -> float:
 def _openai_request(settings: ExternalSettings, prompt: Prompt, options: Options) -> dict[str, Any]:
     request: dict[str, Any] = {
         "model": settings.model,
-        "messages": [_turn(message) for message in prompt.messages],
+        "messages": [as_openai(message) for message in prompt.messages],
         "max_tokens": options.max_tokens,
         "temperature": options.temperature,
         "seed": options.seed,
     }
     return request | ({"tools": list(prompt.tools)} if prompt.tools else {})
-
-
-def _turn(message: Message) -> dict[str, Any]:
-    turn: dict[str, Any] = {"role": message.role, "content": message.text}
-    if message.tool_calls:
-        turn["tool_calls"] = [
-            {"id": c.id, "type": "function", "function": {"name": c.name, "arguments": json.dumps(c.arguments)}}
-            for c in message.tool_calls
-        ]
-    return turn | ({"tool_call_id": message.tool_call_id} if message.tool_call_id else {})
 
 
 def _openai_answer(told: dict[str, Any]) -> Answer:

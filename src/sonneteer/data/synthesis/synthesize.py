@@ -14,7 +14,6 @@ from sonneteer.chat import Chat, Options
 from sonneteer.data.candidates import Candidate
 from sonneteer.data.ledger import Ledger
 from sonneteer.data.locations import expanded, fetch
-from sonneteer.data.messages import as_openai
 from sonneteer.data.private import refuse_private
 from sonneteer.data.sources import gather
 from sonneteer.data.steps import private_steps, row_steps
@@ -25,6 +24,7 @@ from sonneteer.errors import DataError, RecipeError, RefusalError, RequestError,
 from sonneteer.progress import Progress
 from sonneteer.recipe.sections import Recipe, SourceSettings, SynthesisSettings
 from sonneteer.records import Example, Prompt, fingerprint_of
+from sonneteer.records.rows import as_openai
 from sonneteer.store import Store, write_whole
 
 ATTEMPTS = 2
