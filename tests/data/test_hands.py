@@ -25,7 +25,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(clean, "AT_ONCE", 5)
     odd = ["torn", {"prompt": "unspeakable", "completion": "no"}, {"prompt": "long", "completion": "word " * 99}]
     mail = {"prompt": "Write to ann.lee@example.org", "completion": "I did."}
-    write_lines(tmp_path / "a.jsonl", [*(question(i) for i in range(40)), *odd, mail, question(3)])
+    write_lines(tmp_path / "a.jsonl", [*(question(i, person=f"p{i % 9}") for i in range(40)), *odd, mail, question(3)])
     write_lines(tmp_path / "b.jsonl", [{"text": f"story {i}"} for i in range(30)])
     return tmp_path
 
@@ -39,7 +39,8 @@ def prepared(folder: Path, workspace: str, **settings: object) -> DatasetVersion
 
 
 def names(dataset: DatasetVersion) -> tuple[object, ...]:
-    return (dataset.id, dataset.splits, dataset.ledger_file, dataset.totals, dataset.sources, dataset.token_counts)
+    splits = {side: (split.examples, split.fingerprint) for side, split in dataset.splits.items()}
+    return (dataset.id, splits, dataset.ledger_file, dataset.totals, dataset.sources, dataset.token_counts)
 
 
 def test_one_process_and_three_make_the_same_data_set(folder: Path) -> None:

@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from sonneteer.data.candidates import Candidate
 from sonneteer.data.ledger import Ledger
 from sonneteer.errors import DataError, RecipeError
+from sonneteer.privacy import is_digest
 from sonneteer.recipe.sections import BalanceSettings
 from sonneteer.records import Example
 
@@ -32,8 +33,9 @@ def balanced(candidates: Sequence[Candidate], balance: BalanceSettings, ledger: 
             )
     beyond: set[int] = set()
     for value, own in by_value.items():
+        named = f"this {balance.by}" if is_digest(value) else f"{balance.by} '{value}'"
         for candidate in sorted(own, key=_lot)[balance.most :] if balance.most else ():
-            said = f"cap: {balance.by} '{value}' has {len(own)} examples, but data.balance.most is {balance.most}"
+            said = f"cap: {named} has {len(own)} examples, but data.balance.most is {balance.most}"
             ledger.enter(candidate.entry("dropped", said))
             beyond.add(id(candidate))
     return [candidate for candidate in candidates if id(candidate) not in beyond]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +14,7 @@ import pyarrow.parquet as parquet
 
 from sonneteer.data import ledger as book
 from sonneteer.data.candidates import Outcome, RowStep
+from sonneteer.data.contents import Content, fingerprints
 from sonneteer.privacy import digest_of
 from sonneteer.records import DatasetVersion, Example, ModelVersion, Report, Run, Split, SplitName, fingerprint_of
 from sonneteer.store import Store, write_whole
@@ -38,7 +39,11 @@ class Forgotten(NamedTuple):
 
 class _Thinned(NamedTuple):
     split: Split
+    """Its fingerprint is that of the whole: `contents` give the new one."""
     ids: set[str]
+    """Of the rows that are gone."""
+    contents: list[Content]
+    """Of those that are left."""
 
 
 def forget(store: Store, person: str) -> Forgotten:
@@ -53,7 +58,7 @@ def forget(store: Store, person: str) -> Forgotten:
         if ids:
             rows += len(ids)
             touched.append(dataset.id)
-            _replace(store, dataset, {side: part.split for side, part in thinned.items()}, ids)
+            _replace(store, dataset, thinned, ids)
             _clean_reports(store, dataset.id, ids)
             dossiers += _removed(store.root.glob(f"{dataset.name}-dossier.*"))
     shutil.rmtree(store.root / PARTIAL, ignore_errors=True)
@@ -87,21 +92,24 @@ def without_forgotten(digests: frozenset[str], key: bytes) -> RowStep:
 
 def _without(store: Store, split: Split, persons: set[str]) -> _Thinned:
     table = parquet.read_table(store.path(split.file))
-    lines = table.column("example").to_pylist()
-    is_theirs = [json.loads(line).get("tags", {}).get("person") in persons for line in lines]
+    ids: list[str] = table["id"].to_pylist()
+    rows = [json.loads(line) for line in table["example"].to_pylist()]
+    contents = [Content(id, row.get("reference", {}), row.get("tags", {})) for id, row in zip(ids, rows, strict=True)]
+    is_theirs = [content.tags.get("person") in persons for content in contents]
     if not any(is_theirs):
-        return _Thinned(split, set())
-    ids = {id for id, theirs in zip(table.column("id").to_pylist(), is_theirs, strict=True) if theirs}
+        return _Thinned(split, set(), contents)
     kept = table.filter([not theirs for theirs in is_theirs])
     buffer = io.BytesIO()
     parquet.write_table(kept, buffer, compression="zstd")
-    left = sorted(fingerprint_of(line) for line in kept.column("example").to_pylist())
-    file = store.put(buffer.getvalue(), "parquet")
-    return _Thinned(Split(file=file, examples=kept.num_rows, fingerprint=fingerprint_of(left)), ids)
+    thinner = split.model_copy(update={"file": store.put(buffer.getvalue(), "parquet"), "examples": kept.num_rows})
+    left = [content for content, theirs in zip(contents, is_theirs, strict=True) if not theirs]
+    return _Thinned(thinner, {id for id, theirs in zip(ids, is_theirs, strict=True) if theirs}, left)
 
 
-def _replace(store: Store, dataset: DatasetVersion, splits: dict[SplitName, Split], ids: set[str]) -> None:
+def _replace(store: Store, dataset: DatasetVersion, thinned: Mapping[SplitName, _Thinned], ids: set[str]) -> None:
     """The version keeps its name and loses the rows; another version, of what is left, is what trains from now on."""
+    names = fingerprints({side: part.contents for side, part in thinned.items()})
+    splits = {side: part.split.model_copy(update={"fingerprint": names[side]}) for side, part in thinned.items()}
     entries = [
         entry.model_copy(update={"fate": "private", "reason": REASON, "example_id": None})
         if entry.example_id in ids

@@ -14,6 +14,7 @@ import pyarrow.parquet as parquet
 from sonneteer.data import ledger as book
 from sonneteer.data import private
 from sonneteer.data.clean import Counted
+from sonneteer.data.contents import Content, fingerprints
 from sonneteer.data.ledger import Ledger
 from sonneteer.records import DatasetVersion, Example, LedgerEntry, Source, Split, SplitName, fingerprint_of
 from sonneteer.store import Store
@@ -37,7 +38,8 @@ class Draft(NamedTuple):
 
 def freeze(draft: Draft, store: Store) -> DatasetVersion:
     """Keep the splits and the ledger, and name the data set by their content. What is known already stays as it was."""
-    splits = {side: _kept(store, counted) for side, counted in draft.sides.items()} | dict(draft.held_out)
+    names = fingerprints({side: map(_content, counted) for side, counted in draft.sides.items()})
+    splits = {side: _kept(store, counted, names[side]) for side, counted in draft.sides.items()} | dict(draft.held_out)
     redacted_rows, redacted = private.redacted(draft.ledger.close())
     ledger_file = store.put(book.to_bytes(draft.ledger.close()), "jsonl")
     id = fingerprint_of([draft.name, {side: split.fingerprint for side, split in splits.items()}, ledger_file])
@@ -80,18 +82,19 @@ def read_ledger(store: Store, dataset: DatasetVersion) -> list[LedgerEntry]:
     return book.from_bytes(store.path(dataset.ledger_file).read_bytes())
 
 
-def _kept(store: Store, counted: Sequence[Counted]) -> Split:
+def _content(one: Counted) -> Content:
+    example = one.candidate.example
+    return Content(one.candidate.id, example.reference, example.tags)
+
+
+def _kept(store: Store, counted: Sequence[Counted], fingerprint: str) -> Split:
     buffer = io.BytesIO()
     with parquet.ParquetWriter(buffer, SCHEMA, compression="zstd") as writer:
         for start in range(0, len(counted), AT_ONCE):
             some = [one.candidate for one in counted[start : start + AT_ONCE]]
             columns = [[candidate.id for candidate in some], [candidate.line for candidate in some]]
             writer.write_table(arrow.table(columns, SCHEMA))
-    return Split(
-        file=store.put(buffer.getvalue(), "parquet"),
-        examples=len(counted),
-        fingerprint=fingerprint_of(sorted(fingerprint_of(one.candidate.line) for one in counted)),
-    )
+    return Split(file=store.put(buffer.getvalue(), "parquet"), examples=len(counted), fingerprint=fingerprint)
 
 
 def _tag_counts(examples: Iterable[Example]) -> dict[str, dict[str, int]]:

@@ -33,7 +33,7 @@ from sonneteer.records import KEPT, DatasetVersion, Example, Renderer, SplitName
 from sonneteer.store import Store
 
 SILENT = Silent()
-EDITION = 7
+EDITION = 8
 """Counts the changes of this preparation itself: what an older one made is not taken for the same."""
 
 

@@ -1,7 +1,7 @@
 """Personal data and secrets: found by type, and masked, exchanged, dropped or refused before anything is learned."""
 
 from sonneteer.privacy.find import Finder, Found
-from sonneteer.privacy.protect import Guard, Protected, digest_of, masked
+from sonneteer.privacy.protect import Guard, Protected, digest_of, is_digest, masked
 from sonneteer.privacy.pseudonyms import Pseudonyms
 from sonneteer.privacy.vault import Vault, given_passphrase, make_vault, open_vault, vault_id
 
@@ -14,6 +14,7 @@ __all__ = [
     "Vault",
     "digest_of",
     "given_passphrase",
+    "is_digest",
     "make_vault",
     "masked",
     "open_vault",

@@ -79,8 +79,7 @@ class Guard:
 
     def _tag(self, tag: str, value: str) -> str:
         """Tags hold together what belongs together, so a person, or whatever is personal, becomes a digest of it."""
-        is_digest = value.startswith(DIGEST)
-        is_personal = not is_digest and (tag == PERSON or bool(self._finder.find([value])[0]))
+        is_personal = not is_digest(value) and (tag == PERSON or bool(self._finder.find([value])[0]))
         return digest_of(value, self._digest_key) if is_personal else value
 
     def _roles(self, texts: Sequence[str], found: Sequence[Sequence[Found]]) -> Roles:
@@ -105,6 +104,11 @@ def digest_of(value: str, key: bytes) -> str:
     """What stands in a tag for a value that is personal: always the same for the same, and not to be guessed without
     the key."""
     return f"{DIGEST}{hashlib.blake2b(value.encode('utf-8', 'surrogatepass'), key=key, digest_size=8).hexdigest()}"
+
+
+def is_digest(value: str) -> bool:
+    """Whether such a digest stands here in a value's place."""
+    return value.startswith(DIGEST)
 
 
 def masked(text: str) -> str:
