@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import signal
@@ -15,7 +16,7 @@ import pytest
 from sonneteer.errors import MachineError, RecipeError
 from sonneteer.recipe.sections import ServingSettings
 from sonneteer.serving import Keys, ServedModel, create_key, serve
-from sonneteer.serving.listen import welcome
+from sonneteer.serving.listen import open_port, welcome
 from sonneteer.testing import ScriptedChat
 
 PROGRAM = """
@@ -80,3 +81,21 @@ def test_for_all_addresses_it_shows_one_that_works_here(model: ServedModel) -> N
     assert 'base_url="http://127.0.0.1:8080", api_key="sk-sonneteer-..."' in text
     assert "put this machine's name in place of 127.0.0.1" in text
     assert 'base_url="http://[::1]:8080/v1"' in welcome([model], "::", 8080, has_keys=True)
+
+
+def test_answers_are_sent_at_once_and_wait_for_no_acknowledgement() -> None:
+    async def connect() -> int:
+        accepted: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        async def come(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            connection = writer.get_extra_info("socket")
+            accepted.set_result(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            writer.close()
+
+        async with await asyncio.start_server(come, sock=open_port("127.0.0.1", 0)) as listening:
+            _, writer = await asyncio.open_connection(*listening.sockets[0].getsockname())
+            told = await accepted
+            writer.close()
+            return told
+
+    assert asyncio.run(connect())

@@ -105,7 +105,8 @@ export ANTHROPIC_BASE_URL={url} OPENAI_BASE_URL={url}/v1
 def open_port(host: str, port: int) -> socket.socket:
     """A socket that already listens, so that nobody can take the port meanwhile."""
     family, address = _address(host, port)
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # The protocol is named, or asyncio would not switch Nagle's algorithm off: each stream would begin 40 ms late.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
