@@ -68,7 +68,9 @@ def likeness(rng: Rng, count: int, gain: float = 0.0) -> Pair:
 
 def skewed(rng: Rng, count: int, sign: int) -> Pair:
     """A rare large gain weighs up many small losses, or the other way round: only the mean is the same."""
-    return Pair("rouge_l", plain(np.zeros(count)), plain(sign * (rng.exponential(size=count) - 1)), np.arange(count))
+    return Pair(
+        "reading_ease", plain(np.zeros(count)), plain(sign * (rng.exponential(size=count) - 1)), np.arange(count)
+    )
 
 
 def surprise(rng: Rng, count: int) -> Pair:
@@ -84,7 +86,7 @@ def of_people(rng: Rng, count: int) -> Pair:
     """Ten questions of each person, who likes one model or the other."""
     people = np.arange(count) // 10
     taste = rng.normal(0, 0.2, people.max() + 1)[people]
-    return Pair("rouge_l", plain(rng.normal(0, 0.1, count)), plain(taste + rng.normal(0, 0.1, count)), people)
+    return Pair("reading_ease", plain(rng.normal(0, 0.1, count)), plain(taste + rng.normal(0, 0.1, count)), people)
 
 
 NULLS: dict[str, Callable[[Rng], Pair]] = {
@@ -116,6 +118,17 @@ def is_not_worse(comparison: Comparison, margin: float) -> bool:
     """Whether a rule that allows this loss is met."""
     rules = PromotionSettings(not_worse_on={comparison.metric: margin}, better_on=())
     return judge(Evidence([comparison]), rules, CONFIDENCE).verdict == "better"
+
+
+def keeps_floor(comparison: Comparison, floor: float) -> bool:
+    """Whether a rule that asks for this much of the tuned model is met."""
+    rules = PromotionSettings(floors={comparison.metric: floor}, better_on=())
+    return judge(Evidence([comparison]), rules, CONFIDENCE).verdict == "better"
+
+
+def right_share(rng: Rng, count: int, share: float) -> Pair:
+    """Answers of which so many are right."""
+    return Pair("exact_match", *(plain(rng.random(count) < share) for _ in range(2)), np.arange(count))
 
 
 def rate(simulations: int, happens: Callable[[Rng, int], bool]) -> float:
@@ -154,6 +167,11 @@ def table(simulations: int) -> list[str]:
         add(name, "better", stated, rate(simulations, lambda rng, seed, n=null: is_better(compared(n(rng), seed))))
     lost = rate(simulations, lambda rng, seed: is_not_worse(compared(likeness(rng, 60, -0.05), seed), 0.05))
     add("lost exactly the margin, 60 examples", "not worse", stated, lost)
+    for count, share in ((100, 0.95), (50, 0.95), (30, 0.9)):
+        kept = rate(
+            simulations, lambda rng, seed, n=count, p=share: keeps_floor(compared(right_share(rng, n, p), seed), p)
+        )
+        add(f"right {share:.0%} of the time, {count} examples", f"at least {share:.0%}", stated, kept)
     add("five openings of one sealed set", "better, once or more", 1 - CONFIDENCE, rate(simulations // 4, looks))
     add("six unchanged metrics", "any marked, either way", 1 - CONFIDENCE, rate(simulations // 4, any_of_six))
     return rows

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sonneteer.chat import LogProbs
-from sonneteer.evaluation.intervals import Bootstrap, Values, interval
+from sonneteer.evaluation.intervals import Bootstrap, Ends, Values, interval
 from sonneteer.recipe.sections import MemorisationSettings
 from sonneteer.records import Example, Exposure, Interval, Message
 
@@ -116,8 +116,8 @@ def _both(base: LogProbs, tuned: LogProbs) -> tuple[tuple[str, LogProbs], tuple[
 
 def _mean(values: Values, candidates: int, bootstrap: Bootstrap) -> Interval:
     """With an interval within what is possible: none to all of the bits that the candidates allow."""
-    told = interval(lambda draws: (draws @ values) / draws.sum(-1), len(values), bootstrap)
-    return Interval(value=told.value, low=max(told.low, 0.0), high=min(told.high, math.log2(candidates + 1)))
+    possible = Ends(0.0, math.log2(candidates + 1))
+    return interval(lambda draws: (draws @ values) / draws.sum(-1), len(values), bootstrap, possible)
 
 
 def _secret(rng: random.Random) -> str:

@@ -47,7 +47,7 @@ def losses_svg(metrics: Sequence[dict[str, Any]]) -> str:
         axes.set_xlabel("step", color=INK)
         axes.set_ylabel("loss (nats per token)", color=INK)
         if training or validation:
-            axes.legend(frameon=False, labelcolor=INK)
+            axes.legend(loc="upper right", frameon=False, labelcolor=INK)  # looking for the best place can take seconds
         return _svg(figure)
 
 

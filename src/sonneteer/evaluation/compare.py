@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sonneteer.evaluation import significance
-from sonneteer.evaluation.intervals import Bootstrap, interval
-from sonneteer.evaluation.scorers import Scorer, Scores, Values
-from sonneteer.records import Comparison, Example
+from sonneteer.evaluation.intervals import Bootstrap, Ends, Values, interval
+from sonneteer.evaluation.scorers import Scorer, Scores
+from sonneteer.evaluation.shares import clopper_pearson
+from sonneteer.records import Comparison, Example, Interval
 
 Clusters = NDArray[np.int64]
 
@@ -51,19 +52,29 @@ def compare(
         return sign * (_mean(sums, is_swapped, scorer) - _mean(sums, ~is_swapped, scorer))
 
     count = len(sums.base)
-    gain = interval(gain_of, count, bootstrap)
+    bounds = scorer.bounds
+    between = bounds and Ends(bounds.low - bounds.high, bounds.high - bounds.low)
     p_value = significance.randomisation(gain_swapped, count, bootstrap.resamples, bootstrap.seed)
     return Comparison(
         metric=metric,
         higher_is_better=scorer.higher_is_better,
-        base=interval(base_of, count, bootstrap),
-        tuned=interval(tuned_of, count, bootstrap),
-        gain=gain,
+        base=_exact_too(interval(base_of, count, bootstrap, bounds), base.values, count, bootstrap),
+        tuned=_exact_too(interval(tuned_of, count, bootstrap, bounds), tuned.values, count, bootstrap),
+        gain=interval(gain_of, count, bootstrap, between),
         examples=len(base.values),
         clusters=count,
         p_values={"randomisation": p_value} | _further_tests(base, tuned, sums),
         detectable=_detectable(gain_of, count, bootstrap),
     )
+
+
+def _exact_too(told: Interval, values: Values, count: int, bootstrap: Bootstrap) -> Interval:
+    """For right and wrong answers that stand alone at each end the wider of the bootstrap's and the exact interval: one
+    wrong answer in a hundred is resampled too rarely to show what else there may be."""
+    if not 0 < len(values) == count or not significance.is_right_or_wrong(values):
+        return told
+    exact = clopper_pearson(int(values.sum()), count, bootstrap.confidence)
+    return Interval(value=told.value, low=min(told.low, exact.low), high=max(told.high, exact.high))
 
 
 def _mean(sums: Sums, is_swapped: NDArray[np.bool_], scorer: Scorer) -> Values:

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sonneteer.evaluation.intervals import Bootstrap
-from sonneteer.evaluation.scorers import Scorer, Scores, Values
+from sonneteer.evaluation.intervals import Bootstrap, Values
+from sonneteer.evaluation.scorers import Scorer, Scores
 from sonneteer.records import Gap, RuleOutcome
 
 SMALLEST_GROUP = 5

@@ -36,23 +36,39 @@ class Ends(NamedTuple):
     high: float
 
 
-def interval(statistic: Statistic, count: int, bootstrap: Bootstrap) -> Interval:
-    """Interval of a statistic of `count` independent units.
+SHARE = Ends(0.0, 1.0)
+"""Between which ends a share lies."""
 
-    With one unit nothing can be said: the interval is infinite. Where every resample gives the same figure, the
-    interval is that figure.
+
+def interval(statistic: Statistic, count: int, bootstrap: Bootstrap, bounds: Ends | None = None) -> Interval:
+    """Interval of a statistic of `count` independent units, that lies within `bounds` if there are some.
+
+    With one unit nothing can be said: the interval is infinite, or as wide as the bounds.
     """
+    widest = bounds or Ends(float("-inf"), float("inf"))
     value = float(statistic(np.ones((1, count)))[0])
     if count < 2:
-        return Interval(value=value, low=float("-inf"), high=float("inf"))
+        return Interval(value=value, low=widest.low, high=widest.high)
     draws = _draws(count, bootstrap.resamples, bootstrap.seed)
     resampled = statistic(draws)
     if np.ptp(resampled) < 1e-12 * max(1.0, abs(value)):
-        return Interval(value=value, low=value, high=value)
+        return _of_equals(value, count, bootstrap.confidence, bounds)
     left_out = statistic(np.ones((count, count)) - np.eye(count))
     one = bca(value, resampled, left_out, bootstrap.confidence)
     other = studentised(value, draws, left_out, bootstrap.confidence)
-    return Interval(value=value, low=min(one.low, other.low), high=max(one.high, other.high))
+    low, high = min(one.low, other.low), max(one.high, other.high)
+    return Interval(value=value, low=max(low, widest.low), high=min(high, widest.high))
+
+
+def _of_equals(value: float, count: int, confidence: float, bounds: Ends | None) -> Interval:
+    """Where units are all alike, others may differ: with this confidence not more than the share of which none would
+    have been met so often (Clopper & Pearson 1934), and none further than to the bounds.
+
+    Resampling what is all alike cannot show that. Without bounds the interval is the figure alone.
+    """
+    unseen = 1 - ((1 - confidence) / 2) ** (1 / count)
+    low, high = bounds or Ends(value, value)
+    return Interval(value=value, low=value - unseen * (value - low), high=value + unseen * (high - value))
 
 
 @lru_cache(maxsize=2)

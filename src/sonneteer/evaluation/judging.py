@@ -16,13 +16,15 @@ import numpy as np
 
 from sonneteer.chat import Chat, Options
 from sonneteer.evaluation.compare import Clusters, compare
-from sonneteer.evaluation.intervals import Bootstrap, Values, interval
+from sonneteer.evaluation.intervals import SHARE, Bootstrap, Ends, Values, interval
 from sonneteer.evaluation.scorers import Scored, Scorer, Scores
 from sonneteer.records import Choice, Example, Interval, Judging, Message, Prompt
 
 CHOICES: tuple[Choice, ...] = ("base", "tuned", "tie")
 LETTER = re.compile(r"\b(A|B|TIE)\b", re.IGNORECASE)
-PREFERENCE = Scorer(lambda example, reply: Scored(0.0), True, "How often the judge prefers this model's answer.")
+PREFERENCE = Scorer(
+    lambda example, reply: Scored(0.0), True, "How often the judge prefers this model's answer.", bounds=SHARE
+)
 """Ties count half for each."""
 
 
@@ -120,7 +122,9 @@ def kappa(one: Sequence[Choice], other: Sequence[Choice], bootstrap: Bootstrap) 
         value: Values = np.where(room > 1e-12, (observed - expected) / np.maximum(room, 1e-12), 0.0)
         return value
 
-    return interval(statistic, len(one), bootstrap)
+    by_chance = float(first.mean(0) @ second.mean(0))
+    bounds = Ends(-max(1.0, by_chance / max(1 - by_chance, 1e-12)), 1.0)
+    return interval(statistic, len(one), bootstrap, bounds)
 
 
 def order_share(rulings: Sequence[Ruling]) -> float:

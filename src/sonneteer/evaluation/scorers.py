@@ -8,17 +8,16 @@ nothing, whatever the models answered.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sonneteer.chat import Likelihood
 from sonneteer.evaluation import texts
 from sonneteer.evaluation.ask import Reply
+from sonneteer.evaluation.intervals import SHARE, Ends, Values
 from sonneteer.records import Example
-
-Values = NDArray[np.float64]
 
 
 class Scores(NamedTuple):
@@ -48,19 +47,27 @@ class Scorer(NamedTuple):
     needs_likelihood: bool = False
     finish: Callable[[Values], Values] = lambda mean: mean
     """From the weighted mean to the figure that is reported."""
+    bounds: Ends | None = None
+    """Between which ends every value lies, if there are some."""
 
 
-def of_answer(measure: Callable[[str, str], float | None], says: str, higher_is_better: bool = True) -> Scorer:
+def of_answer(
+    measure: Callable[[str, str], float | None], says: str, higher_is_better: bool = True, bounds: Ends | None = None
+) -> Scorer:
     """A metric from your own function of reference and answer; None where it does not apply to a reference.
 
-    Put it into the table: `SCORERS["polite"] = of_answer(polite, says="How often it says please.")`.
+    Put it into the table: `SCORERS["polite"] = of_answer(polite, says="How often it says please.", bounds=SHARE)`.
+    Without its bounds, fifty answers that are all right would count as proof that no answer is ever wrong.
     """
 
     def score(example: Example, reply: Reply) -> Scored:
         value = measure(example.answer.text, reply.text)
         return NOTHING if value is None else Scored(value)
 
-    return Scorer(score, higher_is_better, says)
+    return Scorer(score, higher_is_better, says, bounds=bounds)
+
+
+_share = partial(of_answer, bounds=SHARE)
 
 
 def _source(example: Example) -> str:
@@ -166,41 +173,65 @@ SCORERS: dict[str, Scorer] = {
         higher_is_better=True,
         says="How often the model's first choice is the right next piece of the right answer.",
         needs_likelihood=True,
+        bounds=SHARE,
     ),
-    "rouge_l": of_answer(
+    "rouge_l": _share(
         texts.rouge_l, "How many words the model's answer and the right answer share, in the same order."
     ),
-    "chrf": of_answer(texts.chrf, "How alike the letters of the model's answer and of the right answer are."),
-    "normalized_match": of_answer(
+    "chrf": _share(texts.chrf, "How alike the letters of the model's answer and of the right answer are."),
+    "normalized_match": _share(
         texts.normalized_match, "How often the model wrote exactly the words of the right answer."
     ),
-    "exact_match": of_answer(texts.exact_match, "How often the model wrote the right answer to the letter."),
-    "word_f1": of_answer(texts.word_f1, "How many words the two answers share, in any order."),
-    "rouge_1": of_answer(lambda right, given: texts.rouge_n(right, given, 1), "How many words the two answers share."),
-    "rouge_2": of_answer(lambda right, given: texts.rouge_n(right, given, 2), "How many pairs of words they share."),
-    "bleu": of_answer(texts.bleu, "How many short runs of words of the model's answer stand in the right one."),
-    "json_valid": of_answer(lambda _, given: texts.is_json(given), "How often the answer is a JSON document."),
-    "json_fields": of_answer(texts.json_f1, "How many fields and values of the right JSON document the answer has."),
+    "exact_match": _share(texts.exact_match, "How often the model wrote the right answer to the letter."),
+    "word_f1": _share(texts.word_f1, "How many words the two answers share, in any order."),
+    "rouge_1": _share(lambda right, given: texts.rouge_n(right, given, 1), "How many words the two answers share."),
+    "rouge_2": _share(lambda right, given: texts.rouge_n(right, given, 2), "How many pairs of words they share."),
+    "bleu": _share(texts.bleu, "How many short runs of words of the model's answer stand in the right one."),
+    "json_valid": _share(lambda _, given: texts.is_json(given), "How often the answer is a JSON document."),
+    "json_fields": _share(texts.json_f1, "How many fields and values of the right JSON document the answer has."),
     "choice_accuracy": Scorer(
-        _chosen, True, "How often the model finds the right one of the given choices likeliest.", needs_likelihood=True
+        _chosen,
+        True,
+        "How often the model finds the right one of the given choices likeliest.",
+        needs_likelihood=True,
+        bounds=SHARE,
     ),
     "preference_accuracy": Scorer(
-        _preferred, True, "How often the right answer is likelier than the rejected one.", needs_likelihood=True
+        _preferred,
+        True,
+        "How often the right answer is likelier than the rejected one.",
+        needs_likelihood=True,
+        bounds=SHARE,
     ),
     "choice_brier": Scorer(
-        _brier, False, "How far its belief in the choices lies from the truth: 0 is best.", needs_likelihood=True
+        _brier,
+        False,
+        "How far its belief in the choices lies from the truth: 0 is best.",
+        needs_likelihood=True,
+        bounds=Ends(0.0, 2.0),
     ),
     "numbers_known": Scorer(
-        _known(texts.numbers_known), True, "How many of the answer's numbers stand in what the model was given."
+        _known(texts.numbers_known),
+        True,
+        "How many of the answer's numbers stand in what the model was given.",
+        bounds=SHARE,
     ),
     "citations_known": Scorer(
-        _known(texts.citations_known), True, "How many of the answer's citations stand in what the model was given."
+        _known(texts.citations_known),
+        True,
+        "How many of the answer's citations stand in what the model was given.",
+        bounds=SHARE,
     ),
-    "required_phrases": Scorer(_phrases("required", True), True, "How many of the required phrases are in the answer."),
+    "required_phrases": Scorer(
+        _phrases("required", True), True, "How many of the required phrases are in the answer.", bounds=SHARE
+    ),
     "forbidden_phrases": Scorer(
-        _phrases("forbidden", False), True, "How many of the forbidden phrases are kept out of the answer."
+        _phrases("forbidden", False),
+        True,
+        "How many of the forbidden phrases are kept out of the answer.",
+        bounds=SHARE,
     ),
-    "refusals": of_answer(
+    "refusals": _share(
         lambda _, given: texts.is_refusal(given), "How often the answer is a refusal.", higher_is_better=False
     ),
     "answer_words": of_answer(

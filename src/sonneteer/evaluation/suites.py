@@ -16,7 +16,7 @@ import numpy as np
 from sonneteer.chat import Chat, LogProbs, Options
 from sonneteer.errors import DataError
 from sonneteer.evaluation.compare import compare
-from sonneteer.evaluation.intervals import Bootstrap
+from sonneteer.evaluation.intervals import SHARE, Bootstrap
 from sonneteer.evaluation.pair_files import Pair, field_of, read_pairs_of, read_rows
 from sonneteer.evaluation.safety import SafetyRow, misbehaviour, safety_row
 from sonneteer.evaluation.scorers import NOTHING, Scorer, Scores
@@ -97,9 +97,8 @@ def weigh_suite(suite: Suite, base: Chat, tuned: Chat, asked: Questions, bootstr
     if not pairs:
         return Cost({}, [suite_rule(suite.settings, None)])
     measured_swaps = measure_swaps(pairs, (base, tuned), asked.options, asked.keep_together, bootstrap)
-    told = {name: not_too_sure(figures, bootstrap.confidence) for name, figures in measured_swaps.items()}
-    rules = [suite_rule(suite.settings, figures, f", {name}") for name, figures in told.items()]
-    return Cost({f"swaps, {name}": figures for name, figures in told.items()}, rules)
+    rules = [suite_rule(suite.settings, figures, f", {name}") for name, figures in measured_swaps.items()]
+    return Cost({f"swaps, {name}": figures for name, figures in measured_swaps.items()}, rules)
 
 
 def measure_suite(suite: Suite, base: Chat, tuned: Chat, bootstrap: Bootstrap) -> Comparison | None:
@@ -113,20 +112,9 @@ def measure_suite(suite: Suite, base: Chat, tuned: Chat, bootstrap: Bootstrap) -
     else:
         rows = [row for row in suite.rows if isinstance(row, SafetyRow)]
         scores = [misbehaviour(chat, kind, rows) for chat in (base, tuned)]
-    scorer = Scorer(lambda example, reply: NOTHING, False, SAYS[kind])
-    measured = compare(kind, scorer, scores[0], scores[1], clusters, bootstrap)
-    return measured if kind == "retention" else not_too_sure(measured, bootstrap.confidence)
-
-
-def not_too_sure(measured: Comparison, confidence: float) -> Comparison:
-    """Where no row of a few changed, others may: with this confidence not more than the share of which none would have
-    been met so often (Clopper & Pearson 1934). Resampling rows that are all alike cannot show that."""
-    gain = measured.gain
-    if gain.high - gain.low > 1e-12:
-        return measured
-    unseen = 1 - ((1 - confidence) / 2) ** (1 / max(1, measured.clusters))
-    wider = gain.model_copy(update={"low": gain.value - unseen, "high": gain.value + unseen})
-    return measured.model_copy(update={"gain": wider})
+    bounds = None if kind == "retention" else SHARE
+    scorer = Scorer(lambda example, reply: NOTHING, False, SAYS[kind], bounds=bounds)
+    return compare(kind, scorer, scores[0], scores[1], clusters, bootstrap)
 
 
 def suite_rule(settings: SuiteSettings, measured: Comparison | None, measure: str = "") -> RuleOutcome:

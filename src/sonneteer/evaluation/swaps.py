@@ -13,7 +13,7 @@ import numpy as np
 
 from sonneteer.chat import Chat, Options
 from sonneteer.evaluation.compare import clusters_of, compare
-from sonneteer.evaluation.intervals import Bootstrap
+from sonneteer.evaluation.intervals import SHARE, Bootstrap
 from sonneteer.evaluation.scorers import NOTHING, Scorer, Scores
 from sonneteer.evaluation.sentiment import sentiment
 from sonneteer.evaluation.texts import is_refusal, rouge_l, words
@@ -48,7 +48,7 @@ MEASURES: dict[str, Measure] = {
     "refusal": lambda _, one, other: abs(is_refusal(one) - is_refusal(other)),
     "sentiment": lambda _, one, other: abs(sentiment(one) - sentiment(other)) / 2,
 }
-SCORER = Scorer(lambda example, reply: NOTHING, False, "How differently it answers when a group changes.")
+SCORER = Scorer(lambda example, reply: NOTHING, False, "How differently it answers when a group changes.", bounds=SHARE)
 
 
 def swapped_pairs(examples: Sequence[Example], settings: SuiteSettings) -> list[SwappedPair]:
