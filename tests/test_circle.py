@@ -80,7 +80,9 @@ class Shop:
 @contextmanager
 def running(loaded: LoadedRecipe, watch: serving.Watch) -> Iterator[Shop]:
     assert watch.live is not None
-    app = serving.create_app([watch.live.champion], loaded.recipe.serving, serving.Keys({}), watch=watch)
+    app = serving.create_app(
+        [watch.live.champion], loaded.recipe.serving, serving.Keys({}), around=serving.Around(watch)
+    )
     with socket.create_server(("127.0.0.1", 0)) as listener:
         web = server(app, loaded.recipe.serving)
         thread = threading.Thread(target=web.run, kwargs={"sockets": [listener]})

@@ -270,7 +270,7 @@ def serve(
         return open_one(id)._replace(name=id) if is_known else None
 
     keys = serving.Keys.load(store.root / "keys.json")
-    around = serving.Around(watch, other, partial(_note_served, store, model))
+    around = serving.Around(watch, other, store.shelf, partial(_note_served, store, model))
     serving.serve([served], loaded.recipe.serving, keys, progress.note, around)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -186,6 +187,37 @@ def anthropic_overloaded() -> None:
     assert (problem.status_code, problem.body["error"]["type"]) == (529, "overloaded_error")
 
 
+def ended(batch: Any) -> Any:
+    deadline = time.monotonic() + 60
+    while batch.processing_status != "ended" and time.monotonic() < deadline:
+        time.sleep(0.05)
+        batch = claude.messages.batches.retrieve(batch.id)
+    return batch
+
+
+def anthropic_batches() -> None:
+    def request(custom_id: str, **more: Any) -> Any:
+        return {"custom_id": custom_id, "params": {"model": "poet", "max_tokens": 100, "messages": HELLO} | more}
+
+    requests = [request("good"), request("bad", messages=[]), request("cut", max_tokens=1)]
+    batch = claude.messages.batches.create(requests=requests)
+    assert (batch.type, batch.expires_at > batch.created_at) == ("message_batch", True)
+    batch = ended(batch)
+    counts = batch.request_counts
+    assert (counts.processing, counts.succeeded, counts.errored, counts.canceled, counts.expired) == (0, 2, 1, 0, 0)
+    results = {line.custom_id: line.result for line in claude.messages.batches.results(batch.id)}
+    assert results["good"].message.content[0].text == "Hello there, poet"
+    assert results["cut"].message.stop_reason == "max_tokens"
+    assert results["bad"].error.error.type == "invalid_request_error"
+    assert batch.id in [each.id for each in claude.messages.batches.list(limit=1)]
+    assert claude.messages.batches.cancel(batch.id).processing_status == "ended"
+    assert claude.messages.batches.delete(batch.id).type == "message_batch_deleted"
+    raised(anthropic.NotFoundError, lambda: claude.messages.batches.retrieve(batch.id))
+    twice = [request("same"), request("same")]
+    problem = raised(anthropic.BadRequestError, lambda: claude.messages.batches.create(requests=twice))
+    assert "'same' stands here twice" in problem.body["error"]["message"]
+
+
 # OpenAI's ----------------------------------------------------------------------------------------
 
 
@@ -296,6 +328,55 @@ def openai_error_in_the_middle_of_a_stream() -> None:
     stream = gpt.chat.completions.create(model="poet", messages=said, stream=True)
     problem = raised(openai.APIError, lambda: list(stream))
     assert "failed" in problem.message
+
+
+def openai_files() -> None:
+    content = '{"messages": "Grüße"}\n'.encode()
+    file = gpt.files.create(file=("train.jsonl", content), purpose="fine-tune")
+    assert (file.object, file.bytes, file.filename, file.status) == ("file", len(content), "train.jsonl", "processed")
+    assert gpt.files.retrieve(file.id).purpose == "fine-tune"
+    assert gpt.files.content(file.id).read() == content
+    assert file.id in [each.id for each in gpt.files.list(purpose="fine-tune")]
+    assert [each.id for each in gpt.files.list(purpose="vision")] == []
+    assert gpt.files.delete(file.id).deleted is True
+    problem = raised(openai.NotFoundError, lambda: gpt.files.retrieve(file.id))
+    assert problem.code == "file_not_found"
+    problem = raised(openai.BadRequestError, lambda: gpt.files.create(file=("a", b"a"), purpose="fun"))
+    assert problem.param == "purpose"
+
+
+def openai_batches() -> None:
+    def line(custom_id: str, **more: Any) -> str:
+        body = {"model": "poet", "messages": HELLO} | more
+        request = {"custom_id": custom_id, "method": "POST", "url": "/v1/chat/completions", "body": body}
+        return json.dumps(request) + "\n"
+
+    def batch_of(text: str) -> Any:
+        file = gpt.files.create(file=("batch.jsonl", text.encode()), purpose="batch")
+        batch = gpt.batches.create(
+            input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h", metadata={"team": "a"}
+        )
+        deadline = time.monotonic() + 60
+        while batch.status in ("validating", "in_progress", "finalizing") and time.monotonic() < deadline:
+            time.sleep(0.05)
+            batch = gpt.batches.retrieve(batch.id)
+        return batch
+
+    batch = batch_of(line("good") + line("bad", temperature=9))
+    counts = batch.request_counts
+    assert (batch.status, counts.total, counts.completed, counts.failed) == ("completed", 2, 1, 1), batch
+    assert batch.metadata == {"team": "a"}
+    told = json.loads(gpt.files.content(batch.output_file_id).read())
+    assert told["response"]["body"]["choices"][0]["message"]["content"] == "Hello there, poet"
+    told = json.loads(gpt.files.content(batch.error_file_id).read())
+    assert (told["custom_id"], told["response"]["status_code"]) == ("bad", 400)
+    assert batch.id in [each.id for each in gpt.batches.list(limit=1)]
+    failed = batch_of(line("one") + "no JSON\n" + line("one"))
+    assert failed.status == "failed"
+    assert [(each.line, each.code) for each in failed.errors.data] == [
+        (2, "invalid_json_line"),
+        (3, "duplicate_custom_id"),
+    ]
 
 
 def openai_overloaded() -> None:

@@ -18,8 +18,9 @@ import pytest
 
 from sonneteer.chat import Chat
 from sonneteer.recipe.sections import ServingSettings
-from sonneteer.serving import Keys, ServedModel, Watch, create_app
+from sonneteer.serving import Around, Keys, ServedModel, Watch, create_app
 from sonneteer.serving.listen import open_port, server
+from sonneteer.store import Shelf
 
 
 class Reply(NamedTuple):
@@ -98,11 +99,12 @@ def start() -> Iterator[Start]:
         context: int | None = None,
         watch: Watch | None = None,
         others: Any = None,
+        shelf: Shelf | None = None,
         **chats: Chat,
     ) -> Server:
         named = chats or {"poet": chat}
         models = [ServedModel(name, each, BORN, context) for name, each in named.items() if each is not None]
-        app = create_app(models, settings or ServingSettings(), keys or Keys(), Random(7), watch, others)
+        app = create_app(models, settings or ServingSettings(), keys or Keys(), Random(7), Around(watch, others, shelf))
         listener = open_port("127.0.0.1", 0)
         web = server(app, settings or ServingSettings())
         thread = threading.Thread(target=web.run, kwargs={"sockets": [listener]}, daemon=True)

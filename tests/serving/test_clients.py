@@ -18,6 +18,7 @@ from sonneteer.chat import Answer, Options, Piece, StopReason
 from sonneteer.recipe.sections import ServingSettings
 from sonneteer.records import Prompt, ToolCall
 from sonneteer.serving import Keys, create_key
+from sonneteer.store import Store
 
 CALLS = Path(__file__).parent / "client_calls.py"
 OLD_CLIENTS = "SONNETEER_OLD_CLIENTS"
@@ -89,7 +90,8 @@ class Servers(NamedTuple):
 def servers(start: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     path = tmp_path_factory.mktemp("keys") / "keys.json"
     key = create_key(path, "tests")
-    free = start(keys=Keys.load(path), context=100, poet=ObedientChat(), **{"org/critic": ObedientChat()})
+    shelf = Store(path.parent).shelf
+    free = start(keys=Keys.load(path), shelf=shelf, context=100, poet=ObedientChat(), **{"org/critic": ObedientChat()})
     busy = start(DeafChat(), ServingSettings(max_queue=1))
     body = {"model": "poet", "max_tokens": 9, "messages": [{"role": "user", "content": "say nothing"}], "stream": True}
     with busy.open("POST", "/v1/messages", body), busy.open("POST", "/v1/messages", body):  # they fill the queue

@@ -44,6 +44,16 @@ def test_tokens_are_counted_when_the_answer_is_there(start: Any, tmp_path: Path)
     assert int(refused.headers["retry-after"]) > 0
 
 
+def test_half_of_the_tokens_of_a_minute_are_kept_for_who_waits() -> None:
+    key = Key(name="a", sha256="0" * 64, created_at=datetime.now(UTC), tokens_per_minute=100)
+    meters = Meters(lambda: 0.0)
+    assert not meters.is_low(key)
+    meters.spend(key, 51)
+    assert meters.is_low(key)
+    meters.admit(key)
+    assert not meters.is_low(key.model_copy(update={"tokens_per_minute": None}))
+
+
 @pytest.mark.parametrize(
     ("role", "statuses"), [("admin", (200, 200)), ("client", (200, 403)), ("reviewer", (403, 403))]
 )

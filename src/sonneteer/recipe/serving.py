@@ -41,5 +41,15 @@ class ServingSettings(Section):
     """Longest answer, whatever a request asks for. An answer that is cut here says so in its stop reason."""
     temperature: float = Field(0.0, ge=0, le=2)
     """How freely answers are drawn when a request does not say. 0 is what the evaluation measured."""
+    batch_streams: int = Field(4, ge=1)
+    """Requests of batches are begun while fewer answers than this are under way, live ones included."""
+    batch_hours: float = Field(24.0, gt=0)
+    """What a batch has not been answered by then expires."""
+    batch_days: int = Field(29, ge=1)
+    """The results of a batch are deleted so long after its end."""
+    max_upload_mb: int = Field(256, ge=1)
+    """Largest file or batch that a client may send at once."""
+    uploads_gb: float = Field(10.0, gt=0)
+    """All files and batches of one key together may be so large; then it must delete some first."""
     stand_in_for: tuple[str, ...] = ("claude-", "gpt-")
     """Requests for other models whose names begin so are answered too, by the first model served. `[]` refuses them."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sonneteer.records.batch import Batch, LineProblem, StoredFile
 from sonneteer.records.conversation import Example, Message, Prompt, Rendered, Renderer, Role, ToolCall
 from sonneteer.records.dataset import KEPT, DatasetVersion, Fate, LedgerEntry, Source, Split, SplitName
 from sonneteer.records.health import GroupGap, Health, HealthVerdict, Signal
@@ -31,6 +32,7 @@ from sonneteer.records.traffic import Arm, Deployment, Exchange, Feedback, Opini
 __all__ = [
     "KEPT",
     "Arm",
+    "Batch",
     "Case",
     "CaseOutcome",
     "Certificate",
@@ -55,6 +57,7 @@ __all__ = [
     "Interval",
     "Judging",
     "LedgerEntry",
+    "LineProblem",
     "Machine",
     "Membership",
     "Memorisation",
@@ -79,6 +82,7 @@ __all__ = [
     "Split",
     "SplitName",
     "Stage",
+    "StoredFile",
     "ToolCall",
     "Usage",
     "Verdict",

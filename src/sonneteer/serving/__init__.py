@@ -1,10 +1,10 @@
 """The serving room: models behind Anthropic's and OpenAI's API, so that a product changes one URL and nothing else."""
 
-from sonneteer.serving.app import create_app
+from sonneteer.serving.app import Around, create_app
 from sonneteer.serving.feedback import FeedbackRequest, give
 from sonneteer.serving.keys import Key, KeyRole, Keys, create_key, read_keys, remove_key
 from sonneteer.serving.lineup import ServedModel
-from sonneteer.serving.listen import Around, serve
+from sonneteer.serving.listen import serve
 from sonneteer.serving.live import Live
 from sonneteer.serving.recorder import Recorder, strict_guard
 from sonneteer.serving.tracing import Tracer

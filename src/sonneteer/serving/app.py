@@ -4,38 +4,49 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from functools import partial
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import NamedTuple
 
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
 from sonneteer.errors import MissingError, RecipeError, RequestError, SonneteerError
 from sonneteer.recipe.sections import ServingSettings
-from sonneteer.serving import anthropic, anthropic_answers, openai, openai_answers, openai_text
-from sonneteer.serving.asked import Asked
+from sonneteer.serving import anthropic, anthropic_answers, openai_answers
+from sonneteer.serving.answering import Answering, Caller
+from sonneteer.serving.apis import APIS, COMPLETIONS, MESSAGES, TEXTS, Api
+from sonneteer.serving.batch_endpoints import BatchEndpoints
+from sonneteer.serving.batch_work import BatchWork
 from sonneteer.serving.events import EventStream, unless_gone
 from sonneteer.serving.feedback import FeedbackRequest, reply_to
 from sonneteer.serving.keys import Keys
-from sonneteer.serving.limits import Meters
 from sonneteer.serving.lineup import Lineup, Others, PageRequest, ServedModel
 from sonneteer.serving.porter import HEALTH, Porter, dialect_of, is_loopback, speaks_anthropic
 from sonneteer.serving.refusals import OVERLOADED, Refusal
-from sonneteer.serving.shadow import Shadow
-from sonneteer.serving.traffic import Witness, visit_of
-from sonneteer.serving.turns import Turn, Turns
+from sonneteer.serving.turns import Turns
 from sonneteer.serving.watch import Watch
 from sonneteer.serving.wire import error_reply, read, read_query, reply
+from sonneteer.store import Shelf
 
-MESSAGES = "/v1/messages"
 COUNT_TOKENS = "/v1/messages/count_tokens"
-COMPLETIONS = "/v1/chat/completions"
-TEXTS = "/v1/completions"
 MODELS = "/v1/models"
 FEEDBACK = "/v1/feedback"
 METRICS = "/metrics"
 PATHS = (COUNT_TOKENS, MESSAGES, COMPLETIONS, TEXTS, MODELS, FEEDBACK)
+
+
+class Around(NamedTuple):
+    """What a server has to do with besides its first models."""
+
+    watch: Watch | None = None
+    """Is told what happens; without it nothing is written down."""
+    others: Others | None = None
+    """Opens models that are not served from the beginning."""
+    shelf: Shelf | None = None
+    """Keeps batches and files; without it there are none."""
+    opened: Callable[[str], None] = lambda address: None
+    """Is told the address."""
 
 
 def create_app(
@@ -43,111 +54,92 @@ def create_app(
     settings: ServingSettings,
     keys: Keys,
     chance: random.Random | None = None,
-    watch: Watch | None = None,
-    others: Others | None = None,
+    around: Around | None = None,
 ) -> FastAPI:
     """The server as an ASGI application. Raises RecipeError for an address that others reach and no keys.
 
-    `chance` draws the seeds of requests that bring none. `watch` is told what happens; without it nothing is written
-    down.
+    `chance` draws the seeds of requests that bring none.
     """
     if not keys.names and not is_loopback(settings.host):
         raise RecipeError(
             f"serving.host is '{settings.host}', which other machines can reach, so an API key is needed and there is "
             "none yet. Create one with `sonneteer key add NAME`, or listen on 127.0.0.1."
         )
+    around = around or Around()
     turns = Turns(settings.max_queue, settings.timeout_seconds)
-    watch = watch or Watch()
-    lineup = Lineup(models, settings.stand_in_for, others)
-    endpoints = Endpoints(lineup, turns, settings, chance or random.Random(), watch)
+    watch = around.watch or Watch()
+    lineup = Lineup(models, settings.stand_in_for, around.others)
+    answering = Answering(lineup, turns, settings, chance or random.Random(), watch)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        work = asyncio.create_task(BatchWork(around.shelf, answering, keys).run()) if around.shelf else None
         yield
+        if work is not None:
+            work.cancel()
+            with suppress(asyncio.CancelledError):
+                await work
         turns.close()
         await asyncio.to_thread(watch.close)
 
     # No documentation pages: they would load their scripts from elsewhere.
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False, lifespan=lifespan)
-    app.add_api_route(MESSAGES, endpoints.create_message, methods=["POST"])
-    app.add_api_route(COUNT_TOKENS, endpoints.count_tokens, methods=["POST"])
-    app.add_api_route(COMPLETIONS, endpoints.create_completion, methods=["POST"])
-    app.add_api_route(TEXTS, endpoints.create_text, methods=["POST"])
-    app.add_api_route(MODELS, endpoints.list_models, methods=["GET"])
-    app.add_api_route(MODELS + "/{name:path}", endpoints.retrieve_model, methods=["GET"])
-    app.add_api_route(FEEDBACK, endpoints.create_feedback, methods=["POST"])
-    app.add_api_route(METRICS, endpoints.metrics, methods=["GET"])
-    app.add_api_route(HEALTH, endpoints.health, methods=["GET"])
+    Endpoints(answering).add_to(app)
+    if around.shelf is not None:
+        BatchEndpoints(around.shelf, models[0].name, settings).add_to(app)
     app.add_exception_handler(HTTPException, _no_such_route)
-    app.add_middleware(Porter, keys=keys, meters=endpoints.meters)
+    app.add_middleware(Porter, keys=keys, meters=answering.meters)
     return app
 
 
 class Endpoints:
     """What is done for each path."""
 
-    def __init__(
-        self,
-        lineup: Lineup,
-        turns: Turns,
-        settings: ServingSettings,
-        chance: random.Random,
-        watch: Watch,
-    ) -> None:
-        self._lineup = lineup
-        self._turns = turns
-        self._settings = settings
-        self._chance = chance
-        self._watch = watch
-        self.meters = Meters()
+    def __init__(self, answering: Answering) -> None:
+        self._answering = answering
+        self._lineup = answering.lineup
+        self._settings = answering.settings
+        self._watch = answering.watch
+
+    def add_to(self, app: FastAPI) -> None:
+        """Put them on their paths."""
+        app.add_api_route(MESSAGES, self.create_message, methods=["POST"])
+        app.add_api_route(COUNT_TOKENS, self.count_tokens, methods=["POST"])
+        app.add_api_route(COMPLETIONS, self.create_completion, methods=["POST"])
+        app.add_api_route(TEXTS, self.create_text, methods=["POST"])
+        app.add_api_route(MODELS, self.list_models, methods=["GET"])
+        app.add_api_route(MODELS + "/{name:path}", self.retrieve_model, methods=["GET"])
+        app.add_api_route(FEEDBACK, self.create_feedback, methods=["POST"])
+        app.add_api_route(METRICS, self.metrics, methods=["GET"])
+        app.add_api_route(HEALTH, self.health, methods=["GET"])
 
     async def create_message(self, request: Request) -> Response:
         """Anthropic's answer."""
-        wanted = await read(request, anthropic.MessagesRequest)
-        served = await self._lineup.found(wanted.model)
-        asked = anthropic.asked(wanted, self._settings, self._seed())
-        turn = await self._begin(served, asked, request)
+        return await self._answer(APIS[MESSAGES], request)
+
+    async def create_completion(self, request: Request) -> Response:
+        """OpenAI's answer."""
+        return await self._answer(APIS[COMPLETIONS], request)
+
+    async def create_text(self, request: Request) -> Response:
+        """OpenAI's older API: plain text or token ids go on."""
+        return await self._answer(APIS[TEXTS], request)
+
+    async def _answer(self, api: Api, request: Request) -> Response:
+        wanted = await read(request, api.request)
+        turn = await self._answering.begin(api, wanted, Caller(request.headers, request.state.key))
         if wanted.stream:
-            dialect = anthropic_answers.DIALECT
-            return EventStream(anthropic_answers.events(turn), turn, dialect, request.state.request_id)
+            return EventStream(api.events(wanted, turn), turn, api.dialect, request.state.request_id)
         with turn:
-            (answer,) = await unless_gone(request.receive, turn.answers(), turn.seconds)
-            return reply(anthropic_answers.message(turn, answer))
+            answers = await unless_gone(request.receive, turn.answers(), turn.seconds)
+            return reply(api.whole(wanted, turn, answers))
 
     async def count_tokens(self, request: Request) -> Response:
         """How many tokens a request would have."""
         wanted = await read(request, anthropic.CountRequest)
         served = await self._lineup.found(wanted.model)
         conversation = anthropic.asked(wanted, self._settings, seed=0).conversation
-        return reply({"input_tokens": await self._turns.count(served, conversation)})
-
-    async def create_completion(self, request: Request) -> Response:
-        """OpenAI's answer."""
-        wanted = await read(request, openai.ChatRequest)
-        served = await self._lineup.found(wanted.model)
-        asked = openai.asked(wanted, self._settings, self._seed())
-        turn = await self._begin(served, asked, request)
-        if wanted.stream:
-            has_usage = bool(wanted.stream_options and wanted.stream_options.include_usage)
-            events = openai_answers.events(turn, has_usage)
-            return EventStream(events, turn, openai_answers.DIALECT, request.state.request_id)
-        with turn:
-            answers = await unless_gone(request.receive, turn.answers(), turn.seconds)
-            return reply(openai_answers.completion(turn, answers))
-
-    async def create_text(self, request: Request) -> Response:
-        """OpenAI's older API: plain text or token ids go on."""
-        wanted = await read(request, openai_text.TextRequest)
-        served = await self._lineup.found(wanted.model)
-        asked = openai_text.asked(wanted, self._settings, self._seed())
-        turn = await self._begin(served, asked, request)
-        if wanted.stream:
-            has_usage = bool(wanted.stream_options and wanted.stream_options.include_usage)
-            events = openai_text.events(turn, has_usage)
-            return EventStream(events, turn, openai_answers.DIALECT, request.state.request_id)
-        with turn:
-            answers = await unless_gone(request.receive, turn.answers(), turn.seconds)
-            return reply(openai_text.completion(turn, answers, has_echo=bool(wanted.echo)))
+        return reply({"input_tokens": await self._answering.turns.count(served, conversation)})
 
     async def list_models(self, request: Request) -> Response:
         """What is served. Both APIs have this path, with different answers."""
@@ -180,21 +172,6 @@ class Endpoints:
     async def metrics(self) -> Response:
         """Figures for Prometheus."""
         return Response(self._watch.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
-
-    async def _begin(self, served: ServedModel, asked: Asked, request: Request) -> Turn:
-        """A turn with whichever version answers this conversation."""
-        visit, live = visit_of(request.headers, asked.prompt), self._watch.live
-        if live and served.name == live.champion.name:
-            served = live.choose(visit)
-        shadow = live.shadow() if live and served.name == live.champion.name else None
-        observer = Shadow(self._watch, self._turns, shadow, asked) if shadow else self._watch
-        turn = await self._turns.begin(served, asked, Witness(visit, served, asked.prompt, observer))
-        if request.state.key is not None:
-            turn.spend = partial(self.meters.spend, request.state.key)
-        return turn
-
-    def _seed(self) -> int:
-        return self._chance.getrandbits(63)
 
 
 async def _no_such_route(request: Request, problem: Exception) -> Response:

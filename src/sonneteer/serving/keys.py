@@ -60,6 +60,11 @@ class Keys:
         """Whose keys they are."""
         return tuple(key.name for key in self._keys)
 
+    def named(self, name: str) -> Key | None:
+        """The key of this name."""
+        self._look_again()
+        return next((key for key in self._keys if key.name == name), None)
+
     def key_of(self, secret: str) -> Key | None:
         """The key that this is. Takes as long for a wrong one as for a right one."""
         self._look_again()

@@ -14,7 +14,7 @@ class Bucket:
     """Holds a minute's worth, full at first. It may be overdrawn: then nothing goes until it is above zero again."""
 
     def __init__(self, a_minute: int, clock: Callable[[], float]) -> None:
-        self._a_minute = a_minute
+        self.a_minute = a_minute
         self._clock = clock
         self._level = float(a_minute)
         self._at = clock()
@@ -22,9 +22,9 @@ class Bucket:
     def seconds_until(self, amount: float) -> float:
         """How long until so much is there; 0 if it is."""
         now = self._clock()
-        self._level = min(self._a_minute, self._level + (now - self._at) * self._a_minute / 60)
+        self._level = min(self.a_minute, self._level + (now - self._at) * self.a_minute / 60)
         self._at = now
-        return max(0.0, (amount - self._level) * 60 / self._a_minute)
+        return max(0.0, (amount - self._level) * 60 / self.a_minute)
 
     def take(self, amount: float) -> None:
         """Take so much out."""
@@ -50,6 +50,11 @@ class Meters:
                 raise Refusal(429, text, code="rate_limit_exceeded", retry_after=math.ceil(seconds))
         if requests:
             requests.take(1)
+
+    def is_low(self, key: Key) -> bool:
+        """Whether more than half of the key's tokens of the minute are used: the rest is for who waits."""
+        bucket = self._bucket(key, "tokens", key.tokens_per_minute)
+        return bucket is not None and bucket.seconds_until(bucket.a_minute / 2) > 0
 
     def spend(self, key: Key, tokens: int) -> None:
         """Count what an answer read and wrote."""

@@ -5,29 +5,17 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import uvicorn
 
 from sonneteer.errors import MachineError, RecipeError
 from sonneteer.recipe.sections import ServingSettings
-from sonneteer.serving.app import create_app
+from sonneteer.serving.app import Around, create_app
 from sonneteer.serving.keys import Keys
-from sonneteer.serving.lineup import Others, ServedModel
-from sonneteer.serving.watch import Watch
+from sonneteer.serving.lineup import ServedModel
 
 EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
 """Addresses that mean every one of this machine's, and one of them to try."""
-
-
-class Around(NamedTuple):
-    """What a server has to do with besides its first models."""
-
-    watch: Watch | None = None
-    others: Others | None = None
-    """Opens models that are not served from the beginning."""
-    opened: Callable[[str], None] = lambda address: None
-    """Is told the address."""
 
 
 def serve(
@@ -39,7 +27,7 @@ def serve(
 ) -> None:
     """Answer requests until Ctrl-C. Raises MachineError without a port to be had, RecipeError for a wrong address."""
     around = around or Around()
-    app = create_app(models, settings, keys, watch=around.watch, others=around.others)
+    app = create_app(models, settings, keys, around=around)
     with open_port(settings.host, settings.port) as listener:
         port = int(listener.getsockname()[1])
         around.opened(f"{settings.host or '*'}:{port}")

@@ -38,11 +38,16 @@ def visit_of(headers: Mapping[str, str], prompt: Prompt) -> Visit:
     return Visit(
         id=secrets.token_hex(12),
         conversation=fingerprint_of(name if name else _beginning(prompt)),
-        is_recordable=headers.get(RECORD, "").strip().lower() != "no",
+        is_recordable=is_recordable(headers),
         at=datetime.now(UTC),
         begun=time.monotonic(),
         traceparent=headers.get("traceparent", ""),
     )
+
+
+def is_recordable(headers: Mapping[str, str]) -> bool:
+    """Whether the client lets the exchange be written down."""
+    return headers.get(RECORD, "").strip().lower() != "no"
 
 
 def _beginning(prompt: Prompt) -> list[list[str]]:

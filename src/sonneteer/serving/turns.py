@@ -6,7 +6,7 @@ An engine answers as many at once as it has seats. Other chats are asked one req
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from types import TracebackType
@@ -28,6 +28,10 @@ RETRY_SECONDS = 5  # what clients are told to wait
 STOPPING = "Overloaded: the server is stopping. Try again later."
 
 
+class GaveWay(Exception):
+    """Somebody live needed the place of what nobody waited for."""
+
+
 class Turns:
     """The queue before the models. `seconds` is how long one request may take from its beginning to its end."""
 
@@ -35,34 +39,50 @@ class Turns:
         self.seconds = seconds
         self._max_waiting = max_waiting
         self._inside = 0
+        self._behind: list[asyncio.Task[Any]] = []
+        self._has_changed = asyncio.Event()
         self._is_closed = False
         self._floor = asyncio.Lock()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
         self._readers = ThreadPoolExecutor(max_workers=READERS, thread_name_prefix="reader")
 
-    async def begin(self, served: ServedModel, asked: Asked, witness: Witness) -> Turn:
-        """A place in the queue. Raises Refusal if there is none left, or if the prompt is too long for the model."""
-        self.enter(served.chat)
+    async def begin(self, served: ServedModel, asked: Asked, witness: Witness, is_live: bool = True) -> Turn:
+        """A place in the queue. Raises Refusal if there is none left, or if the prompt is too long for the model.
+
+        Only who is `behind` may begin what is not live: it needs no place, and raises GaveWay where somebody does.
+        """
+        if is_live:
+            self.enter(served.chat)
+        elif self._inside and self._inside + len(self._behind) > seats_of(served.chat):
+            raise GaveWay
         begun: list[Begun] = []
         try:
             if isinstance(served.chat, Engine):
                 await self._begin_all(served.chat, asked, begun)
-                return Turn(self, served, asked, begun[0].prompt_tokens, witness, begun)
-            _check_plain(served, asked)
-            prompt_tokens = await self._run(served.chat.count_tokens, asked.prompt)
-            if served.context is not None and prompt_tokens >= served.context:
-                raise Refusal(
-                    400,
-                    f"prompt is too long: {prompt_tokens} tokens > {served.context - 1} maximum",
-                    code="context_length_exceeded",
-                    field="messages",
-                )
+                turn = Turn(self, served, asked, begun[0].prompt_tokens, witness, begun)
+            else:
+                turn = Turn(self, served, asked, await self._checked(served, asked), witness)
+            turn.is_live = is_live
         except BaseException:
             for one in begun:
                 one.cancel()
-            self.leave()
+            if is_live:
+                self.leave()
             raise
-        return Turn(self, served, asked, prompt_tokens, witness, begun)
+        return turn
+
+    async def _checked(self, served: ServedModel, asked: Asked) -> int:
+        """The prompt's tokens, if a chat that is no engine can answer this."""
+        _check_plain(served, asked)
+        prompt_tokens = await self._run(served.chat.count_tokens, asked.prompt)
+        if served.context is not None and prompt_tokens >= served.context:
+            raise Refusal(
+                400,
+                f"prompt is too long: {prompt_tokens} tokens > {served.context - 1} maximum",
+                code="context_length_exceeded",
+                field="messages",
+            )
+        return prompt_tokens
 
     async def count(self, served: ServedModel, prompt: Prompt) -> int:
         """The prompt's tokens, counted between two steps of whatever is being answered."""
@@ -92,14 +112,38 @@ class Turns:
 
     def enter(self, chat: Chat) -> None:
         """Take a place in the queue. Raises Refusal if there is none left."""
-        seats = chat.seats if isinstance(chat, Engine) else 1
+        seats = seats_of(chat)
         if self._inside >= self._max_waiting + seats:  # so many are answered, the others wait
             raise Refusal(OVERLOADED, FULL, code="overloaded", retry_after=RETRY_SECONDS)
         self._inside += 1
+        while self._behind and self._inside + len(self._behind) > seats:
+            self._behind.pop().cancel()
 
     def leave(self) -> None:
         """Give a place in the queue back."""
         self._inside -= 1
+        self._has_changed.set()
+
+    async def until_room(self, most: int) -> None:
+        """Returns when fewer than so many answers are under way, live ones included."""
+        while self._inside + len(self._behind) >= most:
+            self._has_changed.clear()
+            await self._has_changed.wait()
+
+    async def behind(self, work: Coroutine[Any, Any, T]) -> T:
+        """The result of work for which nobody waits. Raises GaveWay if a live request needs its place meanwhile."""
+        task = asyncio.create_task(work)
+        self._behind.append(task)
+        try:
+            await asyncio.wait([task])
+        finally:
+            task.cancel()
+            if task in self._behind:
+                self._behind.remove(task)
+            self._has_changed.set()
+        if task.cancelled():  # by `enter`
+            raise GaveWay
+        return task.result()
 
     async def _begin_all(self, engine: Engine, asked: Asked, begun: list[Begun]) -> None:
         """Begin every answer that is wanted. Raises Refusal for what cannot be answered."""
@@ -142,6 +186,8 @@ class Turn:
         self._begun = begun
         self.spend: Callable[[int], None] = lambda tokens: None
         """Is told what each answer took."""
+        self.is_live = True
+        """Whether it has a place in the queue."""
         self._is_over = False
 
     @property
@@ -197,7 +243,8 @@ class Turn:
             self._is_over = True
             for begun in self._begun:
                 begun.cancel()
-            self._turns.leave()
+            if self.is_live:
+                self._turns.leave()
 
     def __enter__(self) -> Turn:
         return self
@@ -212,6 +259,11 @@ class Turn:
         if not options.form.has_one_call:
             return answer
         return answer.model_copy(update={"tool_calls": answer.tool_calls[:1]})
+
+
+def seats_of(chat: Chat) -> int:
+    """How many it answers at the same time."""
+    return chat.seats if isinstance(chat, Engine) else 1
 
 
 def _check_plain(served: ServedModel, asked: Asked) -> None:

@@ -40,9 +40,13 @@ class Dialect(NamedTuple):
     """HTTP statuses that this API calls by another number."""
 
 
-async def read(request: Request, kind: type[W]) -> W:
+async def read(request: Request, kind: type[W], most_bytes: int = MOST_BYTES) -> W:
     """The request's body as a record. Raises Refusal: 413 for too much of it, 400 with a path for what is wrong."""
-    body = await _body(request)
+    return parsed(await _body(request, most_bytes), kind)
+
+
+def parsed(body: bytes, kind: type[W]) -> W:
+    """A body as a record. Raises Refusal with status 400 and a path for what is wrong."""
     try:
         return kind.model_validate_json(body)
     except ValidationError as problem:
@@ -57,18 +61,23 @@ def read_query(request: Request, kind: type[W]) -> W:
         raise _refusal(problem) from None
 
 
-async def _body(request: Request) -> bytes:
+async def _body(request: Request, most_bytes: int) -> bytes:
     parts, size = [], 0
     async for part in request.stream():
         size += len(part)
         # What is too much is read on for a while, and dropped: many clients hear no answer before they have sent all.
-        if size > 4 * MOST_BYTES:
+        if size > most_bytes + 3 * MOST_BYTES:
             break
-        if size <= MOST_BYTES:
+        if size <= most_bytes:
             parts.append(part)
-    if size > MOST_BYTES:
-        raise Refusal(413, f"The request is larger than {MOST_BYTES // 1024**2} MB.")
+    if size > most_bytes:
+        raise too_large(most_bytes)
     return b"".join(parts)
+
+
+def too_large(most_bytes: int) -> Refusal:
+    """What to say of a request of more bytes than that."""
+    return Refusal(413, f"The request is larger than {most_bytes // 1024**2} MB.")
 
 
 def _refusal(problem: ValidationError) -> Refusal:

@@ -2,6 +2,7 @@
 
 from sonneteer.store.disk import write_whole
 from sonneteer.store.query import queried
+from sonneteer.store.shelf import Shelf, write_private
 from sonneteer.store.workspace import Store
 
-__all__ = ["Store", "queried", "write_whole"]
+__all__ = ["Shelf", "Store", "queried", "write_private", "write_whole"]

@@ -15,6 +15,7 @@ from sonneteer.store.audit import AuditEntry
 from sonneteer.store.catalogue import TABLES, Catalogue, Kept, R
 from sonneteer.store.disk import refusals, write_whole
 from sonneteer.store.locks import one_writer
+from sonneteer.store.shelf import Shelf
 from sonneteer.store.traffic import Traffic
 
 CATALOGUE_VARIABLE = "SONNETEER_CATALOGUE"
@@ -31,6 +32,7 @@ class Store:
         url = catalogue_url or os.environ.get(CATALOGUE_VARIABLE) or f"sqlite:///{self.root / 'catalogue.sqlite'}"
         self._catalogue = Catalogue(url, self.root)
         self.traffic = Traffic(self._catalogue.connection)
+        self.shelf = Shelf(self._catalogue.connection, self.root / "uploads", self.writing)
         with self.writing("catalogue", wait_seconds=60):
             self._catalogue.migrate()
 
