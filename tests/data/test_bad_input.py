@@ -14,8 +14,8 @@ import pyarrow as arrow
 import pyarrow.parquet as parquet
 import pytest
 
+from sonneteer.data.files import load
 from sonneteer.data.ledger import Ledger
-from sonneteer.data.read import load
 from sonneteer.data.sources import gather
 from sonneteer.errors import SonneteerError
 from sonneteer.progress import Silent

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import json
 import lzma
+import tracemalloc
 from pathlib import Path
 
 import pyarrow as arrow
+import pyarrow.parquet as parquet
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sonneteer.data.read import load, rows_of
+from sonneteer.data.files import load
+from sonneteer.data.read import rows_of, stream
 from sonneteer.data.values import RawRow
 from sonneteer.errors import DataError
 
@@ -36,6 +40,13 @@ def zstandard(content: bytes) -> bytes:
     with arrow.CompressedOutputStream(sink, "zstd") as packed:
         packed.write(content)
     return bytes(sink.getvalue())
+
+
+def parquet_of(content: bytes) -> bytes:
+    sink = io.BytesIO()
+    rows = [json.loads(line) for line in content.split(b"\n") if line]
+    parquet.write_table(arrow.table({"a": [row["a"] for row in rows]}), sink, row_group_size=1000)
+    return sink.getvalue()
 
 
 ROWS = [RawRow(1, {"a": "x"}), RawRow(2, {"a": "y"})]
@@ -149,6 +160,46 @@ def test_a_broken_byte_in_a_file_of_utf_8_breaks_its_line_alone(tmp_path: Path) 
     before, broken, after = rows_in(tmp_path, "x.jsonl", b"\n".join(lines))
     assert before.fields == after.fields == {"a": FRENCH}
     assert (broken.number, broken.problem) == (2, "byte 0xe9 is no UTF-8")
+
+
+def test_a_broken_byte_in_a_table_breaks_its_row_alone(tmp_path: Path) -> None:
+    before, broken, after = rows_in(tmp_path, "x.csv", f'a,b\n"{FRENCH * 2}",1\n'.encode() + b"caf\xe9,2\n\xc3\xa9,3\n")
+    assert (before.fields, after.fields) == ({"a": FRENCH * 2, "b": "1"}, {"a": "é", "b": "3"})
+    assert (broken.number, broken.problem) == (3, "byte 0xe9 is no UTF-8")
+
+
+def test_a_mark_of_utf_8_does_not_make_one_broken_line_break_the_file(tmp_path: Path) -> None:
+    rows = rows_in(tmp_path, "x.jsonl", b'\xef\xbb\xbf{"a": 1}\n{"a": "caf\xe9"}\n')
+    assert [row.fields for row in rows] == [{"a": 1}, None]
+
+
+def test_a_file_that_is_written_to_meanwhile_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x.jsonl").write_text('{"a": 1}\n')
+    file = load(tmp_path / "x.jsonl")
+    (tmp_path / "x.jsonl").write_text('{"a": 12}\n')
+    with pytest.raises(DataError, match="was changed while it was read"):
+        rows_of(file)
+    file = load(tmp_path / "x.jsonl")
+    rows = stream(file).rows
+    assert next(rows).fields == {"a": 12}
+    (tmp_path / "x.jsonl").write_text('{"a": 123}\n')
+    with pytest.raises(DataError, match="was changed while it was read"):
+        next(rows)
+
+
+@pytest.mark.parametrize("name", ["x.jsonl", "x.jsonl.gz", "x.csv", "x.jsonl.zst", "x.parquet"])
+def test_a_large_file_is_never_held_as_a_whole(tmp_path: Path, name: str) -> None:
+    lines = [f'{{"a": "{number} {"x" * 900}"}}\n' for number in range(20_000)]
+    content = "a\n" + "".join(lines).replace('{"a": ', "").replace("}", "") if name == "x.csv" else "".join(lines)
+    packed = {".gz": gzip.compress, ".zst": zstandard, ".parquet": parquet_of}.get(name[name.rindex(".") :], bytes)
+    (tmp_path / name).write_bytes(packed(content.encode()))
+    tracemalloc.start()
+    try:
+        count = sum(1 for _ in stream(load(tmp_path / name)).rows)
+        assert tracemalloc.get_traced_memory()[1] < 9e6 < len(content) / 2
+    finally:
+        tracemalloc.stop()
+    assert count == 20_000
 
 
 def test_a_missing_file_names_the_nearest_one(tmp_path: Path) -> None:

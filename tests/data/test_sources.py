@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from sonneteer.data.files import load
 from sonneteer.data.ledger import Ledger
-from sonneteer.data.read import load
 from sonneteer.data.sources import Gathered, gather, refuse_repeated
 from sonneteer.errors import DataError, RecipeError
 from sonneteer.progress import Progress, Silent

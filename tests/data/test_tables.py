@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -15,8 +16,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sonneteer.data import tables
 from sonneteer.data.shapes import SHAPES
-from sonneteer.data.tables import csv_rows, parquet_rows
+from sonneteer.data.tables import parquet_rows
 from sonneteer.data.values import RawRow
 from sonneteer.errors import DataError
 from sonneteer.records import Example
@@ -25,10 +27,14 @@ HERE = Path("x.csv")
 MESSAGES = [{"role": "user", "content": "Hm?"}, {"role": "assistant", "content": "Yes."}]
 
 
+def csv_rows(path: Path, text: str) -> Iterator[RawRow]:
+    return tables.csv_rows(path, io.StringIO(text, newline=""))
+
+
 def parquet_of(columns: dict[str, Any]) -> list[RawRow]:
     buffer = io.BytesIO()
     parquet.write_table(arrow.table(columns), buffer)
-    return list(parquet_rows(Path("x.parquet"), buffer.getvalue()))
+    return list(parquet_rows(Path("x.parquet"), buffer))
 
 
 cells = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=9)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import codecs
+from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
+from sonneteer.data.files import BLOCK, flowing
 from sonneteer.data.languages import language_of
 from sonneteer.errors import DataError
 
 MARKS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),
@@ -26,70 +27,82 @@ LATIN: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
 """Code pages of Latin letters beside cp1252, and the languages that they were made for."""
 LOOKED_AT = 200_000
 MOSTLY = 0.9
-BLOCK = 1 << 20
 
 
 class Recoded(NamedTuple):
-    """A text in UTF-8, and how sure that is."""
+    """A text in UTF-8, and what it was in."""
 
-    content: bytes
-    """UTF-8; where the encoding is 'utf-8' a few bytes may be broken, which is told line by line."""
+    opened: Callable[[], BinaryIO]
+    """Opens it. UTF-8; where the encoding is 'utf-8' a few bytes may be broken, which is told line by line."""
     encoding: str
 
 
-def recoded(path: Path, content: bytes, encoding: str = "auto") -> Recoded:
-    """The content in UTF-8. Raises DataError where the encoding that the recipe names does not fit."""
+def recoded(path: Path, opened: Callable[[], BinaryIO], encoding: str = "auto") -> Recoded:
+    """What can be opened, in UTF-8. Where nothing is named its bytes are looked at first, and so it is opened twice.
+
+    Raises DataError where the encoding that the recipe names does not fit; some of it when the stream is read.
+    """
     if encoding != "auto":
-        return _named(path, content, encoding)
+        return _named(path, opened, encoding)
+    with opened() as stream:
+        first = stream.read(LOOKED_AT)
     for mark, name in MARKS:
-        if content.startswith(mark):
-            return Recoded(_named(path, content, name).content, name.removesuffix("-sig"))
-    if _is_mostly_utf8(content):
-        return Recoded(content, "utf-8")
-    return _guessed(path, content)
+        if first.startswith(mark):
+            return _named(path, opened, name)
+    if first.startswith(codecs.BOM_UTF8) or _is_utf8(opened) or _is_mostly_utf8(first):
+        return Recoded(opened, "utf-8")
+    return _guessed(path, opened, first)
 
 
-def _named(path: Path, content: bytes, encoding: str) -> Recoded:
+def _named(path: Path, opened: Callable[[], BinaryIO], encoding: str) -> Recoded:
     try:
-        return Recoded(content.decode(encoding).encode(), encoding)
+        b"".decode(encoding)
+        made = codecs.getincrementaldecoder(encoding)
     except LookupError as problem:
         raise DataError(f"{path}: '{encoding}' is no known encoding. Write utf-8, cp1252, utf-16, ...") from problem
-    except UnicodeError as problem:
-        raise DataError(
-            f"{path} is not in {encoding}: {problem.__class__.__name__}. Name another encoding."
-        ) from problem
+
+    def blocks() -> Generator[bytes]:
+        decoder = made()
+        try:
+            with opened() as stream:
+                for block in iter(lambda: stream.read(BLOCK), b""):
+                    yield decoder.decode(block).encode()
+            yield decoder.decode(b"", True).encode()
+        except UnicodeError as problem:
+            said = f"{path} is not in {encoding}: {problem.__class__.__name__}. Name another encoding."
+            raise DataError(said) from problem
+
+    return Recoded(lambda: flowing(blocks()), encoding)
 
 
 def _is_mostly_utf8(content: bytes) -> bool:
-    """Whether all, or nearly all, of the characters beyond ASCII are UTF-8."""
-    if _is_utf8(content):
-        return True
-    text = content[:LOOKED_AT].decode("utf-8", "replace")
+    """Whether nearly all of the characters beyond ASCII are UTF-8."""
+    text = content.decode("utf-8", "replace")
     broken = text.count("\ufffd")
     beyond = sum(not char.isascii() for char in text)
     return beyond > 0 and broken / beyond <= 1 - MOSTLY
 
 
-def _is_utf8(content: bytes) -> bool:
-    """Looked at block by block: the whole as text would take up to four times the file's size."""
-    decoder, view = codecs.getincrementaldecoder("utf-8")(), memoryview(content)
+def _is_utf8(opened: Callable[[], BinaryIO]) -> bool:
+    decoder = codecs.getincrementaldecoder("utf-8")()
     try:
-        for start in range(0, len(content), BLOCK):
-            decoder.decode(bytes(view[start : start + BLOCK]))
+        with opened() as stream:
+            for block in iter(lambda: stream.read(BLOCK), b""):
+                decoder.decode(block)
         decoder.decode(b"", True)
     except UnicodeDecodeError:
         return False
     return True
 
 
-def _guessed(path: Path, content: bytes) -> Recoded:
+def _guessed(path: Path, opened: Callable[[], BinaryIO], first: bytes) -> Recoded:
     from charset_normalizer import from_bytes
 
-    best = from_bytes(content[:LOOKED_AT]).best()
-    if best is None or b"\x00" in content:  # no text in another encoding, but one with broken bytes in it
-        return Recoded(content, "utf-8")
+    best = from_bytes(first).best()
+    if best is None or b"\x00" in first:  # no text in another encoding, but one with broken bytes in it
+        return Recoded(opened, "utf-8")
     name = best.encoding
     languages = next((known for pages, known in LATIN if name in pages), None)
     if languages is not None and language_of(str(best)) not in languages:
         name = "cp1252"  # the pages of Latin letters are hard to tell apart, and this is by far the commonest
-    return _named(path, content, name)
+    return _named(path, opened, name)

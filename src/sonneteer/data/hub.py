@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import io
 import re
@@ -18,7 +17,7 @@ import pyarrow as arrow
 import pyarrow.compute as compute
 import pyarrow.parquet as parquet
 
-from sonneteer.data.read import SourceFile
+from sonneteer.data.files import SourceFile, kept_aside
 from sonneteer.errors import DataError, ExtraError
 from sonneteer.recipe.sections import SourceSettings
 
@@ -54,8 +53,7 @@ def from_hub(path: str, folder: Path) -> SourceFile:
     table = _with_label_names(splits[named.split])
     buffer = io.BytesIO()
     parquet.write_table(table, buffer, compression="zstd")
-    content = buffer.getvalue()
-    return SourceFile(Path(path), content, hashlib.sha256(content).hexdigest(), kind=".parquet")
+    return kept_aside(Path(path), [buffer.getvalue()], kind=".parquet")
 
 
 def _named(path: str) -> _Named:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -12,8 +11,9 @@ from typing import Any
 
 from sonneteer.data import traffic
 from sonneteer.data.documents import DOCUMENTS
+from sonneteer.data.files import BLOCK, SourceFile, kept_aside, load
 from sonneteer.data.hub import PREFIX, from_hub, splits_of
-from sonneteer.data.read import KINDS, PACKED, SourceFile, load
+from sonneteer.data.read import KINDS, PACKED
 from sonneteer.errors import DataError, RecipeError
 from sonneteer.recipe.sections import PassageSettings, SourceSettings
 from sonneteer.store import Store, queried
@@ -108,12 +108,11 @@ def _from_bucket(url: str) -> SourceFile:
 
     try:
         with fsspec.open(url, "rb") as stream:
-            content: bytes = stream.read()
+            return kept_aside(Path(url), iter(lambda: stream.read(BLOCK), b""))
     except ImportError as problem:
         raise DataError(f"{url} needs a package that is not installed: {problem}") from problem
     except (OSError, ValueError) as problem:
         raise DataError(f"{url} cannot be read: {type(problem).__name__}: {problem}.") from problem
-    return SourceFile(Path(url), content, hashlib.sha256(content).hexdigest())
 
 
 def _from_database(source: SourceSettings, folder: Path) -> SourceFile:
@@ -122,8 +121,7 @@ def _from_database(source: SourceSettings, folder: Path) -> SourceFile:
     if "$" in url:
         raise RecipeError(f"data.sources: {source.path}: the environment does not have the variable named there.")
     lines = (json.dumps(row, ensure_ascii=False, default=_plain) for row in queried(url, source.query, folder))
-    content = "".join(f"{line}\n" for line in lines).encode()
-    return SourceFile(Path(source.path), content, hashlib.sha256(content).hexdigest(), kind=".jsonl")
+    return kept_aside(Path(source.path), (f"{line}\n".encode() for line in lines), kind=".jsonl")
 
 
 def _plain(value: Any) -> Any:

@@ -14,13 +14,14 @@ from sonneteer.data.candidates import Candidate, Unpacked
 from sonneteer.data.clean import Counted, learnable, refuse_above, refuse_nothing
 from sonneteer.data.contamination import KeptOut
 from sonneteer.data.counterfactual import swapped_copies
+from sonneteer.data.files import SourceFile, load
 from sonneteer.data.forget import PARTIAL, forgotten_people
 from sonneteer.data.freeze import Draft, freeze, ids_in
 from sonneteer.data.hands import hands_of
 from sonneteer.data.ledger import Ledger
 from sonneteer.data.locations import expanded, fetch
 from sonneteer.data.private import refuse_private
-from sonneteer.data.read import SourceFile, load, rows_of
+from sonneteer.data.read import rows_of
 from sonneteer.data.sources import gather, refuse_repeated, refuse_unanswered
 from sonneteer.data.split import split
 from sonneteer.data.steps import corpus_steps, private_steps, row_steps

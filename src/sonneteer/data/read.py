@@ -2,50 +2,29 @@
 
 from __future__ import annotations
 
-import codecs
 import gzip
-import hashlib
 import io
 import json
 import lzma
 import re
 import zlib
-from collections.abc import Callable, Iterator
-from difflib import get_close_matches
+from collections.abc import Callable, Generator, Iterator
+from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import pyarrow as arrow
 
 from sonneteer.data.encodings import recoded
+from sonneteer.data.files import BLOCK, SourceFile, flowing
 from sonneteer.data.tables import csv_rows, parquet_rows
 from sonneteer.data.values import RawRow, as_json, kind_of
 from sonneteer.errors import DataError
 
+Kind = Callable[[Path, BinaryIO], Iterator[RawRow]]
+"""How the rows of one kind of files are read."""
 HALF_CHARACTER = re.compile(r"\\u[dD][89a-fA-F]")
-
-
-class SourceFile(NamedTuple):
-    """A file as it was at one moment."""
-
-    path: Path
-    content: bytes
-    sha256: str
-    kind: str = ""
-    """The suffix that says how to read it, where its name does not."""
-
-
-def load(path: Path) -> SourceFile:
-    """A file's content. Raises DataError where there is none, with the name that comes nearest."""
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError as problem:
-        raise DataError(f"{path} does not exist. {_nearest(path)}") from problem
-    except IsADirectoryError as problem:
-        raise DataError(f"{path} is a folder. Name the files in it.") from problem
-    except OSError as problem:
-        raise DataError(f"{path} cannot be read: {problem.strerror}.") from problem
-    return SourceFile(path, content, hashlib.sha256(content).hexdigest())
 
 
 def rows_of(file: SourceFile, encoding: str = "auto") -> list[RawRow]:
@@ -56,59 +35,82 @@ def rows_of(file: SourceFile, encoding: str = "auto") -> list[RawRow]:
 class Streamed(NamedTuple):
     """The rows of a file, each read when it is asked for, and the encoding that they are read in."""
 
-    rows: Iterator[RawRow]
+    rows: Generator[RawRow]
     encoding: str
 
 
 def stream(file: SourceFile, encoding: str = "auto") -> Streamed:
     """The rows of a file, one after the other. Raises as `rows_of` does, some of it later."""
-    path, content = file.path, file.content
+    path = file.path
     kind = file.kind or path.suffix.lower()
-    if kind in PACKED:
-        content, kind = _unpacked(path, kind, content), path.with_suffix("").suffix.lower()
+    packed = PACKED.get(kind)
+    kind = path.with_suffix("").suffix.lower() if packed else kind
     if kind not in KINDS:
-        listed = ", ".join(PACKED)
-        raise DataError(
-            f"{path}: '{kind}' files cannot be read. Known are {', '.join(KINDS)}, each also with {listed}."
-        )
+        known = f"{', '.join(KINDS)}, each also with {', '.join(PACKED)}"
+        raise DataError(f"{path}: '{kind}' files cannot be read. Known are {known}.")
+
+    def opened() -> BinaryIO:
+        return flowing(_unpacked(file, packed)) if packed else file.open()
+
     if kind == ".parquet":
-        return Streamed(_not_empty(path, KINDS[kind](path, content)), "")
-    text = recoded(path, content, encoding)
-    return Streamed(_not_empty(path, KINDS[kind](path, text.content)), text.encoding)
+        return Streamed(_all_of(file, partial(_with_ends, opened) if packed else opened, KINDS[kind]), "")
+    text = recoded(path, opened, encoding)
+    return Streamed(_all_of(file, text.opened, KINDS[kind]), text.encoding)
 
 
-def _not_empty(path: Path, rows: Iterator[RawRow]) -> Iterator[RawRow]:
-    row = next(rows, None)
-    if row is None:
-        raise DataError(f"{path} is empty: there is no row in it.")
-    while row is not None:
-        yield row
+def _all_of(file: SourceFile, opened: Callable[[], BinaryIO], kind: Kind) -> Generator[RawRow]:
+    """The rows, of which there is one at least, from a file that nobody changes meanwhile."""
+    with opened() as stream:
+        rows = kind(file.path, stream)
         row = next(rows, None)
+        if row is None:
+            raise DataError(f"{file.path} is empty: there is no row in it.")
+        yield from chain([row], rows)
+    file.check()
 
 
-def _nearest(path: Path) -> str:
-    if not path.parent.is_dir():
-        return f"There is no folder {path.parent} either."
-    names = sorted(file.name for file in path.parent.iterdir())
-    near = get_close_matches(path.name, names, n=1)
-    if near:
-        return f"Did you mean '{near[0]}'?"
-    return f"The folder {path.parent} holds: {', '.join(names[:8]) or 'nothing'}."
-
-
-def _unpacked(path: Path, kind: str, content: bytes) -> bytes:
+def _unpacked(file: SourceFile, packed: Packed) -> Generator[bytes]:
     try:
-        return PACKED[kind](content)
+        with file.open() as stream, packed.open(stream) as unpacked:
+            yield from iter(lambda: unpacked.read(BLOCK), b"")
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as problem:
-        raise DataError(f"{path} is no whole {kind[1:].replace('gz', 'gzip')} file: {problem}.") from problem
+        raise DataError(f"{file.path} is no whole {packed.name} file: {problem}.") from problem
 
 
-def _zstandard(content: bytes) -> bytes:
-    with arrow.input_stream(arrow.py_buffer(content), compression="zstd") as packed:
-        return bytes(packed.read())
+def _with_ends(opened: Callable[[], BinaryIO]) -> BinaryIO:
+    """What was packed, as a file that can be read from its end, too."""
+    with opened() as stream:
+        return io.BytesIO(stream.read())
 
 
-PACKED: dict[str, Callable[[bytes], bytes]] = {".gz": gzip.decompress, ".xz": lzma.decompress, ".zst": _zstandard}
+class Packed(NamedTuple):
+    """A form in which files are packed."""
+
+    name: str
+    open: Callable[[BinaryIO], Any]
+
+
+PACKED = {
+    ".gz": Packed("gzip", lambda stream: gzip.GzipFile(fileobj=stream)),
+    ".xz": Packed("xz", lzma.LZMAFile),
+    ".zst": Packed("zst", lambda stream: arrow.CompressedInputStream(arrow.PythonFile(stream), "zstd")),
+}
+
+
+# Kinds of files --------------------------------------------------------------------------------
+
+
+def _json_lines(path: Path, stream: BinaryIO) -> Iterator[RawRow]:
+    # Only "\n" ends a line: str.splitlines would also cut at U+2028 and U+0085, which may stand inside a JSON text.
+    for number, line in enumerate(stream, 1):
+        try:
+            text = line.rstrip(b"\r\n").decode("utf-8-sig" if number == 1 else "utf-8")
+            if text.strip():
+                yield _row(number, as_json(text, "the line"), HALF_CHARACTER.search(text) is not None)
+        except UnicodeDecodeError as problem:
+            yield RawRow(number, None, f"byte {line[problem.start]:#04x} is no UTF-8")
+        except DataError as problem:
+            yield RawRow(number, None, str(problem))
 
 
 def _text(path: Path, content: bytes) -> str:
@@ -122,23 +124,8 @@ def _text(path: Path, content: bytes) -> str:
         ) from problem
 
 
-# Kinds of files --------------------------------------------------------------------------------
-
-
-def _json_lines(path: Path, content: bytes) -> Iterator[RawRow]:
-    # Only "\n" ends a line: str.splitlines would also cut at U+2028 and U+0085, which may stand inside a JSON text.
-    for number, line in enumerate(io.BytesIO(content.removeprefix(codecs.BOM_UTF8)), 1):
-        try:
-            text = line.rstrip(b"\r\n").decode()
-            if text.strip():
-                yield _row(number, as_json(text, "the line"), HALF_CHARACTER.search(text) is not None)
-        except UnicodeDecodeError as problem:
-            yield RawRow(number, None, f"byte {line[problem.start]:#04x} is no UTF-8")
-        except DataError as problem:
-            yield RawRow(number, None, str(problem))
-
-
-def _json(path: Path, content: bytes) -> Iterator[RawRow]:
+def _json(path: Path, stream: BinaryIO) -> Iterator[RawRow]:
+    content = stream.read()
     text = _text(path, content)
     if not text.strip():
         return
@@ -147,7 +134,7 @@ def _json(path: Path, content: bytes) -> Iterator[RawRow]:
     except DataError as problem:
         if not _is_object(text.lstrip().split("\n", 1)[0]):
             raise DataError(f"{path} cannot be read: {problem}.") from problem
-        yield from _json_lines(path, content)  # JSON lines under another name
+        yield from _json_lines(path, io.BytesIO(content))  # JSON lines under another name
         return
     may_be_halved = HALF_CHARACTER.search(text) is not None
     for number, value in enumerate(_listed(path, whole), 1):
@@ -188,21 +175,31 @@ def _is_unicode(value: Any) -> bool:
     return True
 
 
-def _csv(path: Path, content: bytes) -> Iterator[RawRow]:
-    return csv_rows(path, _text(path, content))
+def _csv(path: Path, stream: BinaryIO) -> Iterator[RawRow]:
+    return csv_rows(path, _lines(stream))
 
 
-def _tsv(path: Path, content: bytes) -> Iterator[RawRow]:
-    return csv_rows(path, _text(path, content), "\t")
+def _tsv(path: Path, stream: BinaryIO) -> Iterator[RawRow]:
+    return csv_rows(path, _lines(stream), "\t")
 
 
-def _plain_text(path: Path, content: bytes) -> Iterator[RawRow]:
-    text = _text(path, content)
+def _lines(stream: BinaryIO) -> Iterator[str]:
+    """Lines with their ends. A byte that is no UTF-8 becomes half a character, so that its row alone is refused."""
+    for number, line in enumerate(stream):
+        text = line.decode("utf-8", "surrogateescape").removeprefix("" if number else "\ufeff")
+        if "\r" in text:
+            yield from io.StringIO(text, newline="")
+        else:
+            yield text
+
+
+def _plain_text(path: Path, stream: BinaryIO) -> Iterator[RawRow]:
+    text = _text(path, stream.read())
     if text.strip():
         yield RawRow(1, {"text": text})
 
 
-KINDS: dict[str, Callable[[Path, bytes], Iterator[RawRow]]] = {
+KINDS: dict[str, Kind] = {
     ".jsonl": _json_lines,
     ".ndjson": _json_lines,
     ".json": _json,

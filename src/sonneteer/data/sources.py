@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from difflib import get_close_matches
 from itertools import chain, islice
 from pathlib import Path
@@ -11,10 +12,11 @@ from typing import NamedTuple
 from sonneteer.data import traffic
 from sonneteer.data.candidates import Candidate, RowStep
 from sonneteer.data.documents import passages_of
+from sonneteer.data.files import SourceFile
 from sonneteer.data.hands import Hands
 from sonneteer.data.ledger import Ledger
 from sonneteer.data.locations import is_document
-from sonneteer.data.read import SourceFile, Streamed, stream
+from sonneteer.data.read import Streamed, stream
 from sonneteer.data.shapes import SHAPES, Finding, recognise, unused_fields
 from sonneteer.data.values import Fields, RawRow
 from sonneteer.data.ways import TAGS, Done, Part, Way, renamed
@@ -44,7 +46,7 @@ def gather(
     progress: Progress,
     hands: Hands = ALONE,
 ) -> Gathered:
-    """Read all sources, and take each row through the steps. Each file is let go when it is read.
+    """Read all sources, and take each row through the steps.
 
     Raises DataError where more rows are broken than the settings allow.
     """
@@ -87,38 +89,40 @@ class _Reading:
         for place, settings in enumerate(self._settings):
             file = self._files.pop(0)
             streamed = _rows(file, settings)
-            first = list(islice(streamed.rows, LOOKED_AT))
-            _refuse_missing_fields(first, settings, file.path)
-            finding = _finding(settings, file.path, [renamed(row, settings) for row in first])
-            count, rows = 0, chain(first, streamed.rows)
-            while some := list(islice(rows, AT_ONCE)):
-                name = f"{place}-{count}" if len(some) == AT_ONCE else ""
-                count += len(some)
-                yield Part(settings, finding.shape, some, name)
-            self.sources.append(_source(settings, file, finding.shape, count))
-            unread = _unread(finding, [renamed(row, settings) for row in first], settings)
-            encoding = "" if streamed.encoding in ("utf-8", "") else f" in {streamed.encoding}"
-            if not is_document(settings):
-                self._note(
-                    f"{settings.path}: {count} rows{encoding}, read as '{finding.shape}': {finding.why}.{unread}"
-                )
+            with closing(streamed.rows):
+                yield from self._parts_of(place, settings, file, streamed)
         passages = [
             one.rows for settings, one in zip(self._settings, self.sources, strict=True) if is_document(settings)
         ]
         if passages:
             self._note(f"{len(passages)} documents were cut into {sum(passages)} passages.")
 
+    def _parts_of(self, place: int, settings: SourceSettings, file: SourceFile, streamed: Streamed) -> Iterator[Part]:
+        first = list(islice(streamed.rows, LOOKED_AT))
+        _refuse_missing_fields(first, settings, file.path)
+        finding = _finding(settings, file.path, [renamed(row, settings) for row in first])
+        count, rows = 0, chain(first, streamed.rows)
+        while some := list(islice(rows, AT_ONCE)):
+            name = f"{place}-{count}" if len(some) == AT_ONCE else ""
+            count += len(some)
+            yield Part(settings, finding.shape, some, name)
+        self.sources.append(_source(settings, file, finding.shape, count))
+        unread = _unread(finding, [renamed(row, settings) for row in first], settings)
+        encoding = "" if streamed.encoding in ("utf-8", "") else f" in {streamed.encoding}"
+        if not is_document(settings):
+            self._note(f"{settings.path}: {count} rows{encoding}, read as '{finding.shape}': {finding.why}.{unread}")
+
 
 def _expected_rows(file: SourceFile) -> int:
     """About how many there are, for those who wait."""
-    return file.content.count(b"\n") if file.path.suffix in (".jsonl", ".ndjson", ".csv", ".tsv") else 1
+    return file.lines if file.path.suffix in (".jsonl", ".ndjson", ".csv", ".tsv") else 1
 
 
 def _rows(file: SourceFile, settings: SourceSettings) -> Streamed:
     if not is_document(settings):
         return stream(file, settings.encoding)
     passages = settings.passages or PassageSettings()
-    return Streamed(passages_of(file.path, settings.path, file.content, settings.encoding, passages), "")
+    return Streamed(passages_of(file.path, settings.path, file.read(), settings.encoding, passages), "")
 
 
 def _source(settings: SourceSettings, file: SourceFile, shape: str, rows: int) -> Source:

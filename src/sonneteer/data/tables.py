@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
-import io
 import math
+import re
 from collections.abc import Iterator
 from datetime import date, time
 from decimal import Decimal
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow.parquet as parquet
 from pyarrow.lib import ArrowException
@@ -19,14 +20,17 @@ from sonneteer.errors import DataError
 
 DELIMITERS = (",", ";", "\t", "|")
 LONGEST_CELL = 1 << 30
+ROWS_AT_ONCE = 2000
+NO_UTF8 = re.compile("[\udc80-\udcff]")
+"""What stands in a text for bytes that are no UTF-8 (surrogateescape)."""
 
 
-def csv_rows(path: Path, text: str, delimiter: str | None = None) -> Iterator[RawRow]:
+def csv_rows(path: Path, lines: Iterator[str], delimiter: str | None = None) -> Iterator[RawRow]:
     """Rows under a header. Each bears the number of its first line. An empty cell says nothing."""
     csv.field_size_limit(LONGEST_CELL)
-    first_line = text.split("\n", 1)[0]
+    first_line = next(lines, "")
     delimiter = delimiter or next((mark for mark in DELIMITERS if mark in first_line), ",")
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    reader = csv.reader(chain([first_line], lines), delimiter=delimiter, strict=True)
     header: list[str] | None = None
     while True:
         line = reader.line_num + 1
@@ -55,13 +59,15 @@ def _header(path: Path, cells: list[str]) -> list[str]:
 def _table_row(line: int, header: list[str], cells: list[str]) -> RawRow:
     if len(cells) != len(header):
         return RawRow(line, None, f"the row has {len(cells)} cells, but the header has {len(header)}")
+    if broken := next(filter(None, map(NO_UTF8.search, cells)), None):
+        return RawRow(line, None, f"byte {ord(broken[0]) - 0xDC00:#04x} is no UTF-8")
     return RawRow(line, {name: cell for name, cell in zip(header, cells, strict=True) if name and cell})
 
 
-def parquet_rows(path: Path, content: bytes) -> Iterator[RawRow]:
+def parquet_rows(path: Path, stream: BinaryIO) -> Iterator[RawRow]:
     """Rows of a Parquet file, numbered from 1."""
     try:
-        batches = parquet.ParquetFile(io.BytesIO(content)).iter_batches()
+        batches = parquet.ParquetFile(stream).iter_batches(ROWS_AT_ONCE)
         rows = (row for batch in batches for row in batch.to_pylist())
         for number, fields in enumerate(rows, 1):
             yield RawRow(number, _plain(fields))

@@ -6,13 +6,12 @@ the rejected one; a thumb or stars say whether the answer was liked. What nobody
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from sonneteer.data.read import SourceFile
+from sonneteer.data.files import SourceFile, kept_aside
 from sonneteer.errors import DataError
 from sonneteer.records import Exchange, Feedback
 from sonneteer.records.rows import as_openai
@@ -31,8 +30,7 @@ def from_traffic(path: str, store: Store) -> SourceFile:
             f"{path}: no approved feedback says what to learn from the answers under '{name}'. Let a reviewer approve "
             "corrections, thumbs or stars first, or remove this source."
         )
-    content = "".join(f"{line}\n" for line in lines).encode()
-    return SourceFile(Path(path), content, hashlib.sha256(content).hexdigest(), kind=".jsonl")
+    return kept_aside(Path(path), (f"{line}\n".encode() for line in lines), kind=".jsonl")
 
 
 def _rows(store: Store, name: str) -> Iterator[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,11 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from sonneteer.errors import DataError
 
+ROWS_AT_ONCE = 1000
 
-def queried(url: str, query: str, folder: Path) -> list[dict[str, Any]]:
-    """What a query gives. An SQLite file is found relative to the folder, and is never made.
+
+def queried(url: str, query: str, folder: Path) -> Iterator[dict[str, Any]]:
+    """What a query gives, row by row. An SQLite file is found relative to the folder, and is never made.
 
     Raises DataError, which never shows the URL's password.
     """
@@ -29,7 +32,8 @@ def queried(url: str, query: str, folder: Path) -> list[dict[str, Any]]:
     try:
         engine = sql.create_engine(place)
         with engine.connect() as connection:
-            return [dict(row) for row in connection.execute(sql.text(query)).mappings()]
+            result = connection.execution_options(yield_per=ROWS_AT_ONCE).execute(sql.text(query))
+            yield from (dict(row) for row in result.mappings())
     except (NoSuchModuleError, ImportError) as problem:
         raise DataError(f"{shown} needs a driver that is not installed: {problem}") from problem
     except SQLAlchemyError as problem:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 from sonneteer.data.documents.read import Document, Part, read_document
@@ -21,7 +21,7 @@ ENDS = (re.compile(r"\n\s*\n"), re.compile(r"(?<=[.!?…。！？])[\"'”’)\]
 LONGEST_SECTION = 100
 
 
-def passages_of(path: Path, name: str, content: bytes, encoding: str, settings: PassageSettings) -> Iterator[RawRow]:
+def passages_of(path: Path, name: str, content: bytes, encoding: str, settings: PassageSettings) -> Generator[RawRow]:
     """A row for each passage of a document, and one for each part that cannot be read."""
     document = read_document(path, content, encoding)
     number = 0

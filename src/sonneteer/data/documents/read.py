@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from email.utils import parseaddr
+from functools import partial
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
@@ -187,7 +188,8 @@ def sections_of(text: str) -> Iterator[Part]:
 
 
 def _decoded(path: Path, content: bytes, encoding: str) -> str:
-    text = recoded(path, content, encoding).content.decode("utf-8-sig", "replace")
+    with recoded(path, partial(io.BytesIO, content), encoding).opened() as stream:
+        text = stream.read().decode("utf-8-sig", "replace")
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
