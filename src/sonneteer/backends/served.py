@@ -78,4 +78,4 @@ class ServedVersions:
             kv_bytes=int(self._settings.kv_gb * GIGABYTE),
             prefix_bytes=int(self._settings.prefix_gb * GIGABYTE),
         )
-        return AnsweringEngine(model, limits)
+        return AnsweringEngine(model, limits, keeps_network=False)

@@ -19,10 +19,13 @@ from torch.nn import functional
 from transformers import PreTrainedModel
 
 from sonneteer.models.engine.loras import PARTS, Change, Loras, Place
+from sonneteer.models.engine.product import Product
+from sonneteer.models.engine.seats import STEP_TOKENS
 
 LIKE_LLAMA = {"llama", "mistral", "qwen2", "qwen3", "smollm3"}
 FIXED_ROTATIONS = {"default", "linear", "llama3", "yarn"}  # the others turn by the length of the text
 PROBE_TOKENS = 24
+FEWEST_FOR_PRODUCTS = 4  # answers
 TOLERANCES = {torch.float32: 1e-3, torch.bfloat16: 0.5}  # of logits, where they lie between about -20 and 20
 
 
@@ -54,12 +57,12 @@ class _Block:
     """One layer's weights."""
 
     norm_D: Tensor
-    qkv: nn.Linear
+    qkv: Product
     heads_norm: Tensor | None
-    out: nn.Linear
+    out: Product
     mlp_norm_D: Tensor
-    gate_up: nn.Linear
-    down: nn.Linear
+    gate_up: Product
+    down: Product
     is_turned: bool
     window: int | None
 
@@ -77,13 +80,21 @@ class Decoder:
         self.dtype, self.device = network.dtype, network.device
         trunk = network.get_decoder()
         self._embedding_VD = network.get_input_embeddings().weight
-        self._head = cast(nn.Linear, network.get_output_embeddings())
+        self._head = Product(cast(nn.Linear, network.get_output_embeddings()))
         self._norm_D, self._epsilon = cast(Tensor, trunk.norm.weight), float(config.rms_norm_eps)
         self._blocks = [_block(layer, self._window(config, i)) for i, layer in enumerate(trunk.layers)]
         positions = torch.arange(int(config.max_position_embeddings), device=self.device)
         cos, sin = trunk.rotary_emb(self._embedding_VD[:1, :1].float(), positions[None])
         half = self.head_width // 2
         self._cos_TE, self._sin_TE = cos[0, :, :half].to(self.dtype), sin[0, :, :half].to(self.dtype)
+
+    @torch.inference_mode()
+    def pack(self, keeps_network: bool) -> None:
+        """Order the weights for fast reading. The transformers network does not work afterwards unless it is kept."""
+        for block in self._blocks:
+            for product in (block.qkv, block.out, block.gate_up, block.down):
+                product.pack(keeps_network)
+        self._head.pack(keeps_layers=True)  # often the embedding too
 
     @property
     def like(self) -> Tensor:
@@ -124,7 +135,7 @@ class Decoder:
             gate, up = _linear(normed, block.gate_up, change, index, "gate_up").chunk(2, -1)
             hidden_ND = hidden_ND + _linear(functional.silu(gate) * up, block.down, change, index, "down")
         last = functional.rms_norm(hidden_ND[step.wanted_M], hidden_ND.shape[1:], self._norm_D, self._epsilon)
-        return functional.linear(last, self._head.weight, self._head.bias).float()
+        return self._head(last).float()
 
     def _turns(self, positions_N: Tensor) -> tuple[Tensor, Tensor]:
         """Rotations (N, H+2K, 1, E/2) and (N, H+2K, 2, E/2); values stay as they are (arXiv 2104.09864)."""
@@ -161,11 +172,10 @@ class Decoder:
             layer.permute(1, 3, 0, 2, 4).index_put_(
                 (masks.seats_n, step.positions_N[: step.running]), kv[: step.running]
             )
-            keys, values = layer[:, :, :, : masks.longest]
-            told = functional.scaled_dot_product_attention(
-                query[: step.running], keys, values, attn_mask=masks.of_running(block.window, query.dtype)
-            )
-            mixed.append(told.flatten(1))
+            keys, values = layer[:, :, :, : masks.width]
+            mask = masks.of_running(block.window, query.dtype)
+            attend = _attend_by_products if masks.is_whole_room else functional.scaled_dot_product_attention
+            mixed.append(attend(query[: step.running], keys, values, mask).flatten(1))
         row = step.running
         for reading in step.readings:
             rows = slice(row, row + reading.length)
@@ -198,20 +208,37 @@ class _Masks:
 
     def __init__(self, step: Step, seats: Tensor | None) -> None:
         self._positions_n = step.positions_N[: step.running]
-        self.longest = int(self._positions_n.max()) + 1 if step.running and seats is not None else 0
+        self.width = int(self._positions_n.max()) + 1 if step.running and seats is not None else 0
+        """Positions that are looked at."""
+        self.is_whole_room = _is_for_products(step, seats, self.width)
+        if self.is_whole_room and seats is not None:
+            self.width = seats.shape[4]
         self.seats_n = torch.arange(step.running, device=step.ids_N.device)
         self._known: dict[int | None, Tensor] = {}
 
     def of_running(self, window: int | None, dtype: torch.dtype) -> Tensor:
         """(n, 1, 1, T): 0 where a row may look, minus infinity elsewhere."""
         if window not in self._known:
-            places = torch.arange(self.longest, device=self._positions_n.device)
+            places = torch.arange(self.width, device=self._positions_n.device)
             hidden = places > self._positions_n[:, None]
             if window is not None:
                 hidden |= places <= self._positions_n[:, None] - window
             mask = torch.zeros(hidden.shape, dtype=dtype, device=hidden.device).masked_fill_(hidden, -torch.inf)
             self._known[window] = mask[:, None, None]
         return self._known[window]
+
+
+def _is_for_products(step: Step, seats: Tensor | None, longest: int) -> bool:
+    """Whether plain products over the whole room are faster: measured so in bfloat16 where it is nearly full."""
+    if seats is None or seats.dtype != torch.bfloat16 or seats.device.type != "cpu":
+        return False
+    return step.running >= FEWEST_FOR_PRODUCTS and seats.shape[4] <= 2 * longest + STEP_TOKENS
+
+
+def _attend_by_products(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
+    """Attention (n, K, G, E) where keys and values lie in memory without gaps."""
+    scores = torch.matmul(query * query.shape[-1] ** -0.5, keys.transpose(-1, -2)).add_(mask)
+    return torch.matmul(scores.softmax(-1), values)
 
 
 def _causal(start: int, end: int, window: int | None, like: Tensor) -> Tensor:
@@ -222,8 +249,8 @@ def _causal(start: int, end: int, window: int | None, like: Tensor) -> Tensor:
     return torch.zeros(hidden.shape, dtype=like.dtype, device=like.device).masked_fill_(hidden, -torch.inf)
 
 
-def _linear(x: Tensor, layer: nn.Linear, change: Change | None, index: int, place: Place) -> Tensor:
-    y = functional.linear(x, layer.weight, layer.bias)
+def _linear(x: Tensor, product: Product, change: Change | None, index: int, place: Place) -> Tensor:
+    y = product(x)
     return y if change is None else change.add(y, x, index, place)
 
 
@@ -237,28 +264,15 @@ def _block(layer: Any, window: int | None) -> _Block:
         heads_norm = torch.cat(both)
     return _Block(
         norm_D=layer.input_layernorm.weight,
-        qkv=_joined(attention.q_proj, attention.k_proj, attention.v_proj),
+        qkv=Product(attention.q_proj, attention.k_proj, attention.v_proj),
         heads_norm=heads_norm,
-        out=attention.o_proj,
+        out=Product(attention.o_proj),
         mlp_norm_D=layer.post_attention_layernorm.weight,
-        gate_up=_joined(mlp.gate_proj, mlp.up_proj),
-        down=mlp.down_proj,
+        gate_up=Product(mlp.gate_proj, mlp.up_proj),
+        down=Product(mlp.down_proj),
         is_turned=bool(getattr(attention, "use_rope", True)),
         window=window,
     )
-
-
-def _joined(*layers: nn.Linear) -> nn.Linear:
-    """Layers that read the same input as one; the old layers' weights become views of it."""
-    sizes = [layer.out_features for layer in layers]
-    whole = nn.Linear(layers[0].in_features, sum(sizes), bias=layers[0].bias is not None, device="meta")
-    names = ("weight", "bias") if layers[0].bias is not None else ("weight",)
-    for name in names:
-        joined = torch.cat([getattr(layer, name).data for layer in layers])
-        setattr(whole, name, nn.Parameter(joined, requires_grad=False))
-        for layer, part in zip(layers, torch.split(joined, sizes), strict=True):
-            getattr(layer, name).data = part
-    return whole
 
 
 def is_like_llama(network: PreTrainedModel) -> bool:

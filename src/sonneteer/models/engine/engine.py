@@ -56,12 +56,14 @@ class Figures(NamedTuple):
 class AnsweringEngine:
     """Answers by one base model and its adapters. Raises ModelError where the lean pass does not fit the network."""
 
-    def __init__(self, model: LanguageModel, limits: Limits | None = None) -> None:
+    def __init__(self, model: LanguageModel, limits: Limits | None = None, keeps_network: bool = True) -> None:
+        """A network that is not kept gives its weights to the engine: there is no second copy in memory."""
         if not is_like_llama(model.network.eval()):
             raise ModelError(f"{model.name} is no Llama-like network.")
         self.decoder = Decoder(model.network)
         if not fits(self.decoder, model.network):
             raise ModelError(f"{model.name}: the lean pass does not compute what the network computes.")
+        self.decoder.pack(keeps_network)
         self.model = model
         self.limits = limits or Limits()
         self._stop_ids = model.renderer.stop_ids()

@@ -8,7 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-STEP_TOKENS = 256  # the room grows by this much, and seats double
+STEP_TOKENS = 64  # the room grows by such steps, and seats double
+SPARE_SHARE = 0.1  # so much longer than needed, or a long answer would have it moved at every step
 KEPT_BYTES = 64 * 1024**2  # an empty room that is larger is given back
 
 
@@ -40,7 +41,7 @@ class Seats:
             return old
         model = like if old is None else old[:, :, 0]
         assert model is not None
-        size = -(-tokens // STEP_TOKENS) * STEP_TOKENS
+        size = -(-int(tokens * (1 + SPARE_SHARE)) // STEP_TOKENS) * STEP_TOKENS
         count = 1 << (seats - 1).bit_length()
         if old is not None:
             size, count = max(size, old.shape[4]), max(count, old.shape[2])
