@@ -12,7 +12,7 @@ from sonneteer.chat import Answer, Options, Piece
 from sonneteer.errors import DataError, RecipeError, RequestError
 from sonneteer.recipe.sections import ServingSettings
 from sonneteer.records import Prompt
-from sonneteer.serving import Keys, create_app, create_key
+from sonneteer.serving import Keys, create_app, create_key, wire
 from sonneteer.testing import ScriptedChat
 
 SECRET = "the patient is called Ilse Bilse"
@@ -202,6 +202,13 @@ def test_a_setting_of_a_wrong_kind_is_named(server: Any, wrong: dict[str, Any]) 
 def test_fields_of_newer_clients_are_ignored(server: Any) -> None:
     more = {"gravity": 9.81, "metadata": {"user_id": "a"}, "service_tier": "auto", "thinking": {"type": "disabled"}}
     assert server.message(**more).status == server.complete(**more).status == 200
+
+
+def test_a_request_that_does_not_arrive_in_time_is_refused(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "BODY_SECONDS", 0.05)
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as slow:
+        slow.sendall(b"POST /v1/messages HTTP/1.1\r\nhost: localhost\r\ncontent-length: 99\r\n\r\n{")
+        assert slow.recv(100).startswith(b"HTTP/1.1 408 ")
 
 
 def test_more_than_32_mb_are_refused(server: Any) -> None:

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from sonneteer.circle import voice
-from sonneteer.errors import MissingError, RequestError
+from sonneteer.errors import MachineError, MissingError, RequestError
 from sonneteer.recipe.sections import MonitoringSettings, PrivacySettings
 from sonneteer.serving import Recorder, Watch
+from sonneteer.serving import recorder as recorder_module
 from sonneteer.store import Store
 from sonneteer.testing import ScriptedChat
 
@@ -72,3 +73,18 @@ def test_feedback_can_be_given_without_the_server(server: Any, store: Store) -> 
         voice.say(store, {"message_id": "x", "stars": 4})
     with pytest.raises(RequestError, match="at least one"):
         voice.say(store, {"message_id": id})
+
+
+def test_feedback_on_an_answer_that_still_waits_for_the_database_is_told_to_come_back(
+    server: Any, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(_: Any) -> None:
+        raise MachineError("The database is away.")
+
+    monkeypatch.setattr(recorder_module, "PATIENCE_SECONDS", 0.05)
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(store.traffic, "keep", away)
+        id = server.message("Hi").json["id"]
+        reply = server.ask("POST", "/v1/feedback", {"message_id": id, "liked": True})
+    assert (reply.status, "wait for the database" in reply.text) == (503, True)
+    assert int(reply.headers["retry-after"]) > 0

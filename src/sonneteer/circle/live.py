@@ -33,7 +33,7 @@ def watch_of(loaded: LoadedRecipe, store: Store, opened: lifecycle.Opener) -> se
     monitoring = loaded.recipe.monitoring
     keeper = Keeper(store, loaded.recipe.name, loaded.recipe.improvement)
     return serving.Watch(
-        recorder=serving.Recorder(store.traffic, monitoring, loaded.recipe.privacy),
+        recorder=serving.Recorder(store.traffic, monitoring, loaded.recipe.privacy, store.root / "unwritten"),
         tracer=serving.Tracer(monitoring.traces_to) if monitoring.traces_to else None,
         live=serving.Live(keeper.current, opened),
         also=[keeper.note],

@@ -31,5 +31,6 @@ class MonitoringSettings(Section):
     traces_to: str | None = Field(None, pattern=r"^https?://")
     """Collector of OpenTelemetry spans, such as http://localhost:4318/v1/traces; `null` sends none. No texts are
     sent."""
-    max_unwritten: int = Field(1000, ge=1)
-    """Exchanges that may wait for the database; what comes on top is counted and not written down."""
+    max_unwritten: int = Field(100_000, ge=1)
+    """Exchanges that may wait, on disk, for a database that is away; what comes on top is counted and not written
+    down."""

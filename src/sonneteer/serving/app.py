@@ -24,7 +24,7 @@ from sonneteer.serving.keys import Keys
 from sonneteer.serving.lineup import Lineup, Others, PageRequest, ServedModel
 from sonneteer.serving.porter import HEALTH, Porter, dialect_of, is_loopback, speaks_anthropic
 from sonneteer.serving.refusals import OVERLOADED, Refusal
-from sonneteer.serving.turns import Turns
+from sonneteer.serving.turns import RETRY_SECONDS, Turns
 from sonneteer.serving.watch import Watch
 from sonneteer.serving.wire import error_reply, read, read_query, reply
 from sonneteer.store import Shelf
@@ -163,7 +163,8 @@ class Endpoints:
         except (MissingError, RequestError) as problem:
             raise Refusal(404, str(problem), field="message_id") from problem
         except SonneteerError as problem:
-            raise Refusal(OVERLOADED, f"The feedback cannot be kept at the moment: {problem}") from problem
+            text = f"The feedback cannot be kept at the moment: {problem}"
+            raise Refusal(OVERLOADED, text, retry_after=RETRY_SECONDS) from problem
 
     async def health(self) -> Response:
         """Whether the server is ready, for whoever watches over it."""

@@ -1,20 +1,22 @@
-"""Exchanges are written down by a thread of their own: masked, in batches, and without anybody waiting for it."""
+"""Exchanges are written down masked: at once where a killed server does not lose them, in the database in batches."""
 
 from __future__ import annotations
 
 import logging
-import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import islice
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from sonneteer.errors import MissingError, SonneteerError
+from sonneteer.errors import BusyError, MissingError, SonneteerError
 from sonneteer.privacy import Guard
 from sonneteer.recipe.sections import PERSONAL_KINDS, MonitoringSettings, PrivacySettings
 from sonneteer.records import Example, Exchange, Feedback, Message
 from sonneteer.serving.feedback import FeedbackRequest, Ledger, give
+from sonneteer.serving.pile import Page, Pile
 
 LOG = logging.getLogger(__name__)
 BATCH = 100
@@ -50,11 +52,16 @@ class Tally(NamedTuple):
 class Recorder:
     """Takes exchanges at any speed, and writes them down at the database's own."""
 
-    def __init__(self, log: Log, settings: MonitoringSettings, privacy: PrivacySettings) -> None:
+    def __init__(
+        self, log: Log, settings: MonitoringSettings, privacy: PrivacySettings, folder: Path | None = None
+    ) -> None:
+        """In `folder` lies what waits for the database; without it, what waits is lost with the process."""
         self._log = log
         self._settings = settings
         self._guard = strict_guard(privacy)
-        self._waiting: queue.Queue[Exchange] = queue.Queue(settings.max_unwritten)
+        self._pile = Pile(folder)
+        self._waiting = self._pile.left
+        self._changed = threading.Condition()
         self._written = self._lost = 0
         self._trouble = ""
         self._is_closing = threading.Event()
@@ -68,62 +75,74 @@ class Recorder:
         return self._settings.record == "all"
 
     def note(self, exchange: Exchange) -> None:
-        """Write this down when there is time. Never waits and never fails: what is too much is counted as lost."""
-        try:
-            self._waiting.put_nowait(exchange)
-        except queue.Full:
-            self._lost += 1
+        """Mask it, and put it where a killed server does not lose it; it is written down when there is time.
+
+        Does not wait for the database and does not fail: what is too much is counted as lost.
+        """
+        masked = masked_by(self._guard, exchange)
+        with self._changed:
+            if self._waiting < self._settings.max_unwritten and self._pile.put(masked):
+                self._waiting += 1
+                self._changed.notify()
+            else:
+                self._lost += 1
 
     def say(self, request: FeedbackRequest) -> Feedback:
-        """Keep what somebody says of an answer; waits until that is written. Raises MissingError if it never was."""
+        """Keep what somebody says of an answer; waits until that is written.
+
+        Raises MissingError if it never was, BusyError if it may still be waiting.
+        """
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
-            is_all_written = not self._is_busy()
+            is_all_written = not self._waiting
             try:
                 return give(self._log, self._guard, request)
-            except MissingError:
-                if is_all_written or time.monotonic() > deadline:
+            except MissingError as problem:
+                if is_all_written:
                     raise
+                if time.monotonic() > deadline:
+                    raise BusyError(f"{self._waiting} exchanges still wait for the database.") from problem
             time.sleep(0.02)
 
     def tally(self) -> Tally:
         """What became of the exchanges so far."""
-        return Tally(self._written, self._waiting.qsize(), self._lost, self._trouble)
+        return Tally(self._written, self._waiting, self._lost, self._trouble)
 
     def close(self, seconds: float = 5.0) -> None:
         """Write what still waits, for so long at most."""
         self._is_closing.set()
         self._thread.join(seconds)
-
-    def _is_busy(self) -> bool:
-        """Whether anything is waiting or being written."""
-        return self._waiting.unfinished_tasks > 0
+        self._pile.close()
 
     def _work(self) -> None:
         purged_at = -PURGE_SECONDS
-        while not (self._is_closing.is_set() and self._waiting.empty()):
-            if batch := self._next_batch():
-                masked = [masked_by(self._guard, exchange) for exchange in batch]
-                if not self._insist(lambda: self._log.keep(masked)):  # noqa: B023 - called at once
-                    self._lost += len(batch)
-                    return
-                self._written += len(batch)
-                for _ in batch:
-                    self._waiting.task_done()
+        while not (self._is_closing.is_set() and not self._waiting):
+            page = self._next_page()
+            if page is not None and not self._write(page):
+                self._lost += len(page.more)
+                return
             if time.monotonic() - purged_at > PURGE_SECONDS:
                 oldest = datetime.now(UTC) - timedelta(days=self._settings.retention_days)
-                self._insist(lambda: self._log.forget_before(oldest))  # noqa: B023
+                self._insist(lambda: self._log.forget_before(oldest))  # noqa: B023 - called at once
                 purged_at = time.monotonic()
 
-    def _next_batch(self) -> list[Exchange]:
-        batch: list[Exchange] = []
-        try:
-            batch.append(self._waiting.get(timeout=0.2))
-            while len(batch) < BATCH:
-                batch.append(self._waiting.get_nowait())
-        except queue.Empty:
-            pass
-        return batch
+    def _next_page(self) -> Page | None:
+        with self._changed:
+            if not self._waiting:
+                self._changed.wait(0.2)
+            return self._pile.take()
+
+    def _write(self, page: Page) -> bool:
+        """Write a page's exchanges; False if the server stops before that is done."""
+        exchanges = page.exchanges()
+        while batch := list(islice(exchanges, BATCH)):
+            if not self._insist(lambda: self._log.keep(batch)):
+                return False
+            self._written += len(batch)
+        page.drop()
+        with self._changed:
+            self._waiting -= page.size
+        return True
 
     def _insist(self, write: Callable[[], object]) -> bool:
         """Write, and try again while the database does not answer; False if the server stops before it does."""

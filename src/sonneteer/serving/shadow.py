@@ -24,9 +24,9 @@ class Shadow:
         self._work: asyncio.Task[None] | None = None
         self.waiting, self.begun, self.over = watch.waiting, watch.begun, watch.over
 
-    def told(self, exchange: Exchange, visit: Visit) -> None:
+    async def told(self, exchange: Exchange, visit: Visit) -> None:
         """The champion has answered."""
-        self._watch.told(exchange, visit)
+        await self._watch.told(exchange, visit)
         if not exchange.problem and self._work is None:
             self._work = asyncio.get_running_loop().create_task(self._answer(exchange, visit))
             _RUNNING.add(self._work)  # the loop itself holds tasks only weakly
@@ -43,7 +43,7 @@ class Shadow:
         except Exception as failure:
             problem = type(failure).__name__
         shadowed = {"shadow_model_id": self._candidate.model_id, "shadow_answer": said, "shadow_problem": problem}
-        self._watch.compared(exchange.model_copy(update=shadowed), visit)
+        await self._watch.compared(exchange.model_copy(update=shadowed), visit)
 
 
 _RUNNING: set[asyncio.Task[None]] = set()
@@ -61,5 +61,5 @@ class Unheard:
     def over(self, name: str, has_begun: bool) -> None:
         """Nothing."""
 
-    def told(self, exchange: Exchange, visit: Visit) -> None:
+    async def told(self, exchange: Exchange, visit: Visit) -> None:
         """Nothing."""

@@ -74,8 +74,8 @@ class Observer(Protocol):
         """It has ended, one way or another."""
         ...
 
-    def told(self, exchange: Exchange, visit: Visit) -> None:
-        """An answer is whole, or has failed."""
+    async def told(self, exchange: Exchange, visit: Visit) -> None:
+        """An answer is whole, or has failed. The client hears of its end after this."""
         ...
 
 
@@ -102,17 +102,17 @@ class Witness:
                         first = time.monotonic() - self._visit.begun
                         self._observer.begun(name)
                     if piece.answer is not None:
-                        self._note(piece.answer, first, "")
+                        await self._note(piece.answer, first, "")
                     yield piece
         except Refusal:  # no failure of the model
             raise
         except Exception as problem:
-            self._note(None, first, type(problem).__name__)
+            await self._note(None, first, type(problem).__name__)
             raise
         finally:
             self._observer.over(name, has_begun=first is not None)
 
-    def _note(self, answer: Answer | None, first: float | None, problem: str) -> None:
+    async def _note(self, answer: Answer | None, first: float | None, problem: str) -> None:
         said = Message(role="assistant") if answer is None else _message(answer)
         number, self._answers = self._answers, self._answers + 1
         exchange = Exchange(
@@ -131,7 +131,7 @@ class Witness:
             first_token_seconds=first,
             problem=problem,
         )
-        self._observer.told(exchange, self._visit)
+        await self._observer.told(exchange, self._visit)
 
 
 def _message(answer: Answer) -> Message:

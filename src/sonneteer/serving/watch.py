@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 from sonneteer.errors import RequestError
@@ -13,6 +15,8 @@ from sonneteer.serving.metrics import Metrics
 from sonneteer.serving.recorder import Recorder
 from sonneteer.serving.tracing import Tracer
 from sonneteer.serving.traffic import Visit
+
+WRITERS = 2  # threads that mask exchanges, so that a long one holds nobody else up
 
 
 class Watch:
@@ -32,26 +36,28 @@ class Watch:
         self._recorder = recorder
         self._tracer = tracer
         self._also = also
+        self._writers = ThreadPoolExecutor(WRITERS, thread_name_prefix="writer")
 
-    def told(self, exchange: Exchange, visit: Visit) -> None:
+    async def told(self, exchange: Exchange, visit: Visit) -> None:
         """An answer is whole, or has failed."""
         self.metrics.note(exchange)
         if self._tracer:
             self._tracer.note(exchange, visit.traceparent)
         for tell in self._also:
             tell(exchange)
-        self.write(exchange, visit)
+        await self.write(exchange, visit)
 
-    def write(self, exchange: Exchange, visit: Visit) -> None:
+    async def write(self, exchange: Exchange, visit: Visit) -> None:
         """Write it down if recipe and client want that, or replace what was written under its id."""
         if self._recorder and visit.is_recordable and self._recorder.is_wanted(exchange.conversation):
-            self._recorder.note(exchange)
+            noting = self._writers.submit(self._recorder.note, exchange)
+            await asyncio.shield(asyncio.wrap_future(noting))  # a client that hangs up now is written down all the same
 
-    def compared(self, exchange: Exchange, visit: Visit) -> None:
+    async def compared(self, exchange: Exchange, visit: Visit) -> None:
         """The candidate has answered in the shadow: the exchange, which was told before, now holds both answers."""
         for tell in self._also:
             tell(exchange)
-        self.write(exchange, visit)
+        await self.write(exchange, visit)
 
     def say(self, request: FeedbackRequest) -> Feedback:
         """Keep what somebody says of an answer. Raises RequestError where no answers are kept."""
@@ -63,6 +69,7 @@ class Watch:
 
     def close(self) -> None:
         """Let each of them finish."""
+        self._writers.shutdown()
         for watcher in (self.live, self._recorder, self._tracer):
             if watcher is not None:
                 with suppress(OSError):  # a collector that has gone must not keep the server from stopping

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
 from collections.abc import Callable, Mapping
@@ -15,6 +16,8 @@ from sonneteer.serving.refusals import Refusal
 
 Body = dict[str, Any]
 MOST_BYTES = 32 * 1024 * 1024  # as Anthropic's API
+BODY_SECONDS = 60.0
+"""How long a client may take to send a request; longer where more may be sent."""
 MOST_PROBLEMS, MOST_CHARACTERS = 5, 300  # of an error message
 
 
@@ -62,13 +65,24 @@ def read_query(request: Request, kind: type[W]) -> W:
 
 
 async def _body(request: Request, most_bytes: int) -> bytes:
+    seconds = BODY_SECONDS * most_bytes / MOST_BYTES
+    try:
+        async with asyncio.timeout(seconds):
+            return await _whole_body(request, most_bytes)
+    except TimeoutError:
+        raise Refusal(408, f"The request's body did not arrive within {seconds:.0f} seconds.") from None
+
+
+async def _whole_body(request: Request, most_bytes: int) -> bytes:
     parts, size = [], 0
+    told = request.headers.get("content-length", "")
+    is_kept = not told.isdecimal() or int(told) <= most_bytes
     async for part in request.stream():
         size += len(part)
         # What is too much is read on for a while, and dropped: many clients hear no answer before they have sent all.
         if size > most_bytes + 3 * MOST_BYTES:
             break
-        if size <= most_bytes:
+        if is_kept and size <= most_bytes:
             parts.append(part)
     if size > most_bytes:
         raise too_large(most_bytes)
