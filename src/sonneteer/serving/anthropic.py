@@ -82,7 +82,7 @@ class ToolResult(Wire):
 
     type: Literal["tool_result"]
     tool_use_id: str
-    content: Annotated[list[ResultBlock], BeforeValidator(_as_blocks)] | None = None
+    content: Annotated[list[ResultBlock], BeforeValidator(_as_blocks, str | list[ResultBlock])] | None = None
     is_error: bool | None = None
 
 
@@ -93,7 +93,7 @@ class WireMessage(Wire):
     """One message."""
 
     role: Literal["user", "assistant", "system"]
-    content: Annotated[list[Block], BeforeValidator(_as_blocks)]
+    content: Annotated[list[Block], BeforeValidator(_as_blocks, str | list[Block])]
 
 
 class Tool(Wire):
@@ -151,7 +151,7 @@ class CountRequest(Wire):
 
     model: str
     messages: list[WireMessage] = Field(min_length=1, max_length=100_000)
-    system: Annotated[list[Text], BeforeValidator(_as_blocks)] | None = None
+    system: Annotated[list[Text], BeforeValidator(_as_blocks, str | list[Text])] | None = None
     tools: list[Tool] | None = None
     tool_choice: ToolChoice | None = None
     output_config: OutputConfig | None = None

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
+from starlette.routing import Route
 
 from sonneteer.errors import MissingError, RecipeError, RequestError, SonneteerError
 from sonneteer.recipe.sections import ServingSettings
@@ -22,6 +23,7 @@ from sonneteer.serving.events import EventStream, unless_gone
 from sonneteer.serving.feedback import FeedbackRequest, reply_to
 from sonneteer.serving.keys import Keys
 from sonneteer.serving.lineup import Lineup, Others, PageRequest, ServedModel
+from sonneteer.serving.openapi import document
 from sonneteer.serving.porter import HEALTH, Porter, dialect_of, is_loopback, speaks_anthropic
 from sonneteer.serving.refusals import OVERLOADED, Refusal
 from sonneteer.serving.turns import RETRY_SECONDS, Turns
@@ -33,6 +35,7 @@ COUNT_TOKENS = "/v1/messages/count_tokens"
 MODELS = "/v1/models"
 FEEDBACK = "/v1/feedback"
 METRICS = "/metrics"
+DOCUMENT = "/openapi.json"
 PATHS = (COUNT_TOKENS, MESSAGES, COMPLETIONS, TEXTS, MODELS, FEEDBACK)
 
 
@@ -87,6 +90,8 @@ def create_app(
     Endpoints(answering).add_to(app)
     if around.shelf is not None:
         BatchEndpoints(around.shelf, models[0].name, settings).add_to(app)
+    paths = {_documented(route.path) for route in app.routes if isinstance(route, Route)}
+    app.add_api_route(DOCUMENT, lambda: reply(document(paths, bool(keys.names))), methods=["GET"])
     app.add_exception_handler(HTTPException, _no_such_route)
     app.add_middleware(Porter, keys=keys, meters=answering.meters)
     return app
@@ -143,10 +148,10 @@ class Endpoints:
 
     async def list_models(self, request: Request) -> Response:
         """What is served. Both APIs have this path, with different answers."""
+        wanted = read_query(request, PageRequest)
         if not speaks_anthropic(request.headers):
             return reply(openai_answers.models_page(list(self._lineup.models.values())))
-        page = self._lineup.page(read_query(request, PageRequest))
-        return reply(anthropic_answers.models_page(page, self._settings.max_answer_tokens))
+        return reply(anthropic_answers.models_page(self._lineup.page(wanted), self._settings.max_answer_tokens))
 
     async def retrieve_model(self, request: Request) -> Response:
         """One model."""
@@ -173,6 +178,11 @@ class Endpoints:
     async def metrics(self) -> Response:
         """Figures for Prometheus."""
         return Response(self._watch.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _documented(path: str) -> str:
+    """How the document writes a path."""
+    return path.replace("{name:path}", "{id}")
 
 
 async def _no_such_route(request: Request, problem: Exception) -> Response:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TypeVar
 
 from fastapi import FastAPI, Request, Response
-from pydantic import Field
 from starlette.responses import FileResponse
 
 from sonneteer.errors import MissingError
@@ -18,39 +16,15 @@ from sonneteer.recipe.sections import ServingSettings
 from sonneteer.records import Batch, LineProblem, StoredFile
 from sonneteer.serving import anthropic_batches, openai_batches
 from sonneteer.serving.apis import MESSAGES
+from sonneteer.serving.batch_pages import BatchPage, FilePage, MessagePage, after, place_of
 from sonneteer.serving.porter import speaks_anthropic
 from sonneteer.serving.refusals import Refusal
 from sonneteer.serving.traffic import is_recordable
 from sonneteer.serving.upload import uploaded
-from sonneteer.serving.wire import Wire, as_json, new_id, read, read_query, reply
+from sonneteer.serving.wire import as_json, new_id, read, read_query, reply
 from sonneteer.store import Shelf, write_private
 
 MEGABYTE, GIGABYTE = 1024**2, 1024**3
-T = TypeVar("T", Batch, StoredFile)
-
-
-class MessagePage(Wire):
-    """The part of a list that Anthropic's clients ask for."""
-
-    limit: int = Field(20, ge=1, le=1000)
-    after_id: str | None = None
-    before_id: str | None = None
-
-
-class BatchPage(Wire):
-    """The part of the list of batches that OpenAI's clients ask for."""
-
-    limit: int = Field(20, ge=1, le=100)
-    after: str | None = None
-
-
-class FilePage(Wire):
-    """The part of the list of files that OpenAI's clients ask for."""
-
-    limit: int = Field(10_000, ge=1, le=10_000)
-    after: str | None = None
-    order: str = Field("desc", pattern="^(asc|desc)$")
-    purpose: str | None = None
 
 
 class BatchEndpoints:
@@ -95,10 +69,10 @@ class BatchEndpoints:
         page = read_query(request, MessagePage)
         batches = await self._batches(request, "anthropic")
         if page.before_id is not None:
-            before = batches[: _place(batches, page.before_id)]
+            before = batches[: place_of(batches, page.before_id)]
             told, has_more = before[-page.limit :], len(before) > page.limit
         else:
-            told, has_more = _after(batches, page.after_id, page.limit)
+            told, has_more = after(batches, page.after_id, page.limit)
         body = {
             "data": [anthropic_batches.batch(batch) for batch in told],
             "has_more": has_more,
@@ -147,7 +121,7 @@ class BatchEndpoints:
     async def list_batches(self, request: Request) -> Response:
         """A part of the list of batches, the newest first."""
         page = read_query(request, BatchPage)
-        told, has_more = _after(await self._batches(request, "openai"), page.after, page.limit)
+        told, has_more = after(await self._batches(request, "openai"), page.after, page.limit)
         return reply(openai_batches.page([openai_batches.batch(batch) for batch in told], has_more))
 
     async def retrieve_batch(self, request: Request) -> Response:
@@ -183,7 +157,7 @@ class BatchEndpoints:
         page = read_query(request, FilePage)
         files = await asyncio.to_thread(lambda: self._shelf.find(StoredFile, **_seen_by(request)))
         files = [file for file in files if page.purpose in (None, file.purpose)]
-        told, has_more = _after(files if page.order == "desc" else files[::-1], page.after, page.limit)
+        told, has_more = after(files if page.order == "desc" else files[::-1], page.after, page.limit)
         return reply(openai_batches.page([openai_batches.file(file) for file in told], has_more))
 
     async def retrieve_file(self, request: Request) -> Response:
@@ -312,15 +286,3 @@ def _seen_by(request: Request) -> dict[str, str]:
 def _check_dialect(request: Request) -> None:
     if speaks_anthropic(request.headers):
         raise Refusal(404, "files: this server keeps files for clients of OpenAI's API only.")
-
-
-def _after(records: Sequence[T], id: str | None, limit: int) -> tuple[list[T], bool]:
-    rest = records if id is None else records[_place(records, id) + 1 :]
-    return list(rest[:limit]), len(rest) > limit
-
-
-def _place(records: Sequence[T], id: str) -> int:
-    for place, record in enumerate(records):
-        if record.id == id:
-            return place
-    raise Refusal(404, f"There is no '{id[:80]}' in this list.")

@@ -90,7 +90,7 @@ class WireMessage(Wire):
     """One message."""
 
     role: Literal["developer", "system", "user", "assistant", "tool"]
-    content: Annotated[list[Part], BeforeValidator(_as_parts)] | None = None
+    content: Annotated[list[Part], BeforeValidator(_as_parts, str | list[Part])] | None = None
     tool_calls: list[Call] | None = None
     tool_call_id: str | None = None
 
@@ -166,7 +166,7 @@ class ChatRequest(Wire):
     temperature: float | None = Field(None, ge=0, le=2)
     top_p: float | None = Field(None, ge=0, le=1)
     n: int | None = Field(None, ge=1, le=128)
-    stop: Annotated[list[str], BeforeValidator(_as_list), Field(max_length=4)] | None = None
+    stop: Annotated[list[str], BeforeValidator(_as_list, str | list[str]), Field(max_length=4)] | None = None
     seed: int | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None

@@ -20,7 +20,8 @@ from sonneteer.serving.wire import Dialect, error_reply, new_id
 
 HEALTH = "/health"
 USUAL_ROLES = {"admin", "client"}
-ROLES = {"/metrics": {"admin"}, "/v1/feedback": {"admin", "client", "reviewer"}}
+ANY_ROLE = {"admin", "client", "reviewer"}
+ROLES = {"/metrics": {"admin"}, "/v1/feedback": ANY_ROLE, "/openapi.json": ANY_ROLE}
 """Who may do what is not everybody's; all the rest is for clients and admins."""
 SECURITY_HEADERS = {
     "x-content-type-options": "nosniff",
