@@ -105,3 +105,6 @@ def test_at_the_end_the_loss_on_learned_examples_is_known(tmp_path: Path) -> Non
     run = training(tmp_path, TrainingSettings(**SETTINGS.model_dump() | {"epochs": 1.0}))
     counters = run.go(Interrupt())
     assert counters.train_loss == run.learner.loss_on(material().train[:4])
+    assert counters.gap is not None
+    assert counters.gap.value == pytest.approx(counters.best_loss - counters.train_loss, abs=1e-5)
+    assert counters.gap.low < counters.gap.value < counters.gap.high

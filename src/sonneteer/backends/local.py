@@ -118,6 +118,7 @@ class LocalBackend:
                 "best_validation_loss": counters.best_loss,
                 "first_validation_loss": counters.first_loss,
                 "train_loss": counters.train_loss,
+                "gap_interval": counters.gap,
                 "tokens": counters.tokens,
                 "unique_tokens": counters.unique_tokens,
                 "learned_tokens": counters.learned_tokens,

@@ -116,7 +116,8 @@ def verdict_page(report: Report) -> RenderableType:
         lines.append(Text(f"• differentially private: {_promised(promise)}", style="dim"))
     lines += [Text(f"• {line}", style="dim") for line in memorisation_lines(report.memorisation)]
     if report.generalisation_gap is not None:
-        said = f"{report.generalisation_gap:.3g} more loss on what it did not learn than on what it did"
+        gap = f"{report.generalisation_gap:.3g}{_within(report.gap_interval)}"
+        said = f"{gap} more loss on what it did not learn than on what it did"
         lines += [Text(f"• generalisation gap: {said}.", style="dim")]
     lines += [Text(f"• {metric}: not available. {why}", style="dim") for metric, why in report.unavailable.items()]
     return Panel(Group(*lines), title="Verdict", title_align="left", border_style=colour, padding=(1, 2))
@@ -155,6 +156,10 @@ def _promised(promise: PrivacySpent) -> str:
 
 def _between(interval: Interval) -> str:
     return f"{interval.value:.3g} [{interval.low:.3g}, {interval.high:.3g}]"
+
+
+def _within(interval: Interval | None) -> str:
+    return f" [{interval.low:.3g}, {interval.high:.3g}]" if interval else ""
 
 
 def comparison_table(report: Report) -> Table:

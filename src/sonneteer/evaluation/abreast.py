@@ -34,12 +34,17 @@ def abreast(entrants: Sequence[Entrant]) -> list[Row]:
         _row("status", [one.run.status for one in entrants]),
         _row("validation loss", [_number(one.run.best_validation_loss) for one in entrants]),
         _row("loss before training", [_number(one.run.first_validation_loss) for one in entrants]),
-        _row("generalisation gap", [_number(one.run.generalisation_gap) for one in entrants]),
+        _row("generalisation gap", [_gap(one.run) for one in entrants]),
         _row("steps, best", [f"{one.run.steps}, {one.run.best_step}" for one in entrants]),
         _row("seconds", [f"{one.run.seconds:,.0f}" for one in entrants]),
         _row("peak memory, GB", [f"{one.run.peak_memory_gb:.2f}" for one in entrants]),
     ]
     return rows + _figures(entrants)
+
+
+def _gap(run: Run) -> str:
+    told, between = _number(run.generalisation_gap), run.gap_interval
+    return f"{told} [{_number(between.low)}, {_number(between.high)}]" if between else told
 
 
 def _different(entrants: Sequence[Entrant]) -> list[Row]:

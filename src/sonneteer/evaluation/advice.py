@@ -127,7 +127,7 @@ def _from_run(facts: Facts) -> Iterator[Advice]:
     if gap is None:
         return
     share = gap / loss
-    if share > 0.1:
+    if share > 0.1 and not run.is_gap_by_chance:
         evidence = f"It loses {run.train_loss:.4g} on what it learned and {loss:.4g} on what it did not."
         yield Advice(
             what="Let it learn less by heart: fewer epochs, training.dropout, a smaller rank, or more examples.",

@@ -77,7 +77,7 @@ def _risks(report: Report, run: Run) -> Iterator[str]:
         if suite.gain.high < 0:
             yield f"It lost something elsewhere: {name} went from {suite.base.value:.3g} to {suite.tuned.value:.3g}."
     gap, loss = run.generalisation_gap, run.best_validation_loss
-    if gap is not None and loss and gap > LEARNED_BY_HEART * loss:
+    if gap is not None and loss and gap > LEARNED_BY_HEART * loss and not run.is_gap_by_chance:
         yield f"It learned by heart: its loss is {run.train_loss:.3g} on what it learned, {loss:.3g} on other examples."
     unsure = [name for name, part in report.slices.items() if part.gain.low < 0 <= part.gain.high]
     if unsure:

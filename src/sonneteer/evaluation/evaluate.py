@@ -145,6 +145,7 @@ def evaluate(
         privacy=run.privacy,
         memorisation=remembered,
         generalisation_gap=run.generalisation_gap,
+        gap_interval=run.gap_interval,
         usage=usage_of(replies["tuned"]),
         decode_noise=decode_noise(tuned, chosen, recipe.evaluation, _metrics(recipe), journal),
         cases=outcomes,

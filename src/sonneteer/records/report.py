@@ -192,6 +192,8 @@ class Report(Record):
     """What the tuned model remembers of single training examples, where the recipe asks."""
     generalisation_gap: float | None = None
     """By how much the tuned model's loss is higher on what watched its training than on as many learned examples."""
+    gap_interval: Interval | None = None
+    """Where that lies with 95 % confidence."""
     usage: Usage | None = None
     """What an answer takes; None where nothing was asked anew."""
     decode_noise: dict[str, float] = Field(default_factory=dict)

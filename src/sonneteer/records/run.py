@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from sonneteer.records.interval import Interval
 from sonneteer.records.record import Record
 
 
@@ -69,6 +70,8 @@ class Run(Record):
     """Before the first step: what the base model loses on the validation split, in nats per learned token."""
     train_loss: float | None = None
     """The same loss of the kept weights on examples that were learned, as many as in the validation split."""
+    gap_interval: Interval | None = None
+    """Where the generalisation gap lies, by chance of these examples, with 95 % confidence."""
     tokens: int = 0
     """Tokens of all steps as a plain padded trainer would have computed them, padding aside."""
     unique_tokens: int = 0
@@ -89,3 +92,8 @@ class Run(Record):
         if self.best_validation_loss is None or self.train_loss is None:
             return None
         return self.best_validation_loss - self.train_loss
+
+    @property
+    def is_gap_by_chance(self) -> bool:
+        """Whether other examples may as well have shown no gap."""
+        return self.gap_interval is not None and self.gap_interval.low <= 0

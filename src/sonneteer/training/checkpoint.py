@@ -22,7 +22,7 @@ from torch.optim import Optimizer
 
 from sonneteer.errors import MachineError, RecipeError
 from sonneteer.models.load import disk_errors
-from sonneteer.records import Record
+from sonneteer.records import Interval, Record
 
 Tensors = dict[str, torch.Tensor]
 Origin = Mapping[str, Any]
@@ -41,6 +41,8 @@ class Counters(Record):
     best_step: int | None = None
     train_loss: float | None = None
     """Of the best weights, on as many learned examples as watched the training; known at the end."""
+    gap: Interval | None = None
+    """By how much they lose more on those that watched."""
     candidates: tuple[tuple[int, float], ...] = ()
     """Steps whose weights may be averaged in the end, with their validation losses."""
     averaged_steps: tuple[int, ...] = ()

@@ -26,6 +26,7 @@ from sonneteer.training import checkpoint as saved
 from sonneteer.training.lessons import Lesson, Material, Part, Reading, parts, read
 from sonneteer.training.objectives import Objective
 from sonneteer.training.optimizer import optimizers, set_learning_rate
+from sonneteer.training.overfitting import Loss
 from sonneteer.training.pages import keep_pages
 from sonneteer.training.private import Budget, PrivateGradients, budget_of
 from sonneteer.training.regularize import Anchor, Average
@@ -167,11 +168,23 @@ class Learner:
         return self._within_memory(lambda: self._validation_loss(lessons))
 
     def _validation_loss(self, lessons: Sequence[Lesson]) -> float:
+        return self._validation_sum(lessons) / (self.objective.total(lessons) or 1.0)
+
+    def _validation_sum(self, lessons: Sequence[Lesson]) -> float:
         self.network.eval()
         pieces = parts(lessons, self.budget, self.network.device)
         with self.arithmetic():
-            loss = sum(float(self.objective.validation_loss(self._read(part))) for part in pieces)
-        return loss / (self.objective.total(lessons) or 1.0)
+            return sum(float(self.objective.validation_loss(self._read(part))) for part in pieces)
+
+    @torch.no_grad()
+    def losses_on(self, examples: Sequence[Lesson]) -> list[Loss]:
+        """The same example by example; those without a learned token are left out."""
+        lessons = self.ready(examples, step=0)
+        told = [
+            Loss(self._within_memory(partial(self._validation_sum, [one])), self.objective.total([one]))
+            for one in lessons
+        ]
+        return [loss for loss in told if loss.weight]
 
     def ready(self, lessons: Sequence[Lesson], step: int) -> list[Lesson]:
         """The lessons as the objective wants them at a step."""

@@ -17,6 +17,7 @@ from sonneteer.training.checkpoint import Checkpoint, Counters
 from sonneteer.training.learner import Learner, StepFigures
 from sonneteer.training.lessons import Material
 from sonneteer.training.optimizer import schedule
+from sonneteer.training.overfitting import gap_between
 from sonneteer.training.sampler import Batches
 from sonneteer.training.trackers import tracked
 from sonneteer.training.watch import Interrupt, MetricsFile, Stopwatch
@@ -196,8 +197,8 @@ class Training:
         if self.learner.private is not None:
             return  # the loss on learned examples would tell of them without noise
         learned = self.material.train[: len(self.material.validation)]
-        loss = self.learner.loss_on(learned)
-        self.counters = self.counters.model_copy(update={"train_loss": loss})
+        gap = gap_between(self.learner.losses_on(self.material.validation), self.learner.losses_on(learned))
+        self.counters = self.counters.model_copy(update={"train_loss": self.learner.loss_on(learned), "gap": gap})
 
     def _try_average(self, best: saved.Tensors) -> None:
         """Keep the mean of the candidates' weights where it does better than the best of them."""
