@@ -1,4 +1,4 @@
-"""Set up and run the project with nothing but Python: `python dev.py demo|test|slow|check|bench|serve`.
+"""Set up and run the project with nothing but Python: `python dev.py demo|test|slow|clients|check|bench|serve`.
 
 Makes a virtual environment in .venv, installs the package with the tested versions of constraints.txt, and remembers
 that it did, so that the second call starts at once.
@@ -17,8 +17,11 @@ ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
 PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
-OLDER_CLIENTS = VENV / "older-clients"
-OLDER = ["anthropic==1.17.0", "openai==2.54.0"]
+CLIENTS = VENV / "clients"
+OLDER_CLIENTS = {
+    "oldest": ["anthropic==0.125.0", "openai==1.109.1"],
+    "older": ["anthropic==1.17.0", "openai==2.54.0"],
+}
 DEMO = ROOT / "demo"
 BENCHMARKS = ["couplet", "bitext", "training"]
 PEERS = {
@@ -33,6 +36,7 @@ def main() -> int:
         "demo": demo,
         "test": test,
         "slow": slow,
+        "clients": clients,
         "check": check,
         "bench": bench,
         "serve": serve,
@@ -72,7 +76,16 @@ def test() -> int:
 
 def slow() -> int:
     """The slow tests."""
+    set_up("dev")
+    set_up_older_clients()
     return run_tests("slow")
+
+
+def clients() -> int:
+    """The server against the real clients of Anthropic and OpenAI, in three major versions each."""
+    set_up("dev")
+    set_up_older_clients()
+    return run([str(PYTHON), "-m", "pytest", "tests/serving/test_clients.py"], SONNETEER_CLIENTS=str(CLIENTS))
 
 
 def check() -> int:
@@ -99,8 +112,7 @@ def set_up_all() -> int:
 def run_tests(marker: str) -> int:
     """pytest on two processes, one thread each."""
     set_up("dev")
-    set_up_older_clients()
-    settings = {"SONNETEER_OLD_CLIENTS": str(OLDER_CLIENTS), "OMP_NUM_THREADS": "1"}
+    settings = {"SONNETEER_CLIENTS": str(CLIENTS), "OMP_NUM_THREADS": "1"}
     return run([str(PYTHON), "-m", "pytest", "-n", "2", "-m", marker], **settings)
 
 
@@ -119,11 +131,12 @@ def set_up(extra: str) -> None:
 
 
 def set_up_older_clients() -> None:
-    """The API clients of one major version before, in a folder of their own."""
-    stamp = VENV / "installed-older-clients"
-    if not stamp.exists() or stamp.read_text() != " ".join(OLDER):
-        pip("install", "--target", str(OLDER_CLIENTS), "--upgrade", *OLDER)
-        stamp.write_text(" ".join(OLDER))
+    """The API clients of earlier major versions, each pair in a folder of its own."""
+    for name, packages in OLDER_CLIENTS.items():
+        stamp = CLIENTS / f"{name}.txt"
+        if not stamp.exists() or stamp.read_text() != " ".join(packages):
+            pip("install", "--target", str(CLIENTS / name), "--upgrade", *packages)
+            stamp.write_text(" ".join(packages))
 
 
 def set_up_peers() -> None:

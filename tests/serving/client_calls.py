@@ -218,6 +218,28 @@ def anthropic_batches() -> None:
     assert "'same' stands here twice" in problem.body["error"]["message"]
 
 
+def anthropic_strict() -> None:
+    """The client's own parsers take nothing that its types do not name."""
+    strict = anthropic.Anthropic(base_url=URL, api_key=KEY, max_retries=0, _strict_response_validation=True)
+    tools: Any = [{"name": "weather", "description": "Tells the weather.", "input_schema": SCHEMA}]
+    for asked in ({"messages": HELLO}, {"messages": CALL, "tools": tools}, {"messages": HELLO, "max_tokens": 1}):
+        request: Any = {"model": "poet", "max_tokens": 100} | asked
+        message = strict.messages.create(**request)
+        assert message.stop_reason in ("end_turn", "tool_use", "max_tokens")
+        assert [event.type for event in strict.messages.create(**request, stream=True)][-1] == "message_stop"
+        with strict.messages.stream(**request) as stream:
+            assert stream.get_final_message().usage.output_tokens == message.usage.output_tokens
+    assert [model.id for model in strict.models.list()] == ["poet", "org/critic"]
+    assert strict.models.retrieve("poet").id == "poet"
+    assert strict.messages.count_tokens(model="poet", messages=HELLO).input_tokens == 4
+    request = {"custom_id": "a", "params": {"model": "poet", "max_tokens": 9, "messages": HELLO}}
+    batch = strict.messages.batches.create(requests=[request])
+    assert strict.messages.batches.retrieve(batch.id).id == batch.id
+    ended(batch)
+    assert [line.result.type for line in strict.messages.batches.results(batch.id)] == ["succeeded"]
+    assert next(iter(strict.messages.batches.list(limit=1))).id == batch.id
+
+
 # OpenAI's ----------------------------------------------------------------------------------------
 
 
@@ -377,6 +399,24 @@ def openai_batches() -> None:
         (2, "invalid_json_line"),
         (3, "duplicate_custom_id"),
     ]
+
+
+def openai_strict() -> None:
+    """The client's own parsers take nothing that its types do not name."""
+    strict = openai.OpenAI(base_url=f"{URL}/v1", api_key=KEY, max_retries=0, _strict_response_validation=True)
+    tools: Any = [{"type": "function", "function": {"name": "weather", "parameters": SCHEMA}}]
+    for asked in ({"messages": HELLO}, {"messages": CALL, "tools": tools}, {"messages": HELLO, "max_tokens": 1}):
+        request: Any = {"model": "poet"} | asked
+        assert strict.chat.completions.create(**request).choices[0].finish_reason
+        options: Any = {"include_usage": True}
+        chunks = list(strict.chat.completions.create(**request, stream=True, stream_options=options))
+        assert chunks[-1].usage
+    assert [model.id for model in strict.models.list()] == ["poet", "org/critic"]
+    file = strict.files.create(file=("a.jsonl", b"{}"), purpose="batch")
+    assert strict.files.list(limit=1).data[0].id == file.id
+    batch = strict.batches.create(input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h")
+    assert strict.batches.retrieve(batch.id).status == "failed"
+    assert strict.files.delete(file.id).deleted
 
 
 def openai_overloaded() -> None:

@@ -1,4 +1,4 @@
-"""The real clients, newest and one major version older, against a real server."""
+"""The real clients in three major versions each, against a real server."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +20,9 @@ from sonneteer.serving import Keys, create_key
 from sonneteer.store import Store
 
 CALLS = Path(__file__).parent / "client_calls.py"
-OLD_CLIENTS = "SONNETEER_OLD_CLIENTS"
+CLIENTS = Path(os.environ.get("SONNETEER_CLIENTS") or Path(__file__).parents[2] / ".venv" / "clients")
+OLDER = {"oldest": (0, 1), "older": (1, 2)}
+"""Folders with older clients, and their major versions of Anthropic's and OpenAI's."""
 
 
 class ObedientChat:
@@ -115,14 +116,17 @@ def test_the_newest_clients_find_everything_as_they_expect_it(servers: Servers) 
     assert len(told["found"]) > 20
 
 
-def test_the_clients_of_one_major_version_before_find_everything_as_they_expect_it(servers: Servers) -> None:
-    folder = os.environ.get(OLD_CLIENTS, "")
-    if not Path(folder, "anthropic").is_dir():
-        pytest.skip(f"{OLD_CLIENTS} names no folder with older clients")
-    told = calls(servers, folder)
+@pytest.mark.slow
+@pytest.mark.parametrize(("folder", "majors"), OLDER.items())
+def test_clients_of_older_major_versions_find_everything_as_they_expect_it(
+    servers: Servers, folder: str, majors: tuple[int, int]
+) -> None:
+    place = CLIENTS / folder
+    if not (place / "anthropic").is_dir():
+        pytest.skip(f"{place} holds no older clients: python dev.py clients installs them")
+    told = calls(servers, str(place))
     assert {name: text for name, text in told["found"].items() if text != "ok"} == {}
-    for client in ("anthropic", "openai"):
-        assert major(told[client]) < major(version(client))
+    assert (major(told["anthropic"]), major(told["openai"])) == majors
 
 
 def major(number: str) -> int:
