@@ -1,4 +1,4 @@
-"""Calls of the real clients, run as a program: `client_calls.py URL BUSY_URL KEY` prints what each check found.
+"""Calls of the real clients, run as a program: `client_calls.py URL BUSY_URL KEY SMALL_KEY` tells what was found.
 
 A program of its own, because the same calls are made by the newest clients and by older ones from another folder.
 """
@@ -16,7 +16,7 @@ from typing import Any
 import anthropic
 import openai
 
-URL, BUSY_URL, KEY = sys.argv[1:]
+URL, BUSY_URL, KEY, SMALL_KEY = sys.argv[1:]
 HELLO: Any = [{"role": "user", "content": "say Hello there, poet"}]
 CALL: Any = [{"role": "user", "content": "call weather"}]
 SCHEMA: Any = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
@@ -176,6 +176,15 @@ def anthropic_error_in_the_middle_of_a_stream() -> None:
     problem = raised(anthropic.APIStatusError, lambda: list(stream))
     assert problem.body["error"]["type"] == "api_error"
     assert problem.body["request_id"] == problem.request_id
+
+
+def anthropic_rate_limit() -> None:
+    small = anthropic.Anthropic(base_url=URL, api_key=SMALL_KEY, max_retries=0)
+    told = small.messages.with_raw_response.count_tokens(model="poet", messages=HELLO)
+    assert told.headers["anthropic-ratelimit-requests-limit"] == "1"
+    problem = raised(anthropic.RateLimitError, lambda: small.messages.count_tokens(model="poet", messages=HELLO))
+    assert (problem.status_code, problem.body["error"]["type"]) == (429, "rate_limit_error")
+    assert 0 < int(problem.response.headers["retry-after"]) <= 60
 
 
 def anthropic_overloaded() -> None:
@@ -417,6 +426,13 @@ def openai_strict() -> None:
     batch = strict.batches.create(input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h")
     assert strict.batches.retrieve(batch.id).status == "failed"
     assert strict.files.delete(file.id).deleted
+
+
+def openai_rate_limit() -> None:
+    small = openai.OpenAI(base_url=f"{URL}/v1", api_key=SMALL_KEY, max_retries=0)
+    problem = raised(openai.RateLimitError, lambda: [small.models.list(), small.models.list()])
+    assert (problem.status_code, problem.type, problem.code) == (429, "rate_limit_exceeded", "rate_limit_exceeded")
+    assert problem.response.headers["x-ratelimit-remaining-requests"] == "0"
 
 
 def openai_overloaded() -> None:

@@ -85,18 +85,21 @@ class Servers(NamedTuple):
     url: str
     busy_url: str
     key: str
+    small_key: str
+    """May ask once a minute."""
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def servers(start: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     path = tmp_path_factory.mktemp("keys") / "keys.json"
     key = create_key(path, "tests")
+    small_key = create_key(path, "small", requests_per_minute=1)
     shelf = Store(path.parent).shelf
     free = start(keys=Keys.load(path), shelf=shelf, context=100, poet=ObedientChat(), **{"org/critic": ObedientChat()})
     busy = start(DeafChat(), ServingSettings(max_queue=1))
     body = {"model": "poet", "max_tokens": 9, "messages": [{"role": "user", "content": "say nothing"}], "stream": True}
     with busy.open("POST", "/v1/messages", body), busy.open("POST", "/v1/messages", body):  # they fill the queue
-        yield Servers(free.url, busy.url, key)
+        yield Servers(free.url, busy.url, key, small_key)
 
 
 def calls(servers: Servers, folder: str | None) -> dict[str, Any]:

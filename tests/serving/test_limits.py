@@ -44,6 +44,33 @@ def test_tokens_are_counted_when_the_answer_is_there(start: Any, tmp_path: Path)
     assert int(refused.headers["retry-after"]) > 0
 
 
+def test_answers_and_refusals_tell_what_is_left_of_the_minute(start: Any, tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    key = create_key(path, "small", requests_per_minute=2, tokens_per_minute=1000)
+    server = start(ScriptedChat(["one two three"]), keys=Keys.load(path))
+    body = {"model": "poet", "max_tokens": 9, "messages": [{"role": "user", "content": "Hello"}]}
+    told = server.ask("POST", "/v1/messages", body, x_api_key=key).headers
+    name = "anthropic-ratelimit"
+    assert (told[f"{name}-requests-limit"], told[f"{name}-requests-remaining"]) == ("2", "1")
+    assert (told[f"{name}-tokens-limit"], told[f"{name}-tokens-remaining"]) == ("1000", "996")
+    assert datetime.fromisoformat(told[f"{name}-tokens-reset"]).tzinfo is not None
+    bearer = {"authorization": f"Bearer {key}"}
+    told = server.ask("POST", "/v1/chat/completions", body, **bearer).headers
+    assert (told["x-ratelimit-limit-requests"], told["x-ratelimit-remaining-requests"]) == ("2", "0")
+    assert told["x-ratelimit-limit-tokens"] == "1000"
+    assert float(told["x-ratelimit-reset-requests"].removesuffix("s")) > 0
+    refused = server.ask("POST", "/v1/chat/completions", body, **bearer)
+    assert (refused.status, refused.headers["x-ratelimit-remaining-requests"]) == (429, "0")
+    assert (refused.json["error"]["type"], refused.json["error"]["code"]) == ("rate_limit_exceeded",) * 2
+    assert int(refused.headers["retry-after"]) > 0
+
+
+def test_without_limits_nothing_is_said_of_them(start: Any, tmp_path: Path) -> None:
+    key = create_key(tmp_path / "keys.json", "large")
+    server = start(ScriptedChat(["Hi"]), keys=Keys.load(tmp_path / "keys.json"))
+    assert not [name for name in server.ask("GET", "/v1/models", x_api_key=key).headers if "ratelimit" in name]
+
+
 def test_half_of_the_tokens_of_a_minute_are_kept_for_who_waits() -> None:
     key = Key(name="a", sha256="0" * 64, created_at=datetime.now(UTC), tokens_per_minute=100)
     meters = Meters(lambda: 0.0)

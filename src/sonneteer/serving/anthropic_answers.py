@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sonneteer.chat import Answer, StopReason
 from sonneteer.records import ToolCall
+from sonneteer.serving.limits import Level
 from sonneteer.serving.lineup import Page, ServedModel
 from sonneteer.serving.refusals import OVERLOADED, Refusal
 from sonneteer.serving.turns import Turn
@@ -108,8 +111,16 @@ def frame(event: Body) -> bytes:
     return b"event: %s\ndata: %s\n\n" % (event["type"].encode(), as_json(event))
 
 
+def limits(level: Level) -> dict[str, str]:
+    """What a key has left of its minute, as headers."""
+    full_at = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=math.ceil(level.seconds))
+    name = f"anthropic-ratelimit-{level.what}"
+    reset = full_at.isoformat().replace("+00:00", "Z")
+    return {f"{name}-limit": str(level.a_minute), f"{name}-remaining": str(level.left), f"{name}-reset": reset}
+
+
 PING = frame({"type": "ping"})
-DIALECT = Dialect(error=error, frame=frame, ping=PING, statuses={})
+DIALECT = Dialect(error=error, frame=frame, ping=PING, statuses={}, limits=limits)
 
 
 def _message(turn: Turn, content: list[Body]) -> Body:

@@ -5,9 +5,21 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 from sonneteer.serving.keys import Key
 from sonneteer.serving.refusals import Refusal
+
+
+class Level(NamedTuple):
+    """How full a bucket is."""
+
+    what: str
+    """`requests` or `tokens`."""
+    a_minute: int
+    left: int
+    seconds: float
+    """Until it is full again."""
 
 
 class Bucket:
@@ -25,6 +37,11 @@ class Bucket:
         self._level = min(self.a_minute, self._level + (now - self._at) * self.a_minute / 60)
         self._at = now
         return max(0.0, (amount - self._level) * 60 / self.a_minute)
+
+    def level(self, what: str) -> Level:
+        """How full it is."""
+        seconds = self.seconds_until(self.a_minute)
+        return Level(what, self.a_minute, max(0, math.floor(self._level)), seconds)
 
     def take(self, amount: float) -> None:
         """Take so much out."""
@@ -50,6 +67,14 @@ class Meters:
                 raise Refusal(429, text, code="rate_limit_exceeded", retry_after=math.ceil(seconds))
         if requests:
             requests.take(1)
+
+    def levels(self, key: Key) -> list[Level]:
+        """What the key has left of its minute; nothing where it may ask as much as it likes."""
+        buckets = {
+            "requests": self._bucket(key, "requests", key.requests_per_minute),
+            "tokens": self._bucket(key, "tokens", key.tokens_per_minute),
+        }
+        return [bucket.level(what) for what, bucket in buckets.items() if bucket is not None]
 
     def is_low(self, key: Key) -> bool:
         """Whether more than half of the key's tokens of the minute are used: the rest is for who waits."""

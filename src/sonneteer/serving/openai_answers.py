@@ -8,6 +8,7 @@ from contextlib import aclosing
 
 from sonneteer.chat import Answer, Chance, StopReason
 from sonneteer.records import ToolCall
+from sonneteer.serving.limits import Level
 from sonneteer.serving.lineup import ServedModel
 from sonneteer.serving.refusals import OVERLOADED, Refusal
 from sonneteer.serving.turns import Turn
@@ -19,6 +20,7 @@ FINISH_REASONS: dict[StopReason, str] = {
     "stop_sequence": "stop",
     "tool_use": "tool_calls",
 }
+ERROR_TYPES = {429: "rate_limit_exceeded"}
 ERROR_CODES = {401: "invalid_api_key"}
 DONE = b"data: [DONE]\n\n"
 
@@ -80,7 +82,7 @@ def model_entry(served: ServedModel) -> Body:
 
 def error(refusal: Refusal, _: str) -> Body:
     """An error's body. The request's id stands in a header."""
-    kind = "server_error" if refusal.status >= 500 else "invalid_request_error"
+    kind = "server_error" if refusal.status >= 500 else ERROR_TYPES.get(refusal.status, "invalid_request_error")
     code = refusal.code or ERROR_CODES.get(refusal.status)
     message = refusal.message
     if code == "model_not_found":
@@ -93,7 +95,13 @@ def frame(event: Body) -> bytes:
     return b"data: %s\n\n" % as_json(event)
 
 
-DIALECT = Dialect(error=error, frame=frame, ping=b": ping\n\n", statuses={OVERLOADED: 503})
+def limits(level: Level) -> dict[str, str]:
+    """What a key has left of its minute, as headers."""
+    told = {"limit": str(level.a_minute), "remaining": str(level.left), "reset": f"{level.seconds:.3f}s"}
+    return {f"x-ratelimit-{name}-{level.what}": value for name, value in told.items()}
+
+
+DIALECT = Dialect(error=error, frame=frame, ping=b": ping\n\n", statuses={OVERLOADED: 503}, limits=limits)
 
 
 def head(kind: str, turn: Turn, prefix: str = "chatcmpl-") -> Body:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -48,7 +48,11 @@ class Porter:
         scope.setdefault("state", {})["request_id"] = outgoing.request_id
         headers = Headers(scope=scope)
         try:
-            scope["state"]["key"] = self._checked(scope["path"], headers)
+            scope["state"]["key"] = key = self._checked(scope["path"], headers)
+            if key is not None:
+                limits = dialect_of(scope["path"], headers).limits
+                outgoing.more = lambda: [limits(level) for level in self._meters.levels(key)]
+                self._meters.admit(key)
             await self._app(scope, receive, outgoing.send)
         except ClientDisconnect:
             return
@@ -77,16 +81,17 @@ class Porter:
             raise Refusal(401, "This API key is not known here.")
         if key.role not in ROLES.get(path, USUAL_ROLES):
             raise Refusal(403, f"The key '{key.name}' is a {key.role}'s, which may not do this.")
-        self._meters.admit(key)
         return key
 
 
 class _Reply:
-    """Puts the request's id on whatever is sent."""
+    """Puts the request's id on whatever is sent, and what the key has left of its minute."""
 
     def __init__(self, request_id: str, send: Send) -> None:
         self.request_id = request_id
         self.is_begun = False
+        self.more: Callable[[], list[dict[str, str]]] = list
+        """Further headers, as they are when the answer begins."""
         self._send = send
 
     async def send(self, message: Message) -> None:
@@ -95,6 +100,8 @@ class _Reply:
             headers = MutableHeaders(scope=message)
             for name, value in SECURITY_HEADERS.items():
                 headers.setdefault(name, value)
+            for told in self.more():
+                headers.update(told)
             headers["request-id"] = headers["x-request-id"] = self.request_id
         await self._send(message)
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
+from sonneteer.serving.limits import Level
 from sonneteer.serving.refusals import Refusal
 
 Body = dict[str, Any]
@@ -41,6 +42,8 @@ class Dialect(NamedTuple):
     """Keeps a silent stream open."""
     statuses: Mapping[int, int]
     """HTTP statuses that this API calls by another number."""
+    limits: Callable[[Level], dict[str, str]]
+    """Headers that tell what a key has left of its minute."""
 
 
 async def read(request: Request, kind: type[W], most_bytes: int = MOST_BYTES) -> W:
