@@ -74,6 +74,8 @@ class Answer(Record):
     answer_tokens: int
     cached_tokens: int = 0
     """Tokens of the prompt that had been read before."""
+    confidence: float | None = None
+    """Mean probability that the model gave the tokens it wrote, from 0 to 1; None where it does not tell."""
     chances: tuple[Chance, ...] = ()
     """One for each token, where that was asked for."""
     prompt_chances: tuple[Chance, ...] = ()

@@ -82,6 +82,23 @@ def test_a_model_that_begins_to_refuse_is_noticed_though_the_questions_stay(prof
     assert "topics" not in moved
 
 
+def test_a_model_that_becomes_less_sure_is_noticed_against_its_own_test_answers() -> None:
+    rng = random.Random(9)
+    tested = [Seen(order(rng), "It is on its way to you.", rng.uniform(0.8, 1.0)) for _ in range(100)]
+    profile = profile_of([order(rng) for _ in range(600)], tested, seed=1)
+
+    def answered(low: float) -> list[Exchange]:
+        said = traffic([order(rng) for _ in range(200)])
+        return [one.model_copy(update={"confidence": rng.uniform(low, 1.0)}) for one in said]
+
+    assert health(profile, answered(0.8)).verdict == "healthy"
+    unsure = health(profile, answered(0.5))
+    (signal,) = [signal for signal in unsure.signals if signal.name == "confidence"]
+    assert signal.has_moved
+    assert signal.profile is not None
+    assert signal.now < signal.profile
+
+
 def test_groups_that_are_answered_differently_are_named(profile: Profile) -> None:
     rng = random.Random(5)
     said = traffic([f"{order(rng)} {'She' if number % 2 else 'He'} asked." for number in range(400)])
@@ -143,6 +160,6 @@ def test_the_queue_shows_what_users_said_then_the_unsure_and_the_different(profi
     cases = queue(profile.view, said, [waiting, done], most=3)
     assert [(case.exchange.id, case.why) for case in cases] == [
         ("0", "a user said something"),
-        ("2", "the model was not sure"),
+        ("2", "the model was 10% sure"),
         ("1", "unlike what was learned"),
     ]

@@ -53,7 +53,7 @@ def profile(loaded: LoadedRecipe, store: Store, model: ModelVersion) -> Profile:
     sides = [side for side in ("train", "replay") if side in dataset.splits]
     learned = [example for side in sides for example in data.read_split(store, dataset, side)]
     pairs = evaluation.read_pairs(loaded.recipe, run, store, data.read_split(store, dataset, "test"))
-    answered = [Seen(_question(pair.example), pair.tuned) for pair in pairs]
+    answered = [Seen(_question(pair.example), pair.tuned, pair.confidence) for pair in pairs]
     return monitoring.profile_of([_question(example) for example in learned], answered, loaded.recipe.seed)
 
 

@@ -31,6 +31,8 @@ class Reply(NamedTuple):
     prompt_tokens: int = 0
     seconds: float = 0.0
     """Its share of the time in which its batch was answered; 0 where nobody measured it."""
+    confidence: float | None = None
+    """How sure the model was of what it said, where it tells."""
 
 
 class Arm(NamedTuple):
@@ -104,6 +106,7 @@ def _asked(chat: Chat, examples: list[Example], options: Options) -> list[Reply]
             worse,
             answer.prompt_tokens,
             seconds,
+            answer.confidence,
         )
         for answer, likelihood, weighed, worse in zip(answers, likelihoods, choices, rejected, strict=True)
     ]
@@ -159,4 +162,5 @@ def _reply(line: dict[str, Any]) -> Reply:
         rejected=line.get("rejected"),
         prompt_tokens=line.get("prompt_tokens", 0),
         seconds=line.get("seconds", 0.0),
+        confidence=line.get("confidence"),
     )

@@ -174,7 +174,8 @@ def read_pairs(recipe: Recipe, run: Run, store: Store, examples: Sequence[Exampl
     base = known_replies(journal, "base", run.base_fingerprint, options)
     tuned = known_replies(journal, "tuned", run.id, options)
     chosen = sorted(_chosen(examples, recipe), key=lambda example: example.id)
-    return [Pair(e, base[e.id].text, tuned[e.id].text) for e in chosen if e.id in base and e.id in tuned]
+    both = [(e, base[e.id], tuned[e.id]) for e in chosen if e.id in base and e.id in tuned]
+    return [Pair(example, old.text, new.text, new.confidence) for example, old, new in both]
 
 
 def _judging(recipe: Recipe, asked: Asked, arms: Arms, labels: dict[str, Choice], confidence: float) -> Judging | None:

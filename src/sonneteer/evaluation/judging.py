@@ -34,6 +34,8 @@ class Pair(NamedTuple):
     example: Example
     base: str
     tuned: str
+    confidence: float | None = None
+    """How sure the tuned model was of its answer, where it tells."""
 
     @property
     def is_tuned_first(self) -> bool:

@@ -11,6 +11,7 @@ from transformers import DynamicCache
 
 from sonneteer.chat import Answer, Likelihood, Options, Piece
 from sonneteer.errors import RequestError
+from sonneteer.models.engine.certainty import Certainty, look
 from sonneteer.models.engine.draw import Wish, choose
 from sonneteer.models.engine.writing import Writing
 from sonneteer.models.load import LanguageModel
@@ -143,6 +144,7 @@ class LocalChat:
                 logits_to_keep=1,
             ).logits[:, -1]
             chosen = choose(logits.float(), [draft.wish for draft in drafts])
+            look(logits, chosen, [Certainty() if draft.is_done else draft.certainty for draft in drafts])
             for draft, token in zip(drafts, chosen, strict=True):
                 draft.add(token, token in self._stop_ids)
             yield chosen
@@ -160,6 +162,7 @@ class Draft:
     ) -> None:
         self.wish = Wish(options, Random(seed))
         self.writing = Writing(model.tokenizer.backend_tokenizer, options.stop, has_tools)
+        self.certainty = Certainty()
         self.is_ended = False
         self._prompt_tokens = len(ids)
 
@@ -189,5 +192,6 @@ class Draft:
             tool_calls=calls,
             prompt_tokens=self._prompt_tokens,
             answer_tokens=len(self.writing.ids) + self.is_ended,
+            confidence=self.certainty.share,
         )
         return rest, answer

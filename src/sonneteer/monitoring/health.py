@@ -29,6 +29,7 @@ FAR = 0.95
 LARGEST_PROFILE = 6000
 PROFILE_PART, WEEK_PART, GROUP_PART = 0.5, 0.25, 0.25
 """How the chance of a false alarm in a year is spread over the three comparisons; the latter two look every day."""
+OF_ANSWERS = ("answer length", "refusals", "confidence")
 WATCHED_FOR_GROUPS = ("answer length", "refusals", "disliked")
 
 
@@ -57,8 +58,8 @@ def profile_of(questions: Sequence[str], answered: Sequence[Seen], seed: int) ->
     half = min(len(drawn) // 2, LARGEST_PROFILE)
     view = View(drawn[:half] or ["nothing"], seed)
     figures = view.signals([Seen(text) for text in drawn[half : 2 * half]])
-    of_answers = view.signals([Seen(one.question, one.answer) for one in answered])
-    return Profile(view, figures | {name: of_answers[name] for name in ("answer length", "refusals")})
+    of_answers = view.signals(answered)
+    return Profile(view, figures | {name: of_answers[name] for name in OF_ANSWERS})
 
 
 def question_of(exchange: Exchange) -> str:

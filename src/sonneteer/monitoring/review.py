@@ -42,6 +42,7 @@ def _in_turn(view: View, exchanges: Sequence[Exchange]) -> list[Case]:
     cases: dict[int, Case] = {}
     for rank in range(len(exchanges)):
         if rank < len(unsure):
-            cases.setdefault(unsure[rank], Case(exchanges[unsure[rank]], None, "the model was not sure"))
+            exchange = exchanges[unsure[rank]]
+            cases.setdefault(unsure[rank], Case(exchange, None, f"the model was {exchange.confidence:.0%} sure"))
         cases.setdefault(int(different[rank]), Case(exchanges[int(different[rank])], None, "unlike what was learned"))
     return list(cases.values())

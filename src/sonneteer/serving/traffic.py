@@ -129,6 +129,7 @@ class Witness:
             answer_tokens=0 if answer is None else answer.answer_tokens,
             seconds=time.monotonic() - self._visit.begun,
             first_token_seconds=first,
+            confidence=None if answer is None else answer.confidence,
             problem=problem,
         )
         await self._observer.told(exchange, self._visit)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from sonneteer.chat import Answer, Chance, Options, Piece
+from sonneteer.models.engine.certainty import Certainty
 from sonneteer.models.engine.draw import Wish
 from sonneteer.models.engine.guides import Guide
 from sonneteer.models.engine.loras import Adapter
@@ -55,6 +56,7 @@ class Answering:
 
     def __post_init__(self) -> None:
         self.wish = Wish(self.options, Random(self.options.seed))
+        self.certainty = Certainty()
 
     @property
     def prompt_tokens(self) -> int:
@@ -147,6 +149,7 @@ class Answering:
             prompt_tokens=len(self.ids),
             answer_tokens=len(self.writing.ids) + self.is_ended,
             cached_tokens=self.cached,
+            confidence=self.certainty.share,
             chances=tuple(self.chances),
             prompt_chances=tuple(self.prompt_chances),
         )

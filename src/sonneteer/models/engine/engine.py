@@ -20,6 +20,7 @@ from sonneteer.chat import Options, Source
 from sonneteer.errors import ModelError, RequestError
 from sonneteer.models.engine.answering import Answering, Loaded, Tell
 from sonneteer.models.engine.batch import Batch
+from sonneteer.models.engine.certainty import look
 from sonneteer.models.engine.decoder import Decoder, Reading, fits, is_like_llama
 from sonneteer.models.engine.draw import choose
 from sonneteer.models.engine.guides import Guides
@@ -243,6 +244,7 @@ class AnsweringEngine:
             for each, logits_V in zip(answerings, adjusted_MV, strict=True):
                 each.adjust(logits_V)
         tokens = choose(adjusted_MV, [each.wish for each in answerings]) if answerings else []
+        look(logits_MV, tokens, [each.certainty for each in answerings])
         for each, token, logits_V in zip(answerings, tokens, logits_MV, strict=True):
             try:
                 each.take(token, logits_V, self._stop_ids)
