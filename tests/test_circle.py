@@ -36,7 +36,8 @@ evaluation: {max_answer_tokens: 40, metrics: [exact_match]}
 promotion: {better_on: [exact_match]}
 serving: {max_answer_tokens: 40}
 monitoring: {newest: 60}
-improvement: {shadow_exchanges: 8, canary_share: 0.5, canary_conversations: 8, fewest_examples: 10}
+improvement: {shadow_exchanges: 8, canary_share: 0.5, canary_conversations: 8, fewest_examples: 10,
+  held_back_share: 0.3, watch_conversations: 8}
 """
 ORDERS, REFUNDS = "It will leave today.", "It will need five days."
 THINGS = ["lamp", "book", "shoe", "coat", "desk", "ring", "sofa", "vase", "kite", "drum"]
@@ -174,7 +175,7 @@ def _it_is_tried_and_promoted(shop: Shop, store: Store, model: ModelVersion) -> 
     assert deployments.current(store, "shop").champion_id == model.id
     assert store.get(ModelVersion, model.id).stage == "champion"
     phases = [one.phase for one in reversed(store.find(Deployment, name="shop"))]
-    assert phases == ["full", "shadow", "canary", "full"]
+    assert phases == ["full", "shadow", "canary", "watched", "full"]
 
 
 def _poison_is_refused(shop: Shop, loaded: LoadedRecipe, store: Store, champion: ModelVersion) -> None:
@@ -238,6 +239,52 @@ def test_a_broken_version_is_rolled_back_by_the_server_itself(loaded: LoadedReci
     assert (ended.champion_id, ended.candidate_id) == ("shop-1", None)
     assert "rolled back. failures" in ended.because
     assert failures > 0
+
+
+class Turncoat(ScriptedChat):
+    """Answers well until it is told to fail."""
+
+    fails = False
+
+    def stream(self, prompt: Prompt, options: Options) -> Iterator[Piece]:
+        if self.fails:
+            raise ZeroDivisionError
+        yield from super().stream(prompt, options)
+
+
+def test_a_champion_that_breaks_after_it_has_taken_over_is_rolled_back_by_the_server_itself(
+    loaded: LoadedRecipe, tmp_path: Path
+) -> None:
+    store, turncoat = Store(tmp_path / "workspace"), Turncoat([REFUNDS])
+    chats = {"shop-1": ScriptedChat([ORDERS]), "shop-2": turncoat}
+    store.save(_version(1).model_copy(update={"stage": "retired"}))
+    store.save(_version(2).model_copy(update={"stage": "champion"}))
+    taken_over = {"champion_id": "shop-2", "previous_champion_id": "shop-1", "phase": "watched"}
+    deployments.deploy(store, "shop", "it was better", **taken_over, held_back_share=0.3)
+    settings = loaded.recipe.improvement.model_copy(update={"watch_conversations": 10_000})
+    keeper = live.Keeper(store, "shop", settings)
+    born = store.get(ModelVersion, "shop-1").created_at
+    following = serving.Live(keeper.current, lambda id: serving.ServedModel("shop", chats[id], born, None, id))
+    with running(loaded, serving.Watch(live=following, also=[keeper.note])) as shop:
+        before = {shop.say(order(number))[1].strip() for number in range(20)}
+        turncoat.fails = True
+        failures = 0
+        for number in range(400):
+            try:
+                shop.say(order(number))
+            except AssertionError:
+                failures += 1
+            if following.deployment.phase == "full":
+                break
+        assert until(lambda: following.deployment.phase == "full")
+        assert shop.say(order(1))[1].strip() == ORDERS
+    assert before == {ORDERS, REFUNDS}  # the former champion keeps its share
+    assert failures > 0
+    ended = deployments.current(store, "shop")
+    assert (ended.champion_id, ended.previous_champion_id) == ("shop-1", "shop-2")
+    assert ended.because.startswith("shop-2 was rolled back. failures: ")
+    assert [store.get(ModelVersion, f"shop-{number}").stage for number in (1, 2)] == ["champion", "retired"]
+    assert f"deployments/{ended.id}" in [entry.subject for entry in store.audit_log()]
 
 
 def _version(number: int) -> ModelVersion:

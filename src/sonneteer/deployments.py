@@ -35,20 +35,34 @@ def deploy(store: Store, name: str, because: str, **changes: Any) -> Deployment:
 def following(before: Deployment, because: str, **changes: Any) -> Deployment:
     """The deployment after another one. What is not said is a version that answers alone."""
     now = datetime.now(UTC)
-    plain = {"phase": "full", "candidate_id": None, "canary_share": 0.0}
+    plain = {"phase": "full", "candidate_id": None, "canary_share": 0.0, "held_back_share": 0.0}
     named = {"id": f"{before.name}-{now:%Y%m%d%H%M%S%f}", "created_at": now, "because": because}
     return Deployment.model_validate(before.model_dump() | plain | named | changes)
+
+
+def gone_back(before: Deployment, because: str) -> Deployment:
+    """The deployment that ends a trial or brings the former champion back. Raises MissingError without one."""
+    if before.candidate_id is not None:
+        return following(before, because)
+    if before.previous_champion_id is None:
+        raise MissingError(f"{before.champion_id} replaced no version, so there is none to go back to.")
+    former = before.previous_champion_id
+    return following(before, because, champion_id=former, previous_champion_id=before.champion_id)
 
 
 def roll_back(store: Store, name: str, because: str) -> Deployment:
     """End a trial, or bring the former champion back. Raises MissingError where there is nothing to go back to."""
     before = current(store, name)
-    if before.phase != "full":
-        return deploy(store, name, because)
-    if before.previous_champion_id is None:
-        raise MissingError(f"{before.champion_id} replaced no version, so there is none to go back to.")
-    former, failed = (store.get(ModelVersion, id) for id in (before.previous_champion_id, before.champion_id))
-    made = deploy(store, name, because, champion_id=former.id, previous_champion_id=failed.id)
-    store.save(former.model_copy(update={"stage": "champion"}))
-    store.save(failed.model_copy(update={"stage": "retired"}))
+    made = gone_back(before, because)
+    put_in_force(store, before, made)
     return made
+
+
+def put_in_force(store: Store, before: Deployment, made: Deployment) -> None:
+    """Save the deployment that follows, and what its versions are from now on."""
+    store.save(made)
+    if made.champion_id != before.champion_id:
+        for id, stage in ((made.champion_id, "champion"), (before.champion_id, "retired")):
+            version = store.get(ModelVersion, id)
+            if version.stage != stage:
+                store.save(version.model_copy(update={"stage": stage}))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sonneteer.monitoring import Warden
+from sonneteer.monitoring import Seen, Warden, usual_of
 from sonneteer.monitoring.harm import Harm
 from sonneteer.recipe.improvement import ImprovementSettings
 from sonneteer.records import Deployment, Exchange, Feedback, Message, Prompt
@@ -53,7 +53,7 @@ def test_a_candidate_that_fails_is_sent_back_after_few_failures() -> None:
         warden.note(exchange(number, "new", problem="ZeroDivisionError"))
     step, because = warden.step()
     assert step == "go back"
-    assert because == "failures: 12 of the new version, 0 of the champion"
+    assert because == "failures: 12 of the new version, 0 of the former"
 
 
 def test_turns_of_one_conversation_are_one_event() -> None:
@@ -77,6 +77,42 @@ def test_slow_empty_and_disliked_answers_are_harm_too(kind: str) -> None:
         ]
         warden.note_feedback(said)
         warden.note_feedback(said)  # read again: nothing counts twice
+    assert warden.step()[0] == "go back"
+
+
+def test_answers_unlike_those_that_were_evaluated_are_harm_where_they_come_from_one_version() -> None:
+    usual = usual_of([Seen("?", "It is on its way to you.", 0.8 + number / 1000) for number in range(100)])
+    assert usual is not None
+    assert usual_of([Seen("?", "Yes.", 0.9)] * 3) is None
+    whole = {"answer": Message(role="assistant", text="It is on its way to you."), "confidence": 0.85}
+    babble = {"answer": Message(role="assistant", text="on its way " * 50)}
+    assert [usual.is_strange(exchange(0, "new", **(whole | changes))) for changes in ({}, babble)] == [False, True]
+    assert usual.is_strange(exchange(0, "new", **(whole | {"confidence": 0.1})))
+
+    def step(of_old: dict[str, Any]) -> str:
+        settings = ImprovementSettings(canary_conversations=1000)
+        warden = Warden(trial("canary", 0.5), settings, {"old": usual, "new": usual})
+        for number in range(40):
+            warden.note(exchange(number, "old", **(whole | of_old)))
+            warden.note(exchange(1000 + number, "new", **(whole | babble)))
+        return warden.step()[0]
+
+    assert step({}) == "go back"
+    assert step(babble) == "wait"  # the questions have changed, and not the model
+
+
+def test_after_the_take_over_the_former_champion_is_still_compared_with() -> None:
+    said = {"id": "d", "name": "poet", "created_at": NOW, "champion_id": "new", "previous_champion_id": "old"}
+    taken_over = Deployment.model_validate(said | {"phase": "watched", "held_back_share": 0.1})
+    warden = Warden(taken_over, ImprovementSettings(watch_conversations=50))
+    for number in range(45):
+        warden.note(exchange(number, "new"))
+    assert warden.step()[0] == "wait"
+    for number in range(100, 110):
+        warden.note(exchange(number, "new"))
+    assert warden.step()[0] == "advance"
+    for number in range(200, 300):
+        warden.note(exchange(number, "new", problem="ZeroDivisionError"))
     assert warden.step()[0] == "go back"
 
 

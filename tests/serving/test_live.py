@@ -13,7 +13,7 @@ from sonneteer.chat import Options, Piece
 from sonneteer.errors import MissingError
 from sonneteer.records import Deployment, Exchange, Prompt, fingerprint_of
 from sonneteer.serving import Live, ServedModel, Watch
-from sonneteer.serving.live import in_canary
+from sonneteer.serving.live import is_drawn
 from sonneteer.testing import ScriptedChat
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -62,9 +62,9 @@ def stage(start: Any) -> Callable[..., Stage]:
 def test_the_canary_gets_its_share_of_the_conversations_and_keeps_them() -> None:
     trial = canary(0.2)
     conversations = [fingerprint_of(number) for number in range(5000)]
-    drawn = [in_canary(each, trial) for each in conversations]
+    drawn = [is_drawn(each, trial, 0.2) for each in conversations]
     assert sum(drawn) / len(drawn) == pytest.approx(0.2, abs=0.02)
-    again = [in_canary(each, canary(0.2, number=2)) for each in conversations]
+    again = [is_drawn(each, canary(0.2, number=2), 0.2) for each in conversations]
     both = sum(one and other for one, other in zip(drawn, again, strict=True)) / len(drawn)
     assert both == pytest.approx(0.04, abs=0.02)  # each deployment draws anew
 
@@ -76,6 +76,13 @@ def test_a_conversation_stays_with_the_version_that_began_it(stage: Callable[...
     assert {name: running.say(name) for name in first} == first
     arms = {(each.model_id, each.arm) for each in running.told}
     assert arms == {("old", "champion"), ("new", "canary")}
+
+
+def test_the_former_champion_keeps_a_share_while_the_new_one_is_watched(stage: Callable[..., Stage]) -> None:
+    watched = {"champion_id": "new", "previous_champion_id": "old", "phase": "watched", "held_back_share": 0.4}
+    running = stage(deployment(1, **watched))
+    assert {running.say(str(number)) for number in range(12)} == {"old", "new"}
+    assert {(each.model_id, each.arm) for each in running.told} == {("old", "former"), ("new", "champion")}
 
 
 def test_a_new_deployment_takes_over_and_the_old_champion_stays_loaded(

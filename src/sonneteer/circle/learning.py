@@ -84,7 +84,7 @@ def improve(loaded: LoadedRecipe, store: Store, progress: Progress) -> Improveme
     name, settings = loaded.recipe.name, loaded.recipe.improvement
     deployment = deployments.current(store, name)
     if deployment.phase != "full":
-        return Improvement("nothing to do", (f"{deployment.candidate_id} is still on trial ({deployment.phase}).",))
+        return Improvement("nothing to do", (f"{deployment.watched_id} is still on trial ({deployment.phase}).",))
     champion = _champion(store, deployment)
     progress.stage("harvesting")
     gathered = harvest(loaded, store)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 from sonneteer import deployments, lifecycle, serving
 from sonneteer.backends import promotion
+from sonneteer.circle import watching
 from sonneteer.errors import BusyError, SonneteerError
-from sonneteer.monitoring import Warden
+from sonneteer.monitoring import Usual, Warden
 from sonneteer.progress import Progress
 from sonneteer.recipe import LoadedRecipe
 from sonneteer.recipe.sections import ImprovementSettings
@@ -31,7 +34,8 @@ def serve(loaded: LoadedRecipe, store: Store, progress: Progress) -> None:
 def watch_of(loaded: LoadedRecipe, store: Store, opened: lifecycle.Opener) -> serving.Watch:
     """Everybody who watches a server of this recipe; `opened` loads its versions."""
     monitoring = loaded.recipe.monitoring
-    keeper = Keeper(store, loaded.recipe.name, loaded.recipe.improvement)
+    usual = partial(watching.usual_answers, loaded, store)
+    keeper = Keeper(store, loaded.recipe.name, loaded.recipe.improvement, usual)
     return serving.Watch(
         recorder=serving.Recorder(store.traffic, monitoring, loaded.recipe.privacy, store.root / "unwritten"),
         tracer=serving.Tracer(monitoring.traces_to) if monitoring.traces_to else None,
@@ -43,10 +47,18 @@ def watch_of(loaded: LoadedRecipe, store: Store, opened: lifecycle.Opener) -> se
 class Keeper:
     """Knows the deployment in force, and ends a trial when enough was seen, for better or worse."""
 
-    def __init__(self, store: Store, name: str, settings: ImprovementSettings) -> None:
+    def __init__(
+        self,
+        store: Store,
+        name: str,
+        settings: ImprovementSettings,
+        usual: Callable[[str], Usual | None] = lambda id: None,
+    ) -> None:
+        """`usual` tells how a version answered when it was evaluated, where that is known."""
         self._store = store
         self._name = name
         self._settings = settings
+        self._usual = usual
         self._unread: deque[Exchange] = deque(maxlen=UNREAD)
         self._warden = self._warden_of(deployments.current(store, name))
         self._read_feedback_at = 0.0
@@ -72,15 +84,25 @@ class Keeper:
 
     def _warden_of(self, deployment: Deployment) -> Warden:
         """A warden who has seen what was written down under this deployment before the server was started."""
-        warden = Warden(deployment, self._settings)
+        warden = Warden(deployment, self._settings, self._usual_of(deployment))
         if deployment.phase != "full":
             for exchange in self._store.traffic.exchanges(self._name, since=deployment.created_at):
                 warden.note(exchange)
         return warden
 
+    def _usual_of(self, deployment: Deployment) -> dict[str, Usual]:
+        """What is usual of each version that answers people, where it is known of all."""
+        if deployment.phase not in ("canary", "watched"):
+            return {}
+        ids = {deployment.champion_id, deployment.candidate_id or deployment.previous_champion_id or ""}
+        with suppress(SonneteerError):
+            found = {id: self._usual(id) for id in ids}
+            return {id: usual for id, usual in found.items() if usual} if all(found.values()) else {}
+        return {}
+
     def _read_feedback(self) -> None:
         deployment, now = self._warden.deployment, time.monotonic()
-        if deployment.phase == "canary" and now - self._read_feedback_at > FEEDBACK_SECONDS:
+        if deployment.phase in ("canary", "watched") and now - self._read_feedback_at > FEEDBACK_SECONDS:
             self._read_feedback_at = now
             with suppress(SonneteerError):
                 self._warden.note_feedback(self._store.traffic.feedback(self._name, since=deployment.created_at))
@@ -90,19 +112,23 @@ class Keeper:
         before = self._warden.deployment
         with suppress(BusyError), self._store.writing(f"deployment-{self._name}"):
             after = self._next(before) if is_advance else None
-            after = after or deployments.following(before, f"{before.candidate_id} was rolled back. {because}")
-            self._warden = Warden(after.model_copy(update={"because": after.because or because}), self._settings)
+            after = after or deployments.gone_back(before, f"{before.watched_id} was rolled back. {because}")
+            after = after.model_copy(update={"because": after.because or because})
+            self._warden = Warden(after, self._settings, self._usual_of(after))
             with suppress(SonneteerError):  # the database is away: this server goes on alone
-                self._store.save(self._warden.deployment)
+                deployments.put_in_force(self._store, before, after)
 
-    def _next(self, before: Deployment) -> Deployment | None:
-        """From the shadow to a share, from a share to all. None if the candidate may not be promoted any more."""
+    def _next(self, before: Deployment) -> Deployment:
+        """From the shadow to a share, from a share to nearly all, from there to all."""
         candidate, share = before.candidate_id, self._settings.canary_share
-        assert candidate is not None
+        if candidate is None:
+            return deployments.following(before, "")
         if before.phase == "shadow":
             return deployments.following(before, "", phase="canary", candidate_id=candidate, canary_share=share)
         promoted = promotion.promote(self._store, self._store.get(ModelVersion, candidate), None)
         if not promoted.is_done:
             return deployments.following(before, f"{candidate} may not be promoted: {'; '.join(promoted.refusals)}")
-        former = before.champion_id
-        return deployments.following(before, "", champion_id=candidate, previous_champion_id=former)
+        changes = {"champion_id": candidate, "previous_champion_id": before.champion_id}
+        if held_back := self._settings.held_back_share:
+            return deployments.following(before, "", **changes, phase="watched", held_back_share=held_back)
+        return deployments.following(before, "", **changes)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sonneteer import data, deployments, evaluation, monitoring
-from sonneteer.monitoring import Case, Profile, Seen
+from sonneteer.monitoring import Case, Profile, Seen, Usual
 from sonneteer.progress import Progress
 from sonneteer.recipe import LoadedRecipe
 from sonneteer.records import DatasetVersion, Example, Health, ModelVersion, Run
@@ -47,14 +47,25 @@ def to_review(loaded: LoadedRecipe, store: Store, most: int) -> list[Case]:
     return monitoring.queue(view, store.traffic.exchanges(recipe.name), store.traffic.feedback(recipe.name), most)
 
 
+def usual_answers(loaded: LoadedRecipe, store: Store, id: str) -> Usual | None:
+    """How a version answered the test questions when it was evaluated; None where too few are known."""
+    return monitoring.usual_of(_answered(loaded, store, store.get(ModelVersion, id)))
+
+
 def profile(loaded: LoadedRecipe, store: Store, model: ModelVersion) -> Profile:
     """What the model was trained on, and how it answered the test questions when it was evaluated."""
-    dataset, run = store.get(DatasetVersion, model.dataset_id), store.get(Run, model.run_id)
+    dataset = store.get(DatasetVersion, model.dataset_id)
     sides = [side for side in ("train", "replay") if side in dataset.splits]
     learned = [example for side in sides for example in data.read_split(store, dataset, side)]
-    pairs = evaluation.read_pairs(loaded.recipe, run, store, data.read_split(store, dataset, "test"))
-    answered = [Seen(_question(pair.example), pair.tuned, pair.confidence) for pair in pairs]
+    answered = _answered(loaded, store, model)
     return monitoring.profile_of([_question(example) for example in learned], answered, loaded.recipe.seed)
+
+
+def _answered(loaded: LoadedRecipe, store: Store, model: ModelVersion) -> list[Seen]:
+    """The model's answers to the test questions."""
+    dataset, run = store.get(DatasetVersion, model.dataset_id), store.get(Run, model.run_id)
+    pairs = evaluation.read_pairs(loaded.recipe, run, store, data.read_split(store, dataset, "test"))
+    return [Seen(_question(pair.example), pair.tuned, pair.confidence) for pair in pairs]
 
 
 def _question(example: Example) -> str:

@@ -5,6 +5,7 @@ from sonneteer.monitoring.harvest import Harvest, Shares, broken_cases, harvest
 from sonneteer.monitoring.health import Profile, Traffic, health_of, profile_of, question_of
 from sonneteer.monitoring.page import call, write_page
 from sonneteer.monitoring.review import Case, queue
+from sonneteer.monitoring.usual import Usual, usual_of
 from sonneteer.monitoring.view import Seen
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "Seen",
     "Shares",
     "Traffic",
+    "Usual",
     "Warden",
     "broken_cases",
     "call",
@@ -22,5 +24,6 @@ __all__ = [
     "profile_of",
     "question_of",
     "queue",
+    "usual_of",
     "write_page",
 ]

@@ -1,27 +1,29 @@
 """Whether the version on trial does harm: bad events come from it more often than its share of the traffic explains.
 
-Conversations are dealt out by a hash. So if both versions are equally good, each bad event comes from the candidate
+Conversations are dealt out by a hash. So if both versions are equally good, each bad event comes from the new one
 with a probability that is its share, whatever the hour, the topic or the load. A gambler bets that it is more. As long
-as the candidate is no worse, his capital ever reaches 1/s with a probability of at most s, however often one looks
-(Ville's inequality), and the mean of several such games is one, too.
+as the new one is no worse, his capital ever reaches 1/s with a probability of at most s, however often one looks
+(Ville's inequality), and the mean of several such games is one, too. It is the same game before and after the new
+version has become the champion: then the former one has kept a share.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple
 
 import numpy as np
 
+from sonneteer.monitoring.usual import Usual
 from sonneteer.monitoring.view import REFUSAL
 from sonneteer.recipe.improvement import ImprovementSettings
 from sonneteer.records import Deployment, Exchange, Feedback
 
 CHANCES = 64
 """Chances of the candidate that the gambler spreads his stake over, from its share up to 1."""
-KINDS = ("failures", "slow answers", "no answer or a refusal", "disliked answers")
-FAILED, SLOW, EMPTY, DISLIKED = KINDS
+KINDS = ("failures", "slow answers", "no answer or a refusal", "disliked answers", "strange answers")
+FAILED, SLOW, EMPTY, DISLIKED, STRANGE = KINDS
 SLOW_SHARE = 0.95
 """An answer is slow if it takes longer than this share of the champion's last ones."""
 REMEMBERED, FEWEST = 500, 20
@@ -60,15 +62,18 @@ class Harm:
 
 
 class Warden:
-    """Watches one deployment's candidate, and says when it has done well enough, or harm."""
+    """Watches one deployment's new version, and says when it has done well enough, or harm."""
 
-    def __init__(self, deployment: Deployment, settings: ImprovementSettings) -> None:
+    def __init__(
+        self, deployment: Deployment, settings: ImprovementSettings, usual: Mapping[str, Usual] | None = None
+    ) -> None:
+        """An answer is strange where it is not as `usual` of its version, by id; without it none is."""
         self.deployment = deployment
         self._settings = settings
-        is_shadow = deployment.phase == "shadow"
+        self._usual = usual or {}
         # In the shadow both answer the same: of the questions that only one answers badly, half are the candidate's.
-        share = 0.5 if is_shadow else deployment.canary_share or 0.5
-        self._harms = {kind: Harm(share) for kind in KINDS}
+        shares = {"shadow": 0.5, "canary": deployment.canary_share, "watched": 1 - deployment.held_back_share}
+        self._harms = {kind: Harm(shares.get(deployment.phase, 0.5)) for kind in KINDS}
         self._counted: set[tuple[str, str]] = set()
         self._tried: set[str] = set()
         self._arms: dict[str, tuple[bool, str]] = {}
@@ -79,7 +84,7 @@ class Warden:
         if self.deployment.phase == "shadow":
             if exchange.shadow_model_id == self.deployment.candidate_id:
                 self._compare(exchange)
-        elif self.deployment.phase == "canary":
+        elif self.deployment.phase in ("canary", "watched"):
             self._watch(exchange)
 
     def note_feedback(self, feedback: Iterable[Feedback]) -> None:
@@ -94,9 +99,13 @@ class Warden:
         if np.mean([harm.capital for harm in harms.values()]) >= 1 / settings.false_rollback_share:
             worst = max(harms, key=lambda kind: harms[kind].capital)
             bad, of_champion = harms[worst].events[True], harms[worst].events[False]
-            return "go back", f"{worst}: {bad} of the new version, {of_champion} of the champion"
-        enough = settings.shadow_exchanges if self.deployment.phase == "shadow" else settings.canary_conversations
-        if self.deployment.phase == "full" or len(self._tried) < enough:
+            return "go back", f"{worst}: {bad} of the new version, {of_champion} of the former"
+        enough = {
+            "shadow": settings.shadow_exchanges,
+            "canary": settings.canary_conversations,
+            "watched": settings.watch_conversations,
+        }
+        if self.deployment.phase == "full" or len(self._tried) < enough[self.deployment.phase]:
             return "wait", ""
         what = "exchanges" if self.deployment.phase == "shadow" else "conversations"
         return "advance", f"{len(self._tried)} {what} without harm"
@@ -112,7 +121,7 @@ class Warden:
                 self._count(EMPTY, candidate, exchange.id)
 
     def _watch(self, exchange: Exchange) -> None:
-        is_candidate = exchange.model_id == self.deployment.candidate_id
+        is_candidate = exchange.model_id == self.deployment.watched_id
         self._arms[exchange.id] = is_candidate, exchange.conversation
         if is_candidate:
             self._tried.add(exchange.conversation)
@@ -121,6 +130,9 @@ class Warden:
             return
         if not exchange.answer.tool_calls and _is_empty(exchange.answer.text):
             self._count(EMPTY, is_candidate, exchange.conversation)
+        usual = self._usual.get(exchange.model_id)
+        if usual and not exchange.answer.tool_calls and usual.is_strange(exchange):
+            self._count(STRANGE, is_candidate, exchange.conversation)
         known = self._champion_seconds
         if len(known) >= FEWEST and exchange.seconds > np.quantile(known, SLOW_SHARE):
             self._count(SLOW, is_candidate, exchange.conversation)

@@ -30,5 +30,10 @@ class ImprovementSettings(Section):
     """Share of the conversations that the new version then answers."""
     canary_conversations: int = Field(100, ge=1)
     """Conversations that it answers so, without doing harm, before it answers all."""
+    held_back_share: float = Field(0.1, ge=0, lt=1)
+    """Share of the conversations that the former champion then still answers, so that the new one can be compared with
+    it; with 0 the new one answers all at once and nobody watches."""
+    watch_conversations: int = Field(300, ge=1)
+    """Conversations that the new champion answers so, without doing harm, before the former one has none left."""
     false_rollback_share: float = Field(0.01, gt=0, lt=1)
     """Chance that a version that is no worse is rolled back, however long it is watched."""

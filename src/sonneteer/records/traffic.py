@@ -10,9 +10,9 @@ from pydantic import Field, model_validator
 from sonneteer.records.conversation import Message, Prompt
 from sonneteer.records.record import Record
 
-Arm = Literal["champion", "canary"]
-"""Who answered: the version that is deployed, or the one that is on trial."""
-Phase = Literal["full", "shadow", "canary"]
+Arm = Literal["champion", "canary", "former"]
+"""Who answered: the version that is deployed, the one that is on trial, or the one that was deployed before."""
+Phase = Literal["full", "shadow", "canary", "watched"]
 
 
 class Deployment(Record):
@@ -24,18 +24,26 @@ class Deployment(Record):
     champion_id: str
     """The version that answers."""
     phase: Phase = "full"
-    """'shadow': the candidate answers too, and nobody sees it; 'canary': it takes `canary_share`; 'full': there is no
-    candidate."""
+    """'shadow': the candidate answers too, and nobody sees it; 'canary': it takes `canary_share`; 'watched': it is the
+    champion now, and the former one still takes `held_back_share`; 'full': the champion answers all."""
     candidate_id: str | None = None
     canary_share: float = Field(0.0, ge=0, le=1)
+    held_back_share: float = Field(0.0, ge=0, lt=1)
     previous_champion_id: str | None = None
     """Whom a roll-back brings back. It stays loaded."""
     because: str = ""
 
     @model_validator(mode="after")
     def _has_a_candidate_where_it_needs_one(self) -> Deployment:
-        assert (self.candidate_id is None) == (self.phase == "full"), "only shadow and canary have a candidate"
+        has_candidate = self.phase in ("shadow", "canary")
+        assert (self.candidate_id is not None) == has_candidate, "only shadow and canary have a candidate"
+        assert self.phase != "watched" or self.previous_champion_id, "a champion is watched beside the former one"
         return self
+
+    @property
+    def watched_id(self) -> str | None:
+        """The version that is compared with another one, if any is."""
+        return self.champion_id if self.phase == "watched" else self.candidate_id
 
 
 class Exchange(Record):

@@ -50,9 +50,12 @@ class Live:
     def choose(self, visit: Visit) -> ServedModel:
         """Who answers this visit: always the same for one conversation, as long as the deployment stands."""
         deployment, loaded = self._state
-        if deployment.phase == "canary" and in_canary(visit.conversation, deployment):
+        if deployment.phase == "canary" and is_drawn(visit.conversation, deployment, deployment.canary_share):
             assert deployment.candidate_id is not None
             return loaded[deployment.candidate_id]._replace(arm="canary")
+        if deployment.phase == "watched" and is_drawn(visit.conversation, deployment, deployment.held_back_share):
+            assert deployment.previous_champion_id is not None
+            return loaded[deployment.previous_champion_id]._replace(arm="former")
         return loaded[deployment.champion_id]
 
     def shadow(self) -> ServedModel | None:
@@ -91,7 +94,6 @@ class Live:
                 trouble = str(problem)
 
 
-def in_canary(conversation: str, deployment: Deployment) -> bool:
-    """Whether the candidate answers this conversation. Each deployment draws anew, or the same few would always try."""
-    drawn = int(fingerprint_of([deployment.id, conversation])[:8], 16)
-    return drawn < deployment.canary_share * 16**8
+def is_drawn(conversation: str, deployment: Deployment, share: float) -> bool:
+    """Whether this conversation is one of the share. Each deployment draws anew, or the same few would always try."""
+    return int(fingerprint_of([deployment.id, conversation])[:8], 16) < share * 16**8

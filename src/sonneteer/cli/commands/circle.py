@@ -154,4 +154,6 @@ def deployment(
 def _line(one: Deployment) -> Text:
     trial = f", {one.candidate_id} in {one.phase}" if one.candidate_id else ""
     share = f" ({one.canary_share:.0%})" if one.phase == "canary" else ""
+    if one.phase == "watched":
+        share = f" watched ({one.previous_champion_id} still takes {one.held_back_share:.0%})"
     return Text(f"{one.created_at:%Y-%m-%d %H:%M:%S}  {one.champion_id}{trial}{share}  {one.because}")
