@@ -107,8 +107,9 @@ def plan(loaded: LoadedRecipe, store: Store, progress: Progress) -> Plan:
     made = _backend(loaded, store).plan(dataset)
     prices = read_prices(store.root / "prices.yaml")
     past = store.latest(Report, loaded.recipe.name)
-    openings = past.test_openings if past and past.dataset_id == dataset.id else 0
-    shown = evaluation.outlook(loaded.recipe, data.read_split(store, dataset, "test"), past, openings)
+    sealed = data.read_split(store, dataset, "test")
+    openings = store.test_openings(dataset.id, [example.id for example in sealed])
+    shown = evaluation.outlook(loaded.recipe, sealed, past, openings)
     costs = prices.costs(made.seconds.value)
     return made.model_copy(update={"costs": costs, "currency": prices.currency, "detectable": shown})
 

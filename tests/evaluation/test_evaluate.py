@@ -129,6 +129,21 @@ def test_each_opening_of_the_sealed_split_is_counted(tmp_path: Path) -> None:
     assert report(store, "chrf").test_openings == 2
 
 
+def test_the_same_sealed_examples_in_another_data_set_are_no_new_ones(tmp_path: Path) -> None:
+    store, arms = Store(tmp_path), Arms(base=ScriptedChat(["something else"]), tuned=ScriptedChat(["the right answer"]))
+    report(store)
+    other = dataset().model_copy(update={"id": "data-2"})
+    fresh = examples(12, "a question that nobody has seen")
+    counts = []
+    for sealed in (examples()[:6] + fresh[6:], fresh[:6]):
+        made = evaluate(
+            recipe(), run().model_copy(update={"dataset_id": other.id}), other, arms, store, sealed, Silent()
+        )
+        counts.append(made.test_openings)
+        other = dataset().model_copy(update={"id": "data-3"})
+    assert counts == [2, 1]
+
+
 def test_each_opening_makes_the_intervals_wider_and_an_interrupted_evaluation_counts_once(tmp_path: Path) -> None:
     store = Store(tmp_path)
     first, again, second = report(store), report(store), report(store, "chrf")

@@ -186,3 +186,12 @@ def test_openings_of_the_test_split_are_counted_by_data_set(store: Store) -> Non
     assert [store.open_test_split("d") for _ in range(3)] == [1, 2, 3]
     assert Store(store.root).open_test_split("e") == 1
     assert Store(store.root).open_test_split("d") == 4
+
+
+def test_an_example_that_another_data_set_held_was_seen_there_too(store: Store) -> None:
+    many = [f"example {number}" for number in range(1200)]
+    assert store.open_test_split("d", many) == 1
+    assert store.test_openings("e", many[-1:]) == 1
+    assert store.open_test_split("e", [*many[-1:], "new"]) == 2
+    assert store.open_test_split("f", ["new", "newer"]) == 2
+    assert store.open_test_split("g", ["newest"]) == 1

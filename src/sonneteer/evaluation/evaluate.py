@@ -101,7 +101,7 @@ def evaluate(
         return known[0]
     chosen = _chosen(examples, recipe)
     journal = store.folder(run.id) / "answers.jsonl"
-    openings = _openings(store, dataset, journal.with_name(f"{report_id}.openings"))
+    openings = _openings(store, dataset, chosen, journal.with_name(f"{report_id}.openings"))
     confidence = spent_confidence(recipe.evaluation.confidence, openings)
     start = time.monotonic()
     replies = _ask_all(recipe, run, arms, chosen, journal, progress)
@@ -226,10 +226,10 @@ def _options(recipe: Recipe) -> Options:
     return Options(max_tokens=recipe.evaluation.max_answer_tokens, seed=recipe.seed)
 
 
-def _openings(store: Store, dataset: DatasetVersion, note: Path) -> int:
+def _openings(store: Store, dataset: DatasetVersion, examples: Sequence[Example], note: Path) -> int:
     """How often the sealed split has been opened by now. An evaluation that was interrupted opens it only once."""
     if not note.exists():
-        write_whole(note, str(store.open_test_split(dataset.id)).encode())
+        write_whole(note, str(store.open_test_split(dataset.id, [one.id for one in examples])).encode())
     return int(note.read_text())
 
 

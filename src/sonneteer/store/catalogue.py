@@ -7,7 +7,7 @@ column `body` as JSON; a record that gains a field needs no new column.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from difflib import get_close_matches
@@ -42,6 +42,10 @@ SEARCHED: dict[type[Kept], tuple[str, ...]] = {
 }
 """Columns besides id, name and created_at, which every table has."""
 OPENINGS = sql.table("test_openings", sql.column("dataset_id"), sql.column("opened_at"))
+OPENED = sql.table("opened_rows", sql.column("example_id"), sql.column("opened_at"))
+REVISION = sql.table("alembic_version", sql.column("version_num"))
+AT_ONCE = 500
+"""Examples in one query: databases bound how many values it may have."""
 
 
 class Catalogue:
@@ -88,16 +92,22 @@ class Catalogue:
             bodies = connection.execute(query.order_by(table.c.created_at.desc(), table.c.id.desc())).scalars()
             return [kind.model_validate(json.loads(body)) for body in bodies]
 
-    def count_opening(self, dataset_id: str) -> int:
-        """Count that the sealed test split was opened; returns how often it has been by now."""
-        datasets = _table(DatasetVersion)
+    def count_opening(self, dataset_id: str, example_ids: Collection[str]) -> int:
+        """Count that these examples of the sealed test split were opened; returns how often by now."""
         with self.connection() as connection:
             now = datetime.now(UTC).isoformat()
             connection.execute(sql.insert(OPENINGS).values(dataset_id=dataset_id, opened_at=now))
-            # The second of two who open at once waits for this row, and then counts the first one's opening, too.
-            connection.execute(sql.select(datasets.c.id).where(datasets.c.id == dataset_id).with_for_update())
-            count = sql.select(sql.func.count()).select_from(OPENINGS).where(OPENINGS.c.dataset_id == dataset_id)
-            return int(connection.execute(count).scalar_one())
+            # The second of two who open at once waits for this one row, and then counts the first one's opening, too.
+            connection.execute(sql.select(REVISION.c.version_num).with_for_update())
+            if example_ids:
+                rows = [{"example_id": id, "opened_at": now} for id in sorted(set(example_ids))]
+                connection.execute(sql.insert(OPENED), rows)
+            return _openings(connection, dataset_id, example_ids)
+
+    def openings(self, dataset_id: str, example_ids: Collection[str]) -> int:
+        """How often the sealed test split, or the one of these examples that was opened most often, has been opened."""
+        with self.connection() as connection:
+            return _openings(connection, dataset_id, example_ids)
 
     def fingerprints(self) -> dict[str, str]:
         """Of every record as it stands in the database, by its table and id."""
@@ -189,3 +199,13 @@ def _run_name(connection: sql.Connection, report: Report) -> str:
     runs = _table(Run)
     name = connection.execute(sql.select(runs.c.name).where(runs.c.id == report.run_id)).scalar()
     return str(name or "")
+
+
+def _openings(connection: sql.Connection, dataset_id: str, example_ids: Collection[str]) -> int:
+    count = sql.select(sql.func.count()).select_from(OPENINGS).where(OPENINGS.c.dataset_id == dataset_id)
+    most, ids = int(connection.execute(count).scalar_one()), sorted(set(example_ids))
+    for first in range(0, len(ids), AT_ONCE):
+        some = OPENED.c.example_id.in_(ids[first : first + AT_ONCE])
+        counts = sql.select(sql.func.count()).select_from(OPENED).where(some).group_by(OPENED.c.example_id)
+        most = max(most, *connection.execute(counts).scalars(), 0)
+    return most

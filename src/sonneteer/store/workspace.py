@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+from collections.abc import Collection
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -103,10 +104,17 @@ class Store:
         """The newest record of this name."""
         return next(iter(self.find(kind, name=name)), None)
 
-    def open_test_split(self, dataset_id: str) -> int:
-        """Count that the sealed test split was opened; returns how often it has been by now."""
+    def open_test_split(self, dataset_id: str, example_ids: Collection[str] = ()) -> int:
+        """Count that the sealed test split was opened; returns how often it has been by now.
+
+        An example that an earlier data set held, too, has been seen as often as both were opened.
+        """
         self.note_deed("open the sealed test split", f"{TABLES[DatasetVersion]}/{dataset_id}", "")
-        return self._catalogue.count_opening(dataset_id)
+        return self._catalogue.count_opening(dataset_id, example_ids)
+
+    def test_openings(self, dataset_id: str, example_ids: Collection[str]) -> int:
+        """How often it has been opened, without opening it."""
+        return self._catalogue.openings(dataset_id, example_ids)
 
     # Who did what when --------------------------------------------------------------------------
 
