@@ -7,8 +7,10 @@ import random
 
 import pytest
 
+from sonneteer.data import near_duplicates as near
 from sonneteer.data.candidates import Candidate
 from sonneteer.data.clean import parted_from_alike
+from sonneteer.data.hands import Hands
 from sonneteer.data.ledger import Ledger
 from sonneteer.data.near_duplicates import bands_for, jaccard, near_duplicates, shingles
 from sonneteer.recipe.sections import CleanSettings
@@ -47,6 +49,15 @@ def test_what_an_exhaustive_comparison_finds_is_found_and_nothing_else() -> None
     assert len(true) > 80
     for index, (partner, share) in alike.partners.items():
         assert share == jaccard(sets[index], sets[partner]) >= 0.7
+
+
+def test_several_processes_find_the_same_also_after_this_one_has_looked(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = random.Random(1)
+    candidates = [said(" ".join(edited(drawn(random.Random(place % 9)), rng, place % 3))) for place in range(30)]
+    alone = near_duplicates(candidates, 0.7)
+    monkeypatch.setattr(near, "AT_ONCE", 4)
+    assert near_duplicates(candidates, 0.7, Hands(2)) == alone
+    assert set(alone.clusters) == set(range(9))
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -32,7 +32,7 @@ def sides_of(examples: Iterable[Example], settings: DataSettings, seed: int) -> 
 
 
 def groups_of(examples: Iterable[Example], keep_together: Sequence[str]) -> list[int]:
-    return groups([tuple(bonds_of(example, keep_together)) for example in examples])
+    return groups([tuple(bonds_of(Candidate.of("x.jsonl", 1, example), keep_together)) for example in examples])
 
 
 def text(words: str) -> Example:

@@ -191,6 +191,10 @@ def test_answers_that_cannot_both_be_right_are_flagged(one: str, other: str, is_
     assert set(found) == ({0, 1} if is_contradiction else set())
 
 
+def test_signs_alone_are_a_question_too() -> None:
+    assert set(contradictory([pair("?! ", "yes"), pair(" ?!", "no"), pair("!?", "maybe")])) == {0, 1}
+
+
 def test_planted_wrong_labels_are_found() -> None:
     path = SHARED / "customer_service" / "banking77" / "test.jsonl"
     if not path.exists():

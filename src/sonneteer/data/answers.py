@@ -10,16 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sonneteer.data.candidates import Candidate
+from sonneteer.data.questions import LONGEST_LABEL, WORD
 from sonneteer.records import Example, fingerprint_of
 
-LONGEST_LABEL = 6  # words
 FEWEST_OF_A_LABEL = 5
 LABELLED_SHARE = 0.9
 FOLDS = 5
 FEATURES = 50_000
 HARDLY = 0.01
 """With 5 % of banking77's labels changed at random this finds 96 % of them, and 71 % of what it finds are."""
-WORD = re.compile(r"\w+")
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 YES, NO = {"yes", "yeah", "yep", "true", "correct"}, {"no", "nope", "false", "incorrect", "never"}
 
@@ -30,13 +29,13 @@ def contradictory(candidates: Sequence[Candidate]) -> dict[int, str]:
     Answers that are labels or short must be equal; of longer ones yes must not meet no, and what says otherwise the
     same must have the same numbers. Other differences are taken for other words for the same.
     """
-    same_question: dict[str, list[int]] = defaultdict(list)
+    alike: dict[str, list[int]] = defaultdict(list)
     for index, candidate in enumerate(candidates):
-        same_question[_question(candidate.example)].append(index)
+        alike[candidate.question].append(index)
     found: dict[int, str] = {}
-    for indices in same_question.values():
-        if len(indices) > 1:
-            found |= _contradicting(candidates, indices)
+    for indices in alike.values():
+        for same in _by_question(candidates, indices) if len(indices) > 1 else ():
+            found |= _contradicting(candidates, same)
     return found
 
 
@@ -48,7 +47,7 @@ def suspicious_labels(candidates: Sequence[Candidate]) -> dict[int, str]:
     much examples of that class usually are (the thresholds of Northcutt et al. 2021, arXiv 1911.00068).
     """
     by_source: dict[str, list[int]] = defaultdict(list)
-    labels = [_said(candidate.example) for candidate in candidates]
+    labels = [candidate.label for candidate in candidates]
     for index, candidate in enumerate(candidates):
         by_source[candidate.source].append(index)
     found: dict[int, str] = {}
@@ -59,17 +58,15 @@ def suspicious_labels(candidates: Sequence[Candidate]) -> dict[int, str]:
     return found
 
 
-def _question(example: Example) -> str:
-    if example.is_text:
-        return example.id
-    asked = [(message.role, " ".join(message.text.lower().split())) for message in example.prompt.messages]
-    return fingerprint_of([asked, *(message.model_dump()["tool_calls"] for message in example.prompt.messages)])
-
-
-def _said(example: Example) -> str:
-    """The answer as a label; nothing where it is too long for one."""
-    words = WORD.findall(example.answer.text.lower())
-    return " ".join(words) if len(words) <= LONGEST_LABEL else ""
+def _by_question(candidates: Sequence[Candidate], indices: Sequence[int]) -> list[list[int]]:
+    """Those of them that ask exactly the same, whatever its case and spaces."""
+    same: dict[str, list[int]] = defaultdict(list)
+    for index in indices:
+        example = candidates[index].example
+        asked = [(message.role, " ".join(message.text.lower().split())) for message in example.prompt.messages]
+        calls = [message.model_dump()["tool_calls"] for message in example.prompt.messages]
+        same[example.id if example.is_text else fingerprint_of([asked, calls])].append(index)
+    return [alike for alike in same.values() if len(alike) > 1]
 
 
 def _contradicting(candidates: Sequence[Candidate], indices: Sequence[int]) -> dict[int, str]:

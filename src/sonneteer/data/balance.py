@@ -22,7 +22,7 @@ def balanced(candidates: Sequence[Candidate], balance: BalanceSettings, ledger: 
     """
     by_value: dict[str, list[Candidate]] = defaultdict(list)
     for candidate in candidates:
-        value = candidate.example.tags.get(balance.by or "")
+        value = candidate.tags.get(balance.by or "")
         if value and candidate.side != "replay":
             by_value[value].append(candidate)
     for value, own in sorted(by_value.items()):
@@ -59,7 +59,7 @@ def refuse_unknown_values(candidates: Sequence[Candidate], balance: BalanceSetti
     """Raises RecipeError for a weight of what no example is."""
     if not balance.weights:
         return
-    known = {candidate.example.tags.get(balance.by or "", "") for candidate in candidates} - {""}
+    known = {candidate.tags.get(balance.by or "", "") for candidate in candidates} - {""}
     for value in balance.weights.keys() - known:
         near = get_close_matches(value, known, n=1)
         hint = f"Did you mean '{near[0]}'?" if near else f"There are {', '.join(sorted(known)[:10]) or 'none'}."

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import NamedTuple
 
 from sonneteer.data.candidates import Candidate
-from sonneteer.records import Example, SplitName, fingerprint_of
+from sonneteer.records import SplitName
 
-WORD = re.compile(r"\w+")
 QUESTION, ALIKE = "question", "near-duplicate"
 
 Bond = tuple[str, str]
@@ -30,30 +28,24 @@ class Member(NamedTuple):
 
 def member_of(candidate: Candidate, keep_together: Sequence[str], stratify_by: str | None = None) -> Member:
     """A candidate as the split sees it."""
-    example = candidate.example
+    tags = candidate.tags
     near = [(ALIKE, candidate.cluster)] if candidate.cluster else []
     return Member(
         candidate.id,
-        (*bonds_of(example, keep_together), *near),
+        (*_bonds(candidate.question, tags, keep_together), *near),
         candidate.side,
-        example.tags.get(stratify_by, "") if stratify_by else "",
-        example.tags.get("time", ""),
+        tags.get(stratify_by, "") if stratify_by else "",
+        tags.get("time", ""),
     )
 
 
-def bonds_of(example: Example, keep_together: Sequence[str]) -> Iterator[Bond]:
-    """What an example shares with others: values of tags, and its question."""
-    yield from ((tag, example.tags[tag]) for tag in keep_together if example.tags.get(tag))
-    yield QUESTION, question_of(example)
+def bonds_of(candidate: Candidate, keep_together: Sequence[str]) -> list[Bond]:
+    """What it shares with others: values of tags, and its question."""
+    return _bonds(candidate.question, candidate.tags, keep_together)
 
 
-def question_of(example: Example) -> str:
-    """Fingerprint of the prompt (of the whole of a plain text), whatever its case, spaces and punctuation."""
-    asked = example.messages if example.is_text else example.prompt.messages
-    said = [(message.role, " ".join(WORD.findall(message.text.lower()))) for message in asked]
-    if not any(words for _, words in said):  # nothing but signs, or calls of tools
-        return fingerprint_of([message.model_dump(mode="json") for message in asked])
-    return fingerprint_of([said, [call.arguments for message in asked for call in message.tool_calls]])
+def _bonds(question: str, tags: Mapping[str, str], keep_together: Sequence[str]) -> list[Bond]:
+    return [*((tag, tags[tag]) for tag in keep_together if tags.get(tag)), (QUESTION, question)]
 
 
 def groups(bonds: Sequence[Sequence[Hashable]]) -> list[int]:

@@ -4,30 +4,44 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, overload
+from typing import Any, NamedTuple, cast, overload
 
+from sonneteer.data.questions import label_of, question_of
 from sonneteer.records import Example, Fate, LedgerEntry, SplitName
+
+
+class Packed(NamedTuple):
+    """An example as a line of JSON, and what is often asked of it, so that it need not be unpacked."""
+
+    line: str
+    id: str
+    question: str
+    """By which those are known that ask the same."""
+    label: str
+    """The answer, where it is short enough for a label."""
 
 
 class Candidate:
     """An example on its way through the preparation, and the row that it came from."""
 
-    __slots__ = ("_line", "cluster", "id", "row", "side", "source")
+    __slots__ = ("_line", "cluster", "id", "label", "question", "row", "side", "source")
 
-    def __init__(self, source: str, row: int, line: str, id: str, side: SplitName | None = None) -> None:
+    def __init__(self, source: str, row: int, packed: Packed, side: SplitName | None = None) -> None:
         self.source = source
         self.row = row
         self.side = side
         """The side of the split that its source is officially for."""
         self.cluster = ""
         """The fingerprint that it shares with its near-duplicates."""
-        self.id = id
-        self._line = line.encode()
+        self.id = packed.id
+        self.question = packed.question
+        self.label = packed.label
+        self._line = packed.line.encode()
 
     @classmethod
     def of(cls, source: str, row: int, example: Example, side: SplitName | None = None) -> Candidate:
         """An example that is packed here and now."""
-        return cls(source, row, line_of(example), example.id, side)
+        return cls(source, row, packed(example), side)
 
     @property
     def example(self) -> Example:
@@ -38,6 +52,16 @@ class Candidate:
     def line(self) -> str:
         """The example as a line of JSON."""
         return self._line.decode()
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The line's fields, in a quarter of the time that the example takes. What says nothing is not there."""
+        return cast(dict[str, Any], json.loads(self._line))
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The example's tags."""
+        return cast(dict[str, str], self.fields.get("tags", {}))
 
     @property
     def place(self) -> str:
@@ -67,9 +91,10 @@ class Unpacked(Sequence[Example]):
         return chosen.example if isinstance(chosen, Candidate) else Unpacked(chosen)
 
 
-def line_of(example: Example) -> str:
+def packed(example: Example) -> Packed:
     """An example as a line of JSON, without what says nothing."""
-    return json.dumps(example.model_dump(mode="json", exclude_defaults=True), ensure_ascii=False)
+    line = json.dumps(example.model_dump(mode="json", exclude_defaults=True), ensure_ascii=False)
+    return Packed(line, example.id, question_of(example), label_of(example))
 
 
 class Outcome(NamedTuple):

@@ -10,6 +10,7 @@ from sonneteer.data.bonds import ALIKE, Bond, bonds_of, crossing
 from sonneteer.data.candidates import Candidate
 from sonneteer.data.counterfactual import SWAPPED
 from sonneteer.data.freeze import read_ledger, read_split
+from sonneteer.data.hands import hands_of
 from sonneteer.data.near_duplicates import near_duplicates
 from sonneteer.recipe.sections import DataSettings
 from sonneteer.records import DatasetVersion, SplitName
@@ -61,8 +62,8 @@ def check(store: Store, dataset: DatasetVersion, data: DataSettings) -> Proof:
         for example in read_split(store, dataset, side):
             sides.append(side)
             candidates.append(Candidate.of(side, len(sides), example))
-    bonds: list[tuple[Bond, ...]] = [tuple(bonds_of(one.example, data.keep_together)) for one in candidates]
-    clusters = near_duplicates(candidates, data.clean.near_duplicate_share).clusters
+    bonds: list[tuple[Bond, ...]] = [tuple(bonds_of(one, data.keep_together)) for one in candidates]
+    clusters = near_duplicates(candidates, data.clean.near_duplicate_share, hands_of(data)).clusters
     bonds = [(*own, (ALIKE, str(cluster))) for own, cluster in zip(bonds, clusters, strict=True)]
     places = {entry.example_id: f"{entry.source}:{entry.row}" for entry in read_ledger(store, dataset)}
     named = [places.get(candidate.id, "?") for candidate in candidates]
@@ -102,7 +103,7 @@ def _problems(store: Store, dataset: DatasetVersion, candidates: list[Candidate]
     held = Counter(
         (side, candidate.id)
         for side, candidate in zip(sides, candidates, strict=True)
-        if SWAPPED not in candidate.example.tags  # a copy has no row of its own
+        if SWAPPED not in candidate.tags  # a copy has no row of its own
     )
     told = Counter((entry.fate, entry.example_id) for entry in entries if entry.fate in dataset.splits)
     if held != told:

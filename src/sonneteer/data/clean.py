@@ -48,9 +48,11 @@ def without_duplicates(candidates: Sequence[Candidate], ledger: Ledger) -> list[
     return list(first.values())
 
 
-def parted_from_alike(candidates: Sequence[Candidate], clean: CleanSettings, ledger: Ledger) -> list[Candidate]:
+def parted_from_alike(
+    candidates: Sequence[Candidate], clean: CleanSettings, ledger: Ledger, hands: Hands = ALONE
+) -> list[Candidate]:
     """Near-duplicates are marked, so that the split keeps them together; or all but the first are dropped."""
-    alike = near_duplicates(candidates, clean.near_duplicate_share)
+    alike = near_duplicates(candidates, clean.near_duplicate_share, hands)
     for index in alike.partners.keys() | set(map(alike.clusters.__getitem__, alike.partners)):
         candidates[index].cluster = candidates[alike.clusters[index]].id
     dropped = set()

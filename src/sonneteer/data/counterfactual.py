@@ -24,11 +24,11 @@ def swapped_copies(
     A copy belongs to its original's row: the ledger notes there how many it has.
     """
     known = {candidate.id for candidate in learned}
-    closed = {bond for candidate in watching for bond in bonds_of(candidate.example, data.keep_together)}
+    closed = {bond for candidate in watching for bond in bonds_of(candidate, data.keep_together)}
     copies = []
     for candidate in learned:
         for copy in _copies(candidate, data):
-            if copy.id not in known and closed.isdisjoint(bonds_of(copy.example, data.keep_together)):
+            if copy.id not in known and closed.isdisjoint(bonds_of(copy, data.keep_together)):
                 known.add(copy.id)
                 copies.append(copy)
     copies = _unlike(copies, watching, data.clean.near_duplicate_share)

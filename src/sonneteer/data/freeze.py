@@ -55,7 +55,7 @@ def freeze(draft: Draft, store: Store) -> DatasetVersion:
         ledger_file=ledger_file,
         redacted=redacted,
         redacted_rows=redacted_rows,
-        tag_counts=_tag_counts(one.candidate.example for counted in draft.sides.values() for one in counted),
+        tag_counts=_tag_counts(one.candidate.tags for counted in draft.sides.values() for one in counted),
         token_counts={side: sum(one.tokens for one in counted) for side, counted in draft.sides.items()},
         learned_token_counts={
             side: sum(one.learned_tokens for one in counted) for side, counted in draft.sides.items()
@@ -83,8 +83,8 @@ def read_ledger(store: Store, dataset: DatasetVersion) -> list[LedgerEntry]:
 
 
 def _content(one: Counted) -> Content:
-    example = one.candidate.example
-    return Content(one.candidate.id, example.reference, example.tags)
+    fields = one.candidate.fields
+    return Content(one.candidate.id, fields.get("reference", {}), fields.get("tags", {}))
 
 
 def _kept(store: Store, counted: Sequence[Counted], fingerprint: str) -> Split:
@@ -97,9 +97,9 @@ def _kept(store: Store, counted: Sequence[Counted], fingerprint: str) -> Split:
     return Split(file=store.put(buffer.getvalue(), "parquet"), examples=len(counted), fingerprint=fingerprint)
 
 
-def _tag_counts(examples: Iterable[Example]) -> dict[str, dict[str, int]]:
+def _tag_counts(tagged: Iterable[Mapping[str, str]]) -> dict[str, dict[str, int]]:
     counts: dict[str, Counter[str]] = defaultdict(Counter)
-    for example in examples:
-        for tag, value in example.tags.items():
+    for tags in tagged:
+        for tag, value in tags.items():
             counts[tag][value] += 1
     return {tag: dict(values.most_common()) for tag, values in counts.items() if len(values) <= MOST_VALUES}

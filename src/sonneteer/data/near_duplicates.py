@@ -7,6 +7,7 @@ threshold. Bands are sorted one after the other, so memory grows with the signat
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from functools import cache, lru_cache
@@ -16,12 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sonneteer.data.candidates import Candidate
+from sonneteer.data.hands import Hands
 from sonneteer.records import Example
 
 PERMUTATIONS = 128
 WORDS_IN_SHINGLE = 3
 SEED = 17
-AT_ONCE = 8192
+AT_ONCE = 2000
+ALONE = Hands()
 MOST_IN_BUCKET = 64
 """So many earlier members of a bucket that belong to different clusters are compared with a new one."""
 MISSED_WEIGHT = 0.9
@@ -38,14 +41,14 @@ class Alike(NamedTuple):
     """For all but the first of a cluster: an earlier member, and the Jaccard index with it."""
 
 
-def near_duplicates(candidates: Sequence[Candidate], threshold: float) -> Alike:
+def near_duplicates(candidates: Sequence[Candidate], threshold: float, hands: Hands = ALONE) -> Alike:
     """Clusters of conversations of which each resembles another one of its cluster at least so much."""
-    signatures = _signatures(candidates)
+    signatures = _signatures(candidates, hands)
     clusters = _Clusters(len(candidates))
 
     @lru_cache(maxsize=4_000)
     def shingles_of(index: int) -> frozenset[str]:
-        return frozenset(shingles(candidates[index].example))
+        return frozenset(_shingles_in(candidates[index].line))
 
     for bucket in _buckets(signatures, threshold):
         heads: list[int] = []
@@ -62,7 +65,16 @@ def near_duplicates(candidates: Sequence[Candidate], threshold: float) -> Alike:
 
 def shingles(example: Example) -> list[str]:
     """Three-word sequences of what user and assistant said. A shared system prompt makes nobody alike."""
-    said = " ".join(message.text for message in example.messages if message.role != "system")
+    return _sequences(" ".join(message.text for message in example.messages if message.role != "system"))
+
+
+def _shingles_in(line: str) -> list[str]:
+    """The same of an example's line, without unpacking it."""
+    messages = json.loads(line)["messages"]
+    return _sequences(" ".join(message.get("text", "") for message in messages if message["role"] != "system"))
+
+
+def _sequences(said: str) -> list[str]:
     words = WORD.findall(said.lower())
     padded = ["", "", *words, ""] if words else []
     return list(map(" ".join, zip(padded, padded[1:], padded[2:], strict=False)))
@@ -90,15 +102,25 @@ def bands_for(threshold: float, permutations: int = PERMUTATIONS) -> tuple[int, 
     return chosen
 
 
-def _signatures(candidates: Sequence[Candidate]) -> NDArray[np.uint32]:
+def _signatures(candidates: Sequence[Candidate], hands: Hands) -> NDArray[np.uint32]:
     """One row of MinHash values for each conversation."""
+    starts = range(0, len(candidates), AT_ONCE)
+    lines = ([one.line for one in candidates[start : start + AT_ONCE]] for start in starts)
+    signatures = np.empty((len(candidates), PERMUTATIONS), np.uint32)
+    for start, some in zip(starts, hands.spread(_signed, lines), strict=True):
+        signatures[start : start + len(some)] = some
+    return signatures
+
+
+def _signed(lines: Sequence[str]) -> NDArray[np.uint32]:
     from rensa import RMinHash
 
-    signatures = np.empty((len(candidates), PERMUTATIONS), np.uint32)
-    for start in range(0, len(candidates), AT_ONCE):
-        sets = [shingles(candidate.example) for candidate in candidates[start : start + AT_ONCE]]
-        matrix = RMinHash.digest_matrix_from_token_sets(sets, num_perm=PERMUTATIONS, seed=SEED)
-        signatures[start : start + len(sets)] = matrix.to_rows()
+    signatures = np.empty((len(lines), PERMUTATIONS), np.uint32)
+    for place, line in enumerate(lines):
+        # One by one: rensa does many at once in threads of its own, which a process that was forked does not have.
+        signature = RMinHash(num_perm=PERMUTATIONS, seed=SEED)
+        signature.update(_shingles_in(line))
+        signatures[place] = signature.digest()
     return signatures
 
 

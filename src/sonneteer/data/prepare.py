@@ -34,7 +34,7 @@ from sonneteer.records import KEPT, DatasetVersion, Example, Renderer, SplitName
 from sonneteer.store import Store
 
 SILENT = Silent()
-EDITION = 8
+EDITION = 9
 """Counts the changes of this preparation itself: what an older one made is not taken for the same."""
 
 
@@ -88,7 +88,7 @@ def prepare(
     hands = hands_of(data, kept_in / fingerprint_of([prepared_from, sorted(forgotten_people(store)), key]))
     sources, candidates = gather(data, files, steps, ledger, progress, hands)
     refuse_private(ledger)
-    for step in corpus_steps(data):
+    for step in corpus_steps(data, hands):
         candidates = step(candidates, ledger)
     refuse_nothing(candidates, ledger)
     refuse_unknown_values(candidates, data.balance)

@@ -68,8 +68,8 @@ def _candidates(settings: SourceSettings, rows: Sequence[Done], ledger: Ledger) 
     source, side = settings.path, settings.split
     for done in rows:
         ledger.remark(source, done.row, *done.remarks)
-        if done.line:
-            yield Candidate(source, done.row, done.line, done.id, None if side == "auto" else side)
+        if done.packed:
+            yield Candidate(source, done.row, done.packed, None if side == "auto" else side)
         else:
             ledger.enter(LedgerEntry(source=source, row=done.row, fate=done.fate, reason=done.reason))
 

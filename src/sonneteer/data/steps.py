@@ -14,6 +14,7 @@ from sonneteer.data.candidates import Candidate, RowStep
 from sonneteer.data.clean import flagged, parted_from_alike, without_duplicates
 from sonneteer.data.contamination import KeptOut
 from sonneteer.data.forget import forgotten_people, without_forgotten
+from sonneteer.data.hands import Hands
 from sonneteer.data.languages import only_languages, refuse_unknown
 from sonneteer.data.ledger import Ledger
 from sonneteer.data.normalise import no_markup, one_unicode, one_white_space
@@ -25,6 +26,7 @@ from sonneteer.recipe.learning import Objective
 from sonneteer.recipe.sections import CleanSettings, DataSettings, Recipe
 from sonneteer.store import Store
 
+ALONE = Hands()
 CorpusStep = Callable[[list[Candidate], Ledger], list[Candidate]]
 """A step that looks at all examples. It enters the fates of those that it loses, and remarks on others."""
 
@@ -59,14 +61,14 @@ def private_steps(recipe: Recipe, folder: Path, store: Store) -> list[RowStep]:
     return [without_forgotten(forgotten_people(store), key), without_personal_data(guard)]
 
 
-def corpus_steps(data: DataSettings) -> list[CorpusStep]:
+def corpus_steps(data: DataSettings, hands: Hands = ALONE) -> list[CorpusStep]:
     """Steps that look at all examples, one after the other."""
     clean = data.clean
     steps: list[CorpusStep] = []
     if data.remove_duplicates:
         steps.append(without_duplicates)
     if clean.near_duplicates != "off":
-        steps.append(lambda candidates, ledger: parted_from_alike(candidates, clean, ledger))
+        steps.append(lambda candidates, ledger: parted_from_alike(candidates, clean, ledger, hands))
     if (action := clean.contradictions) != "off":
         steps.append(lambda candidates, ledger: flagged(candidates, contradictory(candidates), action, ledger))
     if (verdict := clean.wrong_labels) != "off":

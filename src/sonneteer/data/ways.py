@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import pyarrow as arrow
 
-from sonneteer.data.candidates import Passed, RowStep, line_of, passed_through
+from sonneteer.data.candidates import Packed, Passed, RowStep, packed, passed_through
 from sonneteer.data.shapes import SHAPES
 from sonneteer.data.values import Fields, RawRow
 from sonneteer.errors import DataError
@@ -41,9 +41,8 @@ class Done(NamedTuple):
 
     row: int
     remarks: Sequence[str]
-    line: str = ""
-    """The example as a line of JSON; nothing where it is lost."""
-    id: str = ""
+    packed: Packed | None = None
+    """The example; nothing where it is lost."""
     fate: Fate = "dropped"
     reason: str = ""
 
@@ -78,7 +77,7 @@ class Way(NamedTuple):
             example, remarks, reason, fate = Passed(None, (), str(problem), "broken")
         if example is None:
             return Done(row.number, remarks, fate=fate, reason=reason)
-        return Done(row.number, remarks, line_of(example), example.id)
+        return Done(row.number, remarks, packed(example))
 
 
 def renamed(row: RawRow, settings: SourceSettings) -> RawRow:
@@ -126,6 +125,9 @@ def _read(path: Path) -> list[Done] | None:
         content = path.read_bytes()
         size = min(LONGEST_KEPT, int.from_bytes(content[:SIZE], "big"))
         rows = json.loads(arrow.decompress(content[SIZE:], size, codec="zstd", asbytes=True))
-        return [Done(row, tuple(remarks), *rest) for row, remarks, *rest in rows]
+        return [
+            Done(row, tuple(remarks), Packed(*example) if example else None, fate, reason)
+            for row, remarks, example, fate, reason in rows
+        ]
     except (OSError, ValueError, TypeError, arrow.ArrowException):
         return None
