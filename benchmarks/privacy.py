@@ -2,10 +2,9 @@
 
     python benchmarks/privacy.py [--quick] [--json FILE] [--presidio PYTHON] [--wnut FOLDER]
 
-Texts are generated from templates and name locales that the recogniser was not trained on. `generated` was looked at
-while rules and training sentences were improved; `fresh` was written afterwards, and nobody improved anything by it.
-`--wnut` adds real posts
-(WNUT 2017, people's names only). `--presidio` names the Python of an environment that has presidio-analyzer; it runs
+Texts are generated from templates (`privacy_texts/`) and name locales that the recogniser was not trained on.
+`development` was looked at while rules and training sentences were improved; `fresh` was written before anybody saw a
+result on it, and nobody improved anything by it. `--wnut` adds real posts (WNUT 2017, people's names only). `--presidio` names the Python of an environment that has presidio-analyzer; it runs
 there without a language model, since none can be had without a download. A piece counts as found where nine tenths
 of its characters are covered, and a finding as right where half of it is personal. Intervals are Wilson's, 95 %.
 """
@@ -27,20 +26,9 @@ from typing import Any, NamedTuple
 
 SEED = 2026
 LOCALES = [
-    "en_NZ",
-    "en_IE",
-    "en_NG",
-    "fi_FI",
-    "no_NO",
-    "fr_CA",
-    "fr_BE",
-    "es_CO",
-    "sk_SK",
-    "sl_SI",
-    "et_EE",
-    "lv_LV",
-    "tw_GH",
-]
+    "en_NZ", "en_IE", "en_NG", "fi_FI", "no_NO", "fr_CA", "fr_BE", "es_CO", "sk_SK", "sl_SI", "et_EE",
+    "lv_LV", "tw_GH", "lt_LT", "vi_VN", "es_CL", "pt_BR", "yo_NG", "uz_UZ", "de_CH", "fr_CH", "az_AZ",
+]  # fmt: skip
 ADDRESSES = ["en_US", "en_GB", "en_AU", "de_DE", "fr_FR", "es_ES", "it_IT", "nl_NL"]
 PHONES = ["en_US", "en_GB", "de_DE", "fr_FR", "es_ES", "it_IT", "nl_NL"]
 ENTITIES = {
@@ -50,72 +38,8 @@ ENTITIES = {
 }  # fmt: skip
 """Presidio's types under our names; every other type of theirs is some national number."""
 
-TEMPLATES = """
-Good morning, {names} here. The boiler you fitted in Wellington leaks again; ring me back on {phones}.
-Our records show that {names} moved to {addresses} last spring.
-Could somebody at Harbour Bank confirm that {emails} is the address you hold for {names}?
-Claimant: {names}. Born {birth_dates}. Social security number {national_ids}.
-We have refunded the Visa card {cards} and written to {emails}.
-Kindly wire the deposit to {ibans}, account holder {names}.
-The nurse on duty, {names}, noted that medical record number {medical_ids} was mislabelled.
-Minutes: {names} opened the session; {names} objected; the Treasury Committee agreed.
-Login from {network_addresses} was blocked on Thursday after five attempts by {emails}.
-The password is {secrets}, please change it after the Easter holidays.
-Export failed: https://reports.example.net/v2/run?format=csv&api_key={secrets} returned 403.
-According to the police report, {names} left {addresses} at noon.
-Passport number {national_ids} belongs to {names}, date of birth {birth_dates}.
-You may reach {names} by phone at {phones} or by e-mail at {emails}.
-Deliver the parcel to {addresses}. Questions? Text {phones}.
-Is {names} still the trustee of the Rosewood Fund?
-I asked {names} about the Kauri desk, and {names} only laughed.
-Patient {names} (DOB {birth_dates}) is allergic to Penicillin; insurance member ID {medical_ids}.
-Thanks so much, {names}
-The firewall saw {network_addresses} probing the Dublin office.
-Set token: {secrets} in the Grafana settings before Tuesday.
-Her tax ID is {national_ids}; his is still pending at the Ministry of Finance.
-The reviewer was {names}, whose talk on Baroque Music filled Carnegie Hall.
-Invoice to: {names}, {addresses}
-The Pacific Ocean is deeper than the Baltic Sea, as every Finnish pupil learns in Geography.
-Order 7741203 shipped on 14 March 2025 from the Rotterdam warehouse with Postal Express.
-Version 4.12.7 of Firefly Studio fixes the Print Preview in Danish and Norwegian.
-Does the Everest Jacket come in Navy Blue? The Summer Sale ends on Sunday.
-Under Section 12 of the Lease, the Tenant pays 1,450 euros by the third of each month.
-Room 204 is booked from 09:30 to 11:00; the Museum of Modern Art is closed on Mondays.
-The European Commission fined Blackrock Steel in Brussels 12 million euros.
-Write to support@harbour.example or open the Help Centre.
-""".strip().splitlines()
-
-
-FRESH_LOCALES = ["lt_LT", "vi_VN", "es_CL", "pt_BR", "yo_NG", "uz_UZ", "de_CH", "fr_CH", "az_AZ"]
-FRESH = """
-{names} rang at noon and wants {phones} deleted from the file.
-The flat at {addresses} was let to {names} until June.
-From: {names} <{emails}>
-Reimburse {names}, account {ibans}, before the audit.
-Her birthday is {birth_dates}, which makes {names} the oldest of the team.
-Taxpayer ID: {national_ids}. Name: {names}. Lives at {addresses}.
-The surgeon explained to {names} that chart number {medical_ids} had been merged with another.
-Charged to card {cards} in the Bergamo branch on Tuesday.
-Requests from {network_addresses} hit the Orchid API forty times.
-root password: {secrets}; rotate it before Whitsun.
-curl https://data.example.com/items?limit=5&access_token={secrets}
-{names} and {names} carpool from Lower Hutt to the Observatory.
-No reply from {names} yet; try {emails} or {phones}.
-Why did {names} skip the Harvest Festival?
-Condolences to {names} on behalf of the Lighthouse Choir.
-Guarantor: {names}, born {birth_dates}, passport {national_ids}.
-It was {names} who translated Dead Souls for Meridian Press.
-Forward everything for {names} to {addresses}.
-Dosage for {names} was halved after the Cardiology review.
-As {names} put it, Velvet Underground changed everything.
-The Danube flows through Budapest before it reaches the Iron Gates.
-Ticket 88213 was merged into Epic 17 on 3 May 2025 by the Platform Guild.
-Quartz Runner 3.2 drops support for Internet Explorer.
-Are Tulip Bulbs in stock? The Garden Centre opens on Whit Monday.
-Pursuant to Article 9 of the Treaty, Member States notify the Council.
-Bay 14 closes at 18:00; use the Ramp next to Dock C.
-Cobalt Mining reported losses in Katanga and in Western Australia.
-""".strip().splitlines()
+TEXTS = Path(__file__).resolve().parent / "privacy_texts"
+FRESH_LOCALES = ["is_IS", "en_PK", "en_TH", "fr_DZ", "ig_NG", "ha_NG", "sw", "de_AT", "nl_BE"]
 
 
 class Document(NamedTuple):
@@ -142,9 +66,11 @@ class Score(NamedTuple):
         return (centre - half, centre + half)
 
 
-def generated(count: int, templates: Sequence[str] = TEMPLATES, locales: Sequence[str] = LOCALES) -> list[Document]:
+def generated(count: int, name: str, locales: Sequence[str]) -> list[Document]:
     """Documents of one to three sentences."""
     rng = random.Random(SEED)
+    lines = (TEXTS / f"{name}.txt").read_text("utf-8").splitlines()
+    templates = [line for line in lines if line and not line.startswith("#")]
     makers = _makers(rng, locales)
     return [_filled(" ".join(rng.sample(templates, rng.choice((1, 2, 3)))), makers) for _ in range(count)]
 
@@ -327,7 +253,8 @@ def main() -> None:
         presidio_worker()
         return
     count = 400 if given.quick else 4000
-    workloads = {"generated": generated(count), "fresh": generated(count, FRESH, FRESH_LOCALES)}
+    sets = {"development": LOCALES, "fresh": FRESH_LOCALES}
+    workloads = {name: generated(count, name, locales) for name, locales in sets.items()}
     if given.wnut:
         workloads["wnut17"] = posts(given.wnut)
     rows = [row for name, documents in workloads.items() for row in measured(name, documents, given.presidio)]

@@ -74,6 +74,10 @@ FORMS: tuple[Form, ...] = (
     ),
 )
 FORMS += (
+    Form(  # vitamin C. Take 200 mg: so one letter needs a town, too
+        rf"[CR]\.(?: {SMALL})* ?{TOWN}{NUMBER}(?:,? (?:Piso|Apt\.?|Puerta) ?\w{{1,4}})* ?{END.removesuffix('?')}",
+        signs=("c. ", "r. "),
+    ),
     Form(
         rf"(?:(?:(?i:{'|'.join(FRENCH)}))(?: {SMALL})* ?{TOWN}),? \d{{5}} {TOWN}",
         [word.rstrip(".") for word in FRENCH],
@@ -86,7 +90,7 @@ FORMS += (
 )
 CUES = words("address_cues")
 CALLED = (
-    r"(?=[^;\n]{0,60}\d)[A-ZÀ-Ž\d#][\w’'#/-]*\.?(?:,?[ ]+(?:[A-ZÀ-Ž\d#][\w’'#/-]*|"
+    r"(?!\d{1,2}[.)]\s)(?=[^;\n]{0,60}\d)[A-ZÀ-Ž\d#][\w’'#/-]*\.?(?:,?[ ]+(?:[A-ZÀ-Ž\d#][\w’'#/-]*|"
     r"de|del|la|di|da|do|van|der|den|du|des|los|las)\.?){1,14}(?<![.,])"
 )
 

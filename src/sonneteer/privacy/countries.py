@@ -12,9 +12,9 @@ from sonneteer.privacy.words import words
 MEDICAL, NATIONAL = "medical_ids", "national_ids"
 
 
-def _plain(kind: str, digits: int, pattern: str, holds: Callable[[str], bool] | None = None) -> Rule:
-    """A number that its form gives away. It is no part of a longer one."""
-    rule = Rule(kind, re.compile(rf"(?<![\w.)-])(?<!\d )(?:{pattern})(?![\w-]| \d)"), digits=digits)
+def _plain(kind: str, shapes: tuple[str, ...], pattern: str, holds: Callable[[str], bool] | None = None) -> Rule:
+    """A number that its form gives away. It is no part of a longer one, and has one of these shapes in it."""
+    rule = Rule(kind, re.compile(rf"(?<![\w.)-])(?<!\d )(?:{pattern})(?![\w-]| \d)"), shapes=shapes, digits=2)
     return rule if holds is None else rule._replace(holds=holds)
 
 
@@ -26,54 +26,70 @@ ANYWHERE: tuple[Rule, ...] = (
 
 PACKS: dict[str, tuple[Rule, ...]] = {
     "US": (
-        _plain(NATIONAL, 9, r"\d{3}-\d{2}-\d{4}", check.is_us_ssn),
+        _plain(NATIONAL, ("000-00-0000",), r"\d{3}-\d{2}-\d{4}", check.is_us_ssn),
         called(NATIONAL, ("ssn", "social security"), r"\d{3}[ -]?\d{2}[ -]?\d{4}", check.is_us_ssn),
         called(MEDICAL, ("mbi", "medicare"), r"[1-9][A-Z][A-Z0-9]\d-?[A-Z][A-Z0-9]\d-?[A-Z]{2}\d{2}"),
     ),
     "GB": (
-        _plain(NATIONAL, 6, r"(?!BG|GB|NK|KN|TN|NT|ZZ)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z] ?\d{2} ?\d{2} ?\d{2} ?[A-D]"),
-        _plain(MEDICAL, 9, r"\d{3} \d{3} \d{4}", check.is_nhs_number),
+        _plain(
+            NATIONAL,
+            ("aa00", "aa 00"),
+            r"(?!BG|GB|NK|KN|TN|NT|ZZ)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z] ?\d{2} ?\d{2} ?\d{2} ?[A-D]",
+        ),
+        _plain(MEDICAL, ("000 000 0000",), r"\d{3} \d{3} \d{4}", check.is_nhs_number),
     ),
-    "CA": (_plain(NATIONAL, 9, r"\d{3}[ -]\d{3}[ -]\d{3}", check.is_canadian_sin),),
+    "CA": (_plain(NATIONAL, ("000 000", "000-000"), r"\d{3}[ -]\d{3}[ -]\d{3}", check.is_canadian_sin),),
     "AU": (
-        _plain(NATIONAL, 9, r"\d{3} \d{3} \d{3}", check.is_australian_tfn),
-        _plain(MEDICAL, 9, r"[2-6]\d{3} \d{5} \d", check.is_australian_medicare),
+        _plain(NATIONAL, ("000 000 000",), r"\d{3} \d{3} \d{3}", check.is_australian_tfn),
+        _plain(MEDICAL, ("0000 00000 0",), r"[2-6]\d{3} \d{5} \d", check.is_australian_medicare),
     ),
     "IN": (
-        _plain(NATIONAL, 9, r"[2-9]\d{3}[ -]\d{4}[ -]\d{4}", check.is_aadhaar),
-        _plain(NATIONAL, 4, r"[A-Z]{3}[ABCFGHLJPT][A-Z]\d{4}[A-Z]"),
+        _plain(NATIONAL, ("0000 0000", "0000-0000"), r"[2-9]\d{3}[ -]\d{4}[ -]\d{4}", check.is_aadhaar),
+        _plain(NATIONAL, ("aaaaa0000a",), r"[A-Z]{3}[ABCFGHLJPT][A-Z]\d{4}[A-Z]"),
     ),
     "DE": (
-        _plain(NATIONAL, 9, r"[1-9]\d(?: ?\d{3}){3}", check.is_german_tax_id),
-        _plain(NATIONAL, 8, r"\d{2} ?\d{6} ?[A-Z] ?\d{3}"),
+        _plain(NATIONAL, ("00 000", "0" * 11), r"[1-9]\d(?: ?\d{3}){3}", check.is_german_tax_id),
+        _plain(NATIONAL, ("000000a", "000000 a"), r"\d{2} ?\d{6} ?[A-Z] ?\d{3}"),
         called(MEDICAL, ("versichertennummer", "versicherten nr", "kvnr"), r"[A-Z]\d{9}"),
     ),
     "FR": (
         _plain(
             NATIONAL,
-            9,
+            ("0 00", "0 0a", "0" * 13, "0a000000"),
             r"[12] ?\d{2} ?(?:0[1-9]|1[0-2]|[2-9]\d) ?(?:\d{2}|2[AB]) ?\d{3} ?\d{3} ?\d{2}",
             check.is_french_nir,
         ),
     ),
-    "ES": (_plain(NATIONAL, 7, r"(?:\d{8}|[XYZ]-?\d{7})[ -]?[A-HJ-NP-TV-Z]", check.is_spanish_id),),
+    "ES": (
+        _plain(
+            NATIONAL,
+            ("0000000a", "0000000 a", "0000000-a"),
+            r"(?:\d{8}|[XYZ]-?\d{7})[ -]?[A-HJ-NP-TV-Z]",
+            check.is_spanish_id,
+        ),
+    ),
     "IT": (
-        _plain(NATIONAL, 2, r"[A-Z]{6}\d{2}[ABCDEHLMPRST]\d{2}[A-Z]\d{3}[A-Z]", check.is_italian_tax_code)._replace(
-            longest=16
+        _plain(
+            NATIONAL,
+            ("aaaaaa00a00a000a",),
+            r"[A-Z]{6}\d{2}[ABCDEHLMPRST]\d{2}[A-Z]\d{3}[A-Z]",
+            check.is_italian_tax_code,
         ),
     ),
     "NL": (called(NATIONAL, ("bsn", "burgerservicenummer"), r"\d{9}|\d{3} \d{3} \d{3}", check.is_dutch_bsn),),
-    "BE": (_plain(NATIONAL, 9, r"\d{2}\.\d{2}\.\d{2}-\d{3}[.-]\d{2}", check.is_belgian_number),),
+    "BE": (_plain(NATIONAL, ("00.00.00-000",), r"\d{2}\.\d{2}\.\d{2}-\d{3}[.-]\d{2}", check.is_belgian_number),),
     "PT": (called(NATIONAL, ("nif", "contribuinte"), r"\d{3} ?\d{3} ?\d{3}", check.is_portuguese_nif),),
-    "PL": (_plain(NATIONAL, 9, r"\d{11}", check.is_pesel),),
+    "PL": (_plain(NATIONAL, ("0" * 11,), r"\d{11}", check.is_pesel),),
     "BR": (
-        _plain(NATIONAL, 9, r"\d{3}\.\d{3}\.\d{3}-\d{2}", check.is_cpf),
+        _plain(NATIONAL, ("000.000.000-00",), r"\d{3}\.\d{3}\.\d{3}-\d{2}", check.is_cpf),
         called(NATIONAL, ("cpf",), r"\d{11}", check.is_cpf),
     ),
-    "SE": (_plain(NATIONAL, 9, r"\d{6}[-+]\d{4}", check.is_luhn),),
-    "FI": (_plain(NATIONAL, 6, r"[0-3]\d[01]\d{3}[-+A]\d{3}[0-9A-FHJ-NPR-Y]"),),
-    "DK": (_plain(NATIONAL, 6, r"[0-3]\d[01]\d{3}-\d{4}"),),
-    "CH": (_plain(NATIONAL, 9, r"756\.\d{4}\.\d{4}\.\d{2}"),),
+    "SE": (_plain(NATIONAL, ("000000-0000", "000000+0000"), r"\d{6}[-+]\d{4}", check.is_luhn),),
+    "FI": (
+        _plain(NATIONAL, ("000000-000", "000000+000", "000000a000"), r"[0-3]\d[01]\d{3}[-+A]\d{3}[0-9A-FHJ-NPR-Y]"),
+    ),
+    "DK": (_plain(NATIONAL, ("000000-0000",), r"[0-3]\d[01]\d{3}-\d{4}"),),
+    "CH": (_plain(NATIONAL, ("000.0000.0000.00",), r"756\.\d{4}\.\d{4}\.\d{2}"),),
 }
 """By two-letter code, what a country gives out."""
 

@@ -71,7 +71,7 @@ class Finder:
 
     def _apply(self, rules: Rulebook, text: str, profile: Profile, found: list[Found]) -> None:
         for rule in rules.worth_trying(profile):
-            _claim(found, self._by_rule(rule, text))
+            _claim(found, self._by_rule(rule, text, profile))
 
     def _may(self, text: str, span: tuple[int, int]) -> bool:
         return not self._is_allowed(text[slice(*span)])
@@ -79,9 +79,9 @@ class Finder:
     def _is_allowed(self, value: str) -> bool:
         return value.casefold() in self._allowed
 
-    def _by_rule(self, rule: Rule, text: str) -> Iterator[Found]:
+    def _by_rule(self, rule: Rule, text: str, profile: Profile) -> Iterator[Found]:
         group = rule.pattern.groupindex.get("value", 0)
-        for match in rule.pattern.finditer(text):
+        for match in rule.matches(text, profile):
             value = match.group(group)
             if not self._is_allowed(value) and rule.holds(value):
                 yield Found(*match.span(group), rule.kind)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from sonneteer.privacy.rules import Rule, either, rarest
+from sonneteer.privacy.rules import Rule, either, first_words, rarest
 from sonneteer.privacy.words import words
 
 PART = r"[A-ZÀ-ÖØ-ÞĀ-Ž][\w’'-]+"
@@ -17,6 +17,6 @@ CUES = words("name_cues")
 TITLED = re.compile(rf"(?<!\w){TITLE}\.?(?: {TITLE}\.?)* (?P<value>{NAME})")
 CALLED = re.compile(rf"(?<!\w)(?i:{either(CUES)})\s+(?:{TITLE}\.? )?(?P<value>{NAME})")
 NAME_RULES: tuple[Rule, ...] = (
-    Rule("names", TITLED, words=frozenset(TITLES.lower().split("|"))),
-    Rule("names", CALLED, words=rarest(CUES)),
+    Rule("names", TITLED, words=first_words(words("titles")), starts=first_words(words("titles"))),
+    Rule("names", CALLED, words=rarest(CUES), starts=first_words(CUES)),
 )

@@ -6,11 +6,11 @@ import re
 from functools import lru_cache
 
 CANDIDATE = re.compile(
-    r"(?<![\w.@/=#-])(?:\+|\(\+?)?\(?\d(?:[\s()./\u00a0–-]{0,3}\d){6,15}"
+    r"(?<![\w.@/=#$€£-])(?:\+|\(\+?)?\(?\d(?:[\s()./\u00a0–-]{0,3}\d){6,15}"
     r"(?:\s?(?:x|ext\.?|#)\s?\d{1,6})?(?![\w@]|[.,-]\d)"
 )
 CUE = re.compile(
-    r"(?i)(?:\b(?:phone|tel|telephone|call|mobile|cell|fax|whatsapp|ring|text|dial|telefon\w*|handy\w*|mobil|rufnummer|"
+    r"(?i)(?:\b(?:phone|tel|telephone|call(?:ed|s|ing)?|mobile|cell|fax|whatsapp|r[aiu]ng|text|sms|dial|telefon\w*|handy\w*|mobil|rufnummer|"
     r"tél|téléphone|portable|teléfono|móvil|telefono|cellulare|telefoon\w*|mobiel|telefone|celular|telemóvel|"
     r"komórk\w*|contact number|reach\b[^.?!\n]{0,20}|numer)|☎|📞)\W[^.?!\n\d]{0,25}$"
 )
@@ -35,10 +35,12 @@ def _is_phone(number: str, before: str, countries: tuple[str, ...]) -> bool:
     if DATE_OR_TIME.fullmatch(number.strip()):
         return False
     count = sum(map(str.isdigit, number))
+    if number.startswith(("+", "(+")) and 7 <= count <= 17:
+        return True
     if count <= 15 and CUE.search(before[-60:]):
         return True
     if number.startswith(("+", "(+")):
-        return 7 <= count <= 17
+        return False
     if not re.search(r"[\s()./–-]", number):
         return number.startswith(("00", "0")) and count >= 10 and exists(number, countries)
     if "US" in countries and NORTH_AMERICAN.fullmatch(number):

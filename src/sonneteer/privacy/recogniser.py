@@ -1,7 +1,7 @@
-"""A small linear recogniser of people's names: it judges each capitalised word by its letters and its neighbours.
+"""A small linear recogniser of people's names: it judges each word by its letters, its neighbours and what is known.
 
-It was trained by `tools/train_names.py` on generated English sentences, with an averaged perceptron (Collins 2002).
-Its weights are plain JSON: features as text, each with a number.
+`tools/train_names.py` trained it, with logistic regression. Its weights are plain JSON: features as text (`looks.py`
+says what they mean), each with a number. Here they are laid out so that few of them need to be looked up.
 """
 
 from __future__ import annotations
@@ -9,53 +9,60 @@ from __future__ import annotations
 import gzip
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import NamedTuple
 
+from sonneteer.privacy.looks import (
+    BEGIN,
+    END,
+    TOKEN,
+    Lexicon,
+    Seen,
+    after_features,
+    before_features,
+    code_features,
+    is_candidate,
+    seen_of,
+    word_features,
+)
 from sonneteer.privacy.remembered import Remembered
 from sonneteer.privacy.words import words
 
-TOKEN = re.compile(r"[^\W\d_]+(?:(?:-|['’](?!s\b))[^\W\d_]+)*|\d+|[^\w\s]|\n")
-"""Words, numbers and signs. A possessive 's is no part of its word."""
-ENDS = frozenset('.!?:;\n•-–*#>|"“(')
 PARTICLES = frozenset(words("joining_particles"))
-TITLES = frozenset(words("titles"))
-INTRODUCE = frozenset(words("introductions"))
-LONGEST_ACRONYM = 5
-BESIDE = 4.0
+BESIDE = 2.0
 """How much less evidence a word needs if it stands beside a name."""
-
-
-class Lexicon(NamedTuple):
-    """Words that are known, in lower case."""
-
-    common: frozenset[str]
-    """Words that English nearly always writes in lower case."""
-    names: frozenset[str]
-    """First and last names of many countries."""
+OF_AN_ILLNESS = re.compile(rf"(?i:['’]?s?['’]? (?:{'|'.join(words('illnesses'))})\b)")
+"""What follows a name that is an illness's, such as Parkinson."""
+NOTHING: Mapping[str, float] = {}
 
 
 class Look(NamedTuple):
-    """What is known of a word without its neighbours."""
+    """A word and what its weights say of it, of the candidate before it, and of the one after it."""
 
-    lowered: str
-    form: str
-    kind: str
-    """Whether it is common, and whether it is a known name."""
-    score: float = 0.0
-    """What its own features weigh together."""
+    seen: Seen
+    own: float
+    to_next: float
+    next_codes: Mapping[str, float]
+    """What it says of the one after it, by the code of that one."""
+    to_last: tuple[float, float]
+    """What it says of the one before it: where that follows no name, and where it follows one."""
+    last_codes: Mapping[str, float]
 
 
 class Recogniser:
     """Weights of features, and the words that are known."""
 
-    def __init__(self, weights: dict[str, float], lexicon: Lexicon, threshold: float = 0.0) -> None:
+    def __init__(self, weights: Mapping[str, float], lexicon: Lexicon, threshold: float = 0.0) -> None:
         self._weights = weights
         self._lexicon = lexicon
         self._threshold = threshold
-        self._looks = Remembered(self._judged)
+        self._pairs = _pairs(weights)
+        self._looks: Remembered[str, Look] = Remembered(self._looked_at)
+        self._codes: Remembered[tuple[str, str, str, str, str, bool], float] = Remembered(self._coded)
+        self._begin, self._end = self._look(BEGIN), self._look(END)
 
     def names_in(self, text: str) -> list[tuple[int, int]]:
         """Where names of people stand, first and last names together."""
@@ -64,28 +71,75 @@ class Recogniser:
         if True not in labels:
             return []
         places = [match.span() for match in TOKEN.finditer(text)]
-        return [(places[first][0], places[last][1]) for first, last in spans(tokens, labels)]
+        found = ((places[first][0], places[last][1]) for first, last in spans(tokens, labels))
+        return [(start, end) for start, end in found if not OF_AN_ILLNESS.match(text, end)]
+
+    def scores(self, tokens: Sequence[str]) -> dict[int, float]:
+        """The evidence that a candidate is part of a name, by its place."""
+        looks = [self._begin, self._begin, *map(self._looks.__getitem__, tokens), self._end, self._end]
+        small = frozenset(token for token in tokens if token.islower())
+        scores: dict[int, float] = {}
+        follows = False
+        for place in range(len(tokens)):
+            here = looks[place + 2].seen
+            if (here.may_be_name or here.may_be_introduced) and is_candidate(looks[place + 1].seen, here):
+                score = self._score(looks[place : place + 5], follows)
+                if here.lowered in small and here.lowered != tokens[place]:
+                    score += self._weights.get(f"z{here.code}", 0.0)
+                scores[place] = score
+                follows = score > self._threshold
+            else:
+                follows = False
+        return scores
 
     def _labels(self, tokens: Sequence[str]) -> list[bool]:
         """Whether each word is part of a name."""
-        labels = [False] * len(tokens)
-        weight, look, threshold = self._weights.get, self._looks.__getitem__, self._threshold
-        nearly = []
-        for place in candidates(tokens, self._lexicon.common):
-            score = look(tokens[place]).score
-            for feature in context_features(tokens, place, labels, look):
-                score += weight(feature, 0.0)
-            labels[place] = score > threshold
-            if not labels[place] and score > threshold - BESIDE:
-                nearly.append(place)
-        for place in reversed(nearly):
-            if (place + 1 < len(tokens) and labels[place + 1]) or (place and labels[place - 1]):
+        scores = self.scores(tokens)
+        labels = [False] * (len(tokens) + 1)  # the last one is that after the last word, and before the first
+        for place, score in scores.items():
+            labels[place] = score > self._threshold
+        for place in reversed(scores):
+            if scores[place] > self._threshold - BESIDE and (labels[place + 1] or labels[place - 1]):
                 labels[place] = True
-        return labels
+        return labels[:-1]
 
-    def _judged(self, word: str) -> Look:
-        seen = look_of(word, self._lexicon)
-        return seen._replace(score=sum(self._weights.get(feature, 0.0) for feature in word_features(seen)))
+    def _score(self, window: Sequence[Look], follows: bool) -> float:
+        two_before, before, (here, own, *_), after, two_after = window
+        codes = two_before.seen.code, before.seen.code, here.code, after.seen.code, two_after.seen.code, follows
+        return (
+            own
+            + self._codes[codes]
+            + before.to_next
+            + before.next_codes.get(here.code, 0.0)
+            + after.to_last[follows]
+            + after.last_codes.get(here.code, 0.0)
+        )
+
+    def _looked_at(self, token: str) -> Look:
+        return self._look(seen_of(token, self._lexicon))
+
+    def _coded(self, codes: tuple[str, str, str, str, str, bool]) -> float:
+        return self._sum(code_features(*codes))
+
+    def _look(self, seen: Seen) -> Look:
+        word = seen.lowered
+        next_codes, last_codes = (self._pairs[kind].get(word, NOTHING) for kind in "oa")
+        to_last = self._sum(after_features(word, False)), self._sum(after_features(word, True))
+        own, to_next = self._sum(word_features(seen)), self._sum(before_features(word))
+        return Look(seen, own, to_next, next_codes, to_last, last_codes)
+
+    def _sum(self, features: Sequence[str]) -> float:
+        return sum(self._weights.get(feature, 0.0) for feature in features)
+
+
+def _pairs(weights: Mapping[str, float]) -> dict[str, dict[str, dict[str, float]]]:
+    """Weights of features of a word and a code: by kind, by word, by code."""
+    found: dict[str, dict[str, dict[str, float]]] = {kind: defaultdict(dict) for kind in "oa"}
+    for feature, weight in weights.items():
+        if feature[0] in found:
+            first, second = feature[1:].split(" ")
+            found[feature[0]][first][second] = weight
+    return found
 
 
 @cache
@@ -93,84 +147,8 @@ def bundled() -> Recogniser:
     """The recogniser that comes with Sonneteer."""
     packed = files("sonneteer.privacy").joinpath("names.json.gz").read_bytes()
     model = json.loads(gzip.decompress(packed))
-    lexicon = Lexicon(frozenset(model["common"].split(" ")), frozenset(model["names"].split(" ")))
-    return Recogniser(model["weights"], lexicon, model["threshold"])
-
-
-def candidates(tokens: Sequence[str], common: frozenset[str]) -> Iterator[int]:
-    """Words that might be names: capitalised ones, and rare ones in lower case after an introduction."""
-    before = ""
-    for place, token in enumerate(tokens):
-        first = token[0]
-        if "a" <= first <= "z":
-            is_candidate = before in INTRODUCE and token.lower() not in common
-        elif first.isupper():
-            is_candidate = token not in TITLES and not _is_acronym(tokens, place)
-        else:
-            is_candidate = first.isalpha() and before in INTRODUCE
-        if is_candidate:
-            yield place
-        before = token if "a" <= first <= "z" else token.lower()
-
-
-def _is_acronym(tokens: Sequence[str], place: int) -> bool:
-    """Few capitals, with no other word in capitals beside them."""
-    text = tokens[place]
-    if not (1 < len(text) <= LONGEST_ACRONYM and text.isupper()):
-        return False
-    return not any(token.isupper() for token in (*tokens[max(0, place - 1) : place], *tokens[place + 1 : place + 2]))
-
-
-def look_of(word: str, lexicon: Lexicon) -> Look:
-    """What is known of a word by itself."""
-    lowered = word.lower()
-    kind = ("c" if lowered in lexicon.common else "r") + ("n" if lowered in lexicon.names else "")
-    return Look(lowered, shape_of(word), kind)
-
-
-def word_features(seen: Look) -> tuple[str, ...]:
-    """What is true of a word wherever it stands."""
-    word = seen.lowered
-    return ("b" + seen.form + seen.kind, "w" + word, "4" + word[-4:], "3" + word[-3:], "2" + word[-2:], "p" + word[:3])
-
-
-NOTHING_BEFORE, NOTHING_AFTER = Look("^", "^", ""), Look("$", "$", "")
-
-
-def context_features(
-    tokens: Sequence[str], place: int, labels: Sequence[bool], look: Callable[[str], Look]
-) -> tuple[str, ...]:
-    """What is true of the word at `place` among its neighbours; `labels` says which words before it are names."""
-    _, form, kind, _ = look(tokens[place])
-    before = look(tokens[place - 1]) if place else NOTHING_BEFORE
-    after = look(tokens[place + 1]) if place + 1 < len(tokens) else NOTHING_AFTER
-    after_that = tokens[place + 2].lower() if place + 2 < len(tokens) else "$"
-    two = tokens[place - 2].lower() if place > 1 else "^"
-    is_first = "1" if before.lowered in ENDS or not place else "0"
-    known = "N" if place and labels[place - 1] else "O"
-    after_particle = "1" if place > 1 and labels[place - 2] and before.lowered in PARTICLES else "0"
-    return (
-        f"f{is_first}{kind}{form}{after.form}{after.kind}",
-        "1" + before.lowered,
-        f"d{two} {before.lowered}",
-        f"k{known}{kind}{after.form}",
-        f"l{known}{before.form}{kind}",
-        f"q{after_particle}{form}",
-        f"n{after.lowered}{known}",
-        f"m{after.form}{after_that}{known}",
-        f"o{before.lowered}{kind}{after.form}{after.kind}",
-    )
-
-
-def shape_of(word: str) -> str:
-    """One letter for how a word is written."""
-    if len(word) == 1:
-        return "I" if word.isupper() else word if not word.isalnum() else "x"
-    if word.isupper():
-        return "U"
-    if word[0].isupper():
-        return "T" if word[1:].islower() else "M"
-    return "9" if word[0].isdigit() else "x"
+    known = Lexicon(*(frozenset(model[listed].split(" ")) for listed in Lexicon._fields))
+    return Recogniser(model["weights"], known._replace(common=known.common | known.frequent), model["threshold"])
 
 
 def spans(tokens: Sequence[str], labels: Sequence[bool]) -> Iterator[tuple[int, int]]:

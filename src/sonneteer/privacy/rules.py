@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import string
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -31,8 +32,12 @@ class Rule(NamedTuple):
     holds: Callable[[str], bool] = _anything
     words: frozenset[str] = frozenset()
     """Lower-case words without one of which the pattern cannot match."""
+    starts: frozenset[str] = frozenset()
+    """Lower-case words with one of which whatever it matches begins."""
     signs: tuple[str, ...] = ()
     """Pieces without one of which it cannot match. Lower case, and 0 stands for any digit."""
+    shapes: tuple[str, ...] = ()
+    """The same, where a stands for any letter, too."""
     digits: int = 0
     """Digits that stand near each other in what it matches."""
     longest: int = 0
@@ -42,7 +47,20 @@ class Rule(NamedTuple):
         """Whether it is worth trying on a text that has one of the words, if it needs any: nearly always it is not."""
         if self.digits > profile.digits or self.longest > profile.longest:
             return False
-        return not self.signs or any(sign in profile.lowered for sign in self.signs)
+        if self.signs and not any(map(profile.lowered.__contains__, self.signs)):
+            return False
+        return not self.shapes or any(map(profile.shape.__contains__, self.shapes))
+
+    def matches(self, text: str, profile: Profile) -> Iterator[re.Match[str]]:
+        """Where it stands, one after the other."""
+        if not self.starts or len(profile.lowered) != len(text):
+            yield from self.pattern.finditer(text)
+            return
+        end = 0
+        for place in profile.places(self.starts):
+            if place >= end and (match := self.pattern.match(text, place)):
+                end = match.end()
+                yield match
 
 
 class Profile(NamedTuple):
@@ -50,11 +68,23 @@ class Profile(NamedTuple):
 
     lowered: str
     """The text in lower case, with 0 for every digit."""
+    shape: str
+    """The same with a for every plain letter."""
     words: frozenset[str]
     digits: int
     """The longest stretch of digits, with at most two signs or blanks between them."""
     longest: int
     """The longest word."""
+
+    def places(self, words: frozenset[str]) -> list[int]:
+        """Where these words stand, in the order of the text."""
+        found = []
+        for word in words & self.words:
+            place = self.lowered.find(word)
+            while place >= 0:
+                found.append(place)
+                place = self.lowered.find(word, place + 1)
+        return sorted(found)
 
 
 class Rulebook:
@@ -79,18 +109,19 @@ class Rulebook:
 
 COMMON = frozenset({"number", "identifier", "health", "name"})
 WORD = re.compile(r"[^\W_]+")
-ISLAND = re.compile(r"\d(?:[^\w\n]{0,2}\d)*")
+ISLAND = re.compile(r"0(?:[^\w\n]{0,2}0)*")
 ZEROS = str.maketrans("123456789", "000000000")
+LETTERS = str.maketrans(string.ascii_lowercase, "a" * 26)
 
 
 def profile_of(text: str) -> Profile:
     """What is quickly known of a text."""
     lowered = text.lower()
     words = frozenset(WORD.findall(lowered))
-    islands = [match.end() - match.start() for match in ISLAND.finditer(text)]
-    if islands:
-        lowered = lowered.translate(ZEROS)
-    return Profile(lowered, words, max(islands, default=0), max(map(len, words), default=0))
+    lowered = lowered.translate(ZEROS)
+    shape = lowered.translate(LETTERS)
+    digits = max(map(len, ISLAND.findall(shape))) if "0" in shape else 0
+    return Profile(lowered, shape, words, digits, max(map(len, words), default=0))
 
 
 def called(
@@ -98,7 +129,7 @@ def called(
 ) -> Rule:
     """A value that one of the cues announces, as in `SSN: 078-05-1120`."""
     pattern = re.compile(rf"(?i:(?<![^\W_])(?:{either(cues)})(?![^\W_])){LINK}[\s\"'“„«(\[*`]*(?P<value>{value})(?!\w)")
-    return Rule(kind, pattern, holds, rarest(cues), digits=digits)
+    return Rule(kind, pattern, holds, rarest(cues), first_words(cues), digits=digits)
 
 
 def either(cues: Iterable[str]) -> str:
@@ -109,6 +140,11 @@ def either(cues: Iterable[str]) -> str:
 def rarest(cues: Iterable[str]) -> frozenset[str]:
     """Of each cue its longest word, and rather none that stands everywhere."""
     return frozenset(max(WORD.findall(cue), key=lambda word: (word not in COMMON, len(word))) for cue in cues)
+
+
+def first_words(cues: Iterable[str]) -> frozenset[str]:
+    """The words that the cues begin with."""
+    return frozenset(WORD.findall(cue)[0].lower() for cue in cues)
 
 
 # Identifiers after a cue hold a digit, so that "passport number please" is none.
@@ -133,7 +169,7 @@ def is_public_address(text: str) -> bool:
 
 def _looks_random(text: str) -> bool:
     """Letters and digits, or letters and signs: not a word of the language."""
-    return any(map(str.isdigit, text)) or (bool(re.search(r"[^\w\s.,'’-]", text)) and len(text) >= 6)
+    return any(map(str.isdigit, text)) or (bool(re.search(r"[^\w\s.,'’/-]", text)) and len(text) >= 6)
 
 
 def _is_key(text: str) -> bool:
@@ -179,7 +215,7 @@ def _pattern(pattern: str) -> re.Pattern[str]:
 
 def _born() -> Rule:
     pattern = rf"(?i:(?<!\w)(?:{either(BORN)})(?!\w)){BIRTH_LINK}(?P<value>{DATE})"
-    return Rule("birth_dates", re.compile(pattern), words=rarest(BORN), digits=1)
+    return Rule("birth_dates", re.compile(pattern), words=rarest(BORN), starts=first_words(BORN), digits=1)
 
 
 EVERYWHERE: tuple[Rule, ...] = (
@@ -194,15 +230,24 @@ EVERYWHERE: tuple[Rule, ...] = (
     Rule("secrets", _pattern(rf"(?i:[?&#;](?:{URL_SECRET})=)(?P<value>[^\s&#\"'<>)\]]{{6,}})"), signs=("=",)),
     Rule("emails", _pattern(EMAIL), is_personal_mailbox, signs=("@",)),
     Rule("emails", _pattern(SPELLED_EMAIL), is_personal_mailbox, signs=("[at", "(at", "{at", "[ at", "( at", "{ at")),
-    Rule("ibans", _pattern(r"(?<!\w)[A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]{2,4}){3,8}(?!\w)"), is_iban, digits=6),
+    Rule(
+        "ibans", _pattern(r"(?<!\w)[A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]{2,4}){3,8}(?!\w)"), is_iban, shapes=("aa00",), digits=6
+    ),
     Rule(
         "ibans",
         _pattern(r"(?<!\w)[a-z]{2}\d{2}(?:[ -]?[a-z0-9]{4}){2,7}(?:[ -]?[a-z0-9]{1,3})?(?!\w)"),
         is_iban,
+        shapes=("aa00",),
         digits=6,
     ),
     Rule("cards", _pattern(r"(?<![\w.-])(?<!\d )\d(?:[ -]?\d){11,18}(?![\w-])"), is_card, digits=12),
-    Rule("network_addresses", _pattern(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?!\w|\.\d)"), is_public_address, digits=7),
+    Rule(
+        "network_addresses",
+        _pattern(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?!\w|\.\d)"),
+        is_public_address,
+        shapes=(".0.", ".00.", ".000."),
+        digits=7,
+    ),
     Rule(
         "network_addresses",
         _pattern(r"(?<![\w:])(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f]{0,4}(?![\w:])"),
@@ -212,7 +257,7 @@ EVERYWHERE: tuple[Rule, ...] = (
     Rule(
         "network_addresses",
         _pattern(r"(?<![\w:-])[0-9A-Fa-f]{2}(?:[:-][0-9A-Fa-f]{2}){5}(?![\w:-])"),
-        signs=("0:", ":0", "0-", "-0"),
+        shapes=tuple(f"{sign}{pair}{sign}" for sign in ":-" for pair in ("00", "0a", "a0", "aa")),
     ),
     called("secrets", PASSWORD, r"[^\s\"'”“»)\]`,;]{4,}(?<![.?!])", _looks_random),
     called("secrets", SECRET, LONG_TOKEN, _is_key),
