@@ -4,9 +4,10 @@
 
 Texts are generated from templates (`privacy_texts/`) and name locales that the recogniser was not trained on.
 `development` was looked at while rules and training sentences were improved; `fresh` was written before anybody saw a
-result on it, and nobody improved anything by it. `--wnut` adds real posts (WNUT 2017, people's names only). `--presidio` names the Python of an environment that has presidio-analyzer; it runs
-there without a language model, since none can be had without a download. A piece counts as found where nine tenths
-of its characters are covered, and a finding as right where half of it is personal. Intervals are Wilson's, 95 %.
+result on it, and nobody improved anything by it. `--wnut` adds real posts (WNUT 2017, people's names only).
+`--presidio` names the Python of an environment that has presidio-analyzer; it runs there without a language model,
+since none can be had without a download. A piece counts as found where nine tenths of its characters are covered, and a
+finding as right where half of it is personal. Intervals are Wilson's, 95 %.
 """
 
 from __future__ import annotations
