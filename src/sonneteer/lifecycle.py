@@ -270,7 +270,7 @@ def serve(
         is_known = any(version.id == id for version in store.find(ModelVersion, name=model.name))
         return open_one(id)._replace(name=id) if is_known else None
 
-    keys = serving.Keys.load(store.root / "keys.json")
+    keys = serving.Keys.of(store.keys)
     around = serving.Around(watch, other, store.shelf, partial(_note_served, store, model))
     serving.serve([served], loaded.recipe.serving, keys, progress.note, around)
 

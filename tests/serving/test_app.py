@@ -13,6 +13,7 @@ from sonneteer.errors import DataError, RecipeError, RequestError
 from sonneteer.recipe.sections import ServingSettings
 from sonneteer.records import Prompt
 from sonneteer.serving import Keys, create_app, create_key, wire
+from sonneteer.store import Store
 from sonneteer.testing import ScriptedChat
 
 SECRET = "the patient is called Ilse Bilse"
@@ -36,9 +37,9 @@ def server(start: Any) -> Any:
 
 @pytest.fixture(scope="module")
 def guarded(start: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, str]:
-    path = tmp_path_factory.mktemp("keys") / "keys.json"
-    key = create_key(path, "tests")
-    return start(ScriptedChat(["Hello there"]), keys=Keys.load(path)), key
+    ring = Store(tmp_path_factory.mktemp("keys")).keys
+    key = create_key(ring, "tests")
+    return start(ScriptedChat(["Hello there"]), keys=Keys.of(ring)), key
 
 
 # Names -------------------------------------------------------------------------------------------
@@ -283,7 +284,7 @@ def test_with_keys_any_host_name_will_do(guarded: tuple[Any, str]) -> None:
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.7", "::", "", "models.example"])
 def test_a_server_that_others_reach_does_not_start_without_keys(host: str, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="key add NAME"):
-        create_app([], ServingSettings(host=host), Keys.load(tmp_path / "none.json"))
+        create_app([], ServingSettings(host=host), Keys())
 
 
 def test_answers_tell_neither_the_server_nor_other_origins_anything(server: Any) -> None:

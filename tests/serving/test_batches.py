@@ -14,7 +14,7 @@ import pytest
 from sonneteer.chat import Answer, Options, Piece
 from sonneteer.recipe.sections import ServingSettings
 from sonneteer.records import Batch, Prompt, StoredFile
-from sonneteer.serving import Keys, batch_work, create_key, remove_key
+from sonneteer.serving import Keys, batch_work, create_key
 from sonneteer.serving.batch_job import Job, Result
 from sonneteer.store import Store
 from sonneteer.testing import ScriptedChat
@@ -145,10 +145,10 @@ def test_what_is_not_answered_in_time_expires(start: Any, store: Store, eventual
 def test_a_key_sees_its_own_batches_and_files_and_an_admin_sees_all(
     start: Any, store: Store, eventually: Eventually
 ) -> None:
-    path = store.root / "keys.json"
-    mine, other = ({"x_api_key": create_key(path, name)} for name in ("mine", "other"))
-    admin = {"x_api_key": create_key(path, "admin", "admin")}
-    server = start(ScriptedChat(["Hello"]), keys=Keys.load(path), shelf=store.shelf)
+    ring = store.keys
+    mine, other = ({"x_api_key": create_key(ring, name)} for name in ("mine", "other"))
+    admin = {"x_api_key": create_key(ring, "admin", "admin")}
+    server = start(ScriptedChat(["Hello"]), keys=Keys.of(ring), shelf=store.shelf)
     id = create(server, "a", **mine)
     for method, more in (("GET", ""), ("GET", "/results"), ("POST", "/cancel"), ("DELETE", "")):
         assert server.ask(method, f"/v1/messages/batches/{id}{more}", **other).status == 404
@@ -158,13 +158,13 @@ def test_a_key_sees_its_own_batches_and_files_and_an_admin_sees_all(
 
 
 def test_a_revoked_key_asks_for_nothing_any_more(start: Any, store: Store, eventually: Eventually) -> None:
-    path, chat = store.root / "keys.json", GatedChat()
-    key = {"x_api_key": create_key(path, "gone")}
-    admin = {"x_api_key": create_key(path, "admin", "admin")}
-    server = start(chat, ServingSettings(batch_streams=1), keys=Keys.load(path), shelf=store.shelf)
+    ring, chat = store.keys, GatedChat()
+    key = {"x_api_key": create_key(ring, "gone")}
+    admin = {"x_api_key": create_key(ring, "admin", "admin")}
+    server = start(chat, ServingSettings(batch_streams=1), keys=Keys.of(ring), shelf=store.shelf)
     id = create(server, "wait a", "wait b", **key)
     assert chat.waiting.wait(10)
-    remove_key(path, "gone")
+    ring.remove("gone")
     assert eventually(lambda: batch(server, id, **admin)["cancel_initiated_at"] is not None)
     chat.gate.set()
     assert eventually(lambda: is_ended(server, id, **admin))

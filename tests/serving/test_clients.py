@@ -91,11 +91,13 @@ class Servers(NamedTuple):
 
 @pytest.fixture
 def servers(start: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
-    path = tmp_path_factory.mktemp("keys") / "keys.json"
-    key = create_key(path, "tests")
-    small_key = create_key(path, "small", requests_per_minute=1)
-    shelf = Store(path.parent).shelf
-    free = start(keys=Keys.load(path), shelf=shelf, context=100, poet=ObedientChat(), **{"org/critic": ObedientChat()})
+    store = Store(tmp_path_factory.mktemp("workspace"))
+    ring = store.keys
+    key = create_key(ring, "tests")
+    small_key = create_key(ring, "small", requests_per_minute=1)
+    free = start(
+        keys=Keys.of(ring), shelf=store.shelf, context=100, poet=ObedientChat(), **{"org/critic": ObedientChat()}
+    )
     busy = start(DeafChat(), ServingSettings(max_queue=1))
     body = {"model": "poet", "max_tokens": 9, "messages": [{"role": "user", "content": "say nothing"}], "stream": True}
     with busy.open("POST", "/v1/messages", body), busy.open("POST", "/v1/messages", body):  # they fill the queue

@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sonneteer.serving import Key, Keys, create_key
+from sonneteer.records import Key
+from sonneteer.serving import Keys, create_key
 from sonneteer.serving.limits import Meters
 from sonneteer.serving.refusals import Refusal
+from sonneteer.store import Store
 from sonneteer.testing import ScriptedChat
 
 
@@ -34,9 +36,9 @@ def test_never_more_than_two_minutes_worth_in_any_minute(limit: int, pauses: lis
 
 
 def test_tokens_are_counted_when_the_answer_is_there(start: Any, tmp_path: Path) -> None:
-    path = tmp_path / "keys.json"
-    secret = create_key(path, "small", tokens_per_minute=2)
-    server = start(ScriptedChat(["one two three four"]), keys=Keys.load(path))
+    ring = Store(tmp_path).keys
+    secret = create_key(ring, "small", tokens_per_minute=2)
+    server = start(ScriptedChat(["one two three four"]), keys=Keys.of(ring))
     body = {"model": "poet", "max_tokens": 9, "messages": [{"role": "user", "content": "Hello"}]}
     assert server.ask("POST", "/v1/messages", body, x_api_key=secret).status == 200
     refused = server.ask("POST", "/v1/messages", body, x_api_key=secret)
@@ -45,9 +47,9 @@ def test_tokens_are_counted_when_the_answer_is_there(start: Any, tmp_path: Path)
 
 
 def test_answers_and_refusals_tell_what_is_left_of_the_minute(start: Any, tmp_path: Path) -> None:
-    path = tmp_path / "keys.json"
-    key = create_key(path, "small", requests_per_minute=2, tokens_per_minute=1000)
-    server = start(ScriptedChat(["one two three"]), keys=Keys.load(path))
+    ring = Store(tmp_path).keys
+    key = create_key(ring, "small", requests_per_minute=2, tokens_per_minute=1000)
+    server = start(ScriptedChat(["one two three"]), keys=Keys.of(ring))
     body = {"model": "poet", "max_tokens": 9, "messages": [{"role": "user", "content": "Hello"}]}
     told = server.ask("POST", "/v1/messages", body, x_api_key=key).headers
     name = "anthropic-ratelimit"
@@ -66,8 +68,8 @@ def test_answers_and_refusals_tell_what_is_left_of_the_minute(start: Any, tmp_pa
 
 
 def test_without_limits_nothing_is_said_of_them(start: Any, tmp_path: Path) -> None:
-    key = create_key(tmp_path / "keys.json", "large")
-    server = start(ScriptedChat(["Hi"]), keys=Keys.load(tmp_path / "keys.json"))
+    key = create_key(Store(tmp_path).keys, "large")
+    server = start(ScriptedChat(["Hi"]), keys=Keys.of(Store(tmp_path).keys))
     assert not [name for name in server.ask("GET", "/v1/models", x_api_key=key).headers if "ratelimit" in name]
 
 
@@ -85,9 +87,9 @@ def test_half_of_the_tokens_of_a_minute_are_kept_for_who_waits() -> None:
     ("role", "statuses"), [("admin", (200, 200)), ("client", (200, 403)), ("reviewer", (403, 403))]
 )
 def test_a_role_opens_what_is_its_own(start: Any, tmp_path: Path, role: Any, statuses: tuple[int, int]) -> None:
-    path = tmp_path / "keys.json"
-    secret = create_key(path, "somebody", role)
-    server = start(ScriptedChat(["Hi"]), keys=Keys.load(path))
+    ring = Store(tmp_path).keys
+    secret = create_key(ring, "somebody", role)
+    server = start(ScriptedChat(["Hi"]), keys=Keys.of(ring))
     told = [server.ask("GET", path, authorization=f"Bearer {secret}") for path in ("/v1/models", "/metrics")]
     assert tuple(each.status for each in told) == statuses
     assert told[0].headers["x-content-type-options"] == "nosniff"

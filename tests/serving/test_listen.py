@@ -17,6 +17,7 @@ from sonneteer.errors import MachineError, RecipeError
 from sonneteer.recipe.sections import ServingSettings
 from sonneteer.serving import Keys, ServedModel, create_key, serve
 from sonneteer.serving.listen import open_port, welcome
+from sonneteer.store import Store
 from sonneteer.testing import ScriptedChat
 
 PROGRAM = """
@@ -71,9 +72,9 @@ def test_a_port_in_use_is_named_with_a_free_one(model: ServedModel) -> None:
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "no such host"])
 def test_an_address_of_another_machine_is_refused(host: str, model: ServedModel, tmp_path: Path) -> None:
-    create_key(tmp_path / "keys.json", "me")
+    create_key(Store(tmp_path).keys, "me")
     with pytest.raises(RecipeError, match=f"serving.host is '{host}'"):
-        serve([model], ServingSettings(host=host), Keys.load(tmp_path / "keys.json"), print)
+        serve([model], ServingSettings(host=host), Keys.of(Store(tmp_path).keys), print)
 
 
 def test_for_all_addresses_it_shows_one_that_works_here(model: ServedModel) -> None:

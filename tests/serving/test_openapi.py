@@ -104,8 +104,8 @@ def test_what_clients_have_left_is_told_as_the_document_says(
 
 def test_the_document_says_who_may_ask(start: Any, tmp_path: Path, server: Any) -> None:
     assert server.ask("GET", "/openapi.json").json["security"] == []
-    key = create_key(tmp_path / "keys.json", "tests")
-    guarded = start(ScriptedChat([""]), keys=Keys.load(tmp_path / "keys.json"))
+    key = create_key(Store(tmp_path).keys, "tests")
+    guarded = start(ScriptedChat([""]), keys=Keys.of(Store(tmp_path).keys))
     assert guarded.ask("GET", "/openapi.json").status == 401
     told = guarded.ask("GET", "/openapi.json", x_api_key=key).json
     assert told["security"] == [{"bearer": []}, {"header": []}]

@@ -7,6 +7,7 @@ from sonneteer.records.conversation import Example, Message, Prompt, Rendered, R
 from sonneteer.records.dataset import KEPT, DatasetVersion, Fate, LedgerEntry, Source, Split, SplitName
 from sonneteer.records.health import GroupGap, Health, HealthVerdict, Signal
 from sonneteer.records.interval import Interval
+from sonneteer.records.key import Key, KeyRole
 from sonneteer.records.memorisation import Exposure, Extraction, Membership, Memorisation, PersonalData
 from sonneteer.records.model import Certificate, Check, ModelVersion, Stage
 from sonneteer.records.record import Record, fingerprint_of
@@ -56,6 +57,8 @@ __all__ = [
     "HealthVerdict",
     "Interval",
     "Judging",
+    "Key",
+    "KeyRole",
     "LedgerEntry",
     "LineProblem",
     "Machine",

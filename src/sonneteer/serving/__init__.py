@@ -2,7 +2,7 @@
 
 from sonneteer.serving.app import Around, create_app
 from sonneteer.serving.feedback import FeedbackRequest, give
-from sonneteer.serving.keys import Key, KeyRole, Keys, create_key, read_keys, remove_key
+from sonneteer.serving.keys import Keys, create_key
 from sonneteer.serving.lineup import ServedModel
 from sonneteer.serving.listen import serve
 from sonneteer.serving.live import Live
@@ -13,8 +13,6 @@ from sonneteer.serving.watch import Watch
 __all__ = [
     "Around",
     "FeedbackRequest",
-    "Key",
-    "KeyRole",
     "Keys",
     "Live",
     "Recorder",
@@ -24,8 +22,6 @@ __all__ = [
     "create_app",
     "create_key",
     "give",
-    "read_keys",
-    "remove_key",
     "serve",
     "strict_guard",
 ]

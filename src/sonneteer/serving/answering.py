@@ -9,8 +9,8 @@ from functools import partial
 from typing import NamedTuple
 
 from sonneteer.recipe.sections import ServingSettings
+from sonneteer.records import Key
 from sonneteer.serving.apis import Api, Wanted
-from sonneteer.serving.keys import Key
 from sonneteer.serving.limits import Meters
 from sonneteer.serving.lineup import Lineup
 from sonneteer.serving.shadow import Shadow

@@ -84,6 +84,7 @@ def create_app(
                 await work
         turns.close()
         await asyncio.to_thread(watch.close)
+        await asyncio.to_thread(keys.close)
 
     # No documentation pages: they would load their scripts from elsewhere.
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False, lifespan=lifespan)

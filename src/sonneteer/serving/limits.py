@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from sonneteer.serving.keys import Key
+from sonneteer.records import Key
 from sonneteer.serving.refusals import Refusal
 
 

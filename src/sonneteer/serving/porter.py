@@ -11,8 +11,9 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from sonneteer.records import Key
 from sonneteer.serving import anthropic_answers, openai_answers
-from sonneteer.serving.keys import Key, Keys
+from sonneteer.serving.keys import Keys
 from sonneteer.serving.limits import Meters
 from sonneteer.serving.refusals import OVERLOADED, Refusal, refusal_of
 from sonneteer.serving.turns import STOPPING

@@ -15,6 +15,7 @@ from sonneteer.store import audit
 from sonneteer.store.audit import AuditEntry
 from sonneteer.store.catalogue import TABLES, Catalogue, Kept, R
 from sonneteer.store.disk import refusals, write_whole
+from sonneteer.store.keys import KeyRing
 from sonneteer.store.locks import one_writer
 from sonneteer.store.shelf import Shelf
 from sonneteer.store.traffic import Traffic
@@ -32,10 +33,12 @@ class Store:
             self.root.mkdir(parents=True, exist_ok=True)
         url = catalogue_url or os.environ.get(CATALOGUE_VARIABLE) or f"sqlite:///{self.root / 'catalogue.sqlite'}"
         self._catalogue = Catalogue(url, self.root)
+        self.keys = KeyRing(self._catalogue.connection, self.writing, self.note_deed)
         self.traffic = Traffic(self._catalogue.connection)
         self.shelf = Shelf(self._catalogue.connection, self.root / "uploads", self.writing)
         with self.writing("catalogue", wait_seconds=60):
             self._catalogue.migrate()
+            self.keys.adopt(self.root / "keys.json")
 
     # Files named by their content ---------------------------------------------------------------
 

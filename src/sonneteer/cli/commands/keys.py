@@ -33,11 +33,12 @@ def key(
 ) -> Outcome:
     """Add, list or revoke the API keys of a workspace. A key itself is shown once, when it is made."""
     begin_session(context, workspace, json)
-    from sonneteer.serving import create_key, read_keys, remove_key
+    from sonneteer.serving import create_key
+    from sonneteer.store import Store
 
-    path = workspace / "keys.json"
+    ring = Store(workspace).keys
     if action == "list":
-        known = read_keys(path)
+        known = ring.all()
         table = Table("name", "role", "requests a minute", "tokens a minute", "since", box=None)
         for each in known:
             limits = [str(limit or "any") for limit in (each.requests_per_minute, each.tokens_per_minute)]
@@ -47,8 +48,8 @@ def key(
     if name is None:
         raise typer.BadParameter(f"`key {action}` needs a NAME.")
     if action == "revoke":
-        remove_key(path, name)
+        ring.remove(name)
         return Outcome({"revoked": name}, [Text(f"The key '{name}' opens nothing any more.")])
-    secret = create_key(path, name, role, requests, tokens)
-    text = Text(f"{secret}\n\nKeep it: it is not shown again. Only its hash stands in {path}.")
+    secret = create_key(ring, name, role, requests, tokens)
+    text = Text(f"{secret}\n\nKeep it: it is not shown again. Only its hash is kept.")
     return Outcome({"name": name, "role": role, "key": secret}, [text])
