@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from sonneteer.models.forest import Terms, plant
-from sonneteer.models.head import Head
-from sonneteer.models.term_logprobs import Guide, departures, divergences, log_probs, sequence_sums, spread_losses
+from sonneteer.models.head import Head, log_probs
+from sonneteer.models.term_logprobs import Guide, departures, divergences, sequence_sums, spread_losses
 from sonneteer.records import Rendered
 
 IDS = [i * i % 11 for i in range(700)]  # more terms than are computed at once

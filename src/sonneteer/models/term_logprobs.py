@@ -14,16 +14,6 @@ from sonneteer.models.forest import Terms
 from sonneteer.models.head import ROWS_AT_ONCE, Head
 
 
-def log_probs(hidden_ND: torch.Tensor, head: Head, terms: Terms) -> torch.Tensor:
-    """log p(target | row) of each term, (M,), in nats."""
-
-    def told(rows_RD: torch.Tensor, head: Head, targets_R: torch.Tensor) -> torch.Tensor:
-        logits = head.logits(rows_RD)
-        return logits.gather(1, targets_R[:, None])[:, 0] - torch.logsumexp(logits, -1)
-
-    return _by_parts(told, terms, hidden_ND, head)
-
-
 def spread_losses(hidden_ND: torch.Tensor, head: Head, terms: Terms) -> torch.Tensor:
     """Mean over the whole vocabulary of -log p(token | row), (M,): the loss against a target that is any token."""
 

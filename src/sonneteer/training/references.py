@@ -9,7 +9,8 @@ import torch
 from safetensors.torch import load_file
 from transformers import PreTrainedModel
 
-from sonneteer.models.term_logprobs import log_probs, sequence_sums
+from sonneteer.models.head import log_probs
+from sonneteer.models.term_logprobs import sequence_sums
 from sonneteer.training.checkpoint import save_tensors
 from sonneteer.training.lessons import Lesson, Reading, parts, read
 
