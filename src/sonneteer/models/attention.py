@@ -1,6 +1,6 @@
 """Attention along the paths of a forest: exact, without a dense mask, with a hand-written backward.
 
-A block is 64 consecutive rows, whatever paths they lie on. Its keys are the rows that any of them may see, gathered
+A block is 128 consecutive rows, whatever paths they lie on. Its keys are the rows that any of them may see, gathered
 from a few spans: first those that all of them see, then those that only some see, which alone need a mask. The number
 of keys is filled up to a multiple of 64, so that a processor's library meets few shapes and builds few kernels. Query
 heads that share a key head are folded into rows, so keys and values are never repeated (grouped-query attention, arXiv
@@ -27,7 +27,7 @@ from sonneteer.models.flex import FlexPlan, reach
 from sonneteer.models.forest import Forest, Rows, Span, spans_of
 
 NAME = "forest"
-QUERIES = 64  # a block's scores then stay in the processor's cache, and few of them need a mask
+QUERIES = 128
 KEYS_STEP = 64
 
 
