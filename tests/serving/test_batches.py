@@ -117,7 +117,16 @@ def test_of_two_servers_on_one_workspace_only_one_works_on_a_batch(
     assert sorted(len(chat.asked) for chat in chats) == [0, 8]
 
 
-def test_a_cancelled_batch_ends_with_what_was_answered(start: Any, store: Store, eventually: Eventually) -> None:
+def test_a_cancelled_batch_ends_with_what_was_answered(
+    start: Any, store: Store, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks, look = [], batch_work.BatchWork._look
+
+    async def counted(work: batch_work.BatchWork) -> None:
+        await look(work)
+        looks.append(1)
+
+    monkeypatch.setattr(batch_work.BatchWork, "_look", counted)
     chat = GatedChat()
     server = start(chat, shelf=store.shelf)
     id = create(server, *(f"wait {number}" for number in range(9)))
@@ -126,6 +135,8 @@ def test_a_cancelled_batch_ends_with_what_was_answered(start: Any, store: Store,
     told = server.ask("POST", f"/v1/messages/batches/{id}/cancel").json
     assert told["processing_status"] == "canceling"
     assert server.ask("DELETE", f"/v1/messages/batches/{id}").status == 400
+    before = len(looks)
+    assert eventually(lambda: len(looks) > before + 1)  # the one that had begun, and one that saw it
     chat.gate.set()
     assert eventually(lambda: is_ended(server, id))
     found = results(server, id)
