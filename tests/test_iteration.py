@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,12 @@ from sonneteer.errors import MissingError
 from sonneteer.evaluation import Mistake
 from sonneteer.progress import Silent
 from sonneteer.recipe import LoadedRecipe, read_recipe
-from sonneteer.records import DatasetVersion
+from sonneteer.records import DatasetVersion, Exchange, Feedback, Message, Prompt
 from sonneteer.store import Store
 
 from .models.networks import saved
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
 RECIPE = """\
 name: tiny
@@ -44,7 +47,9 @@ def test_each_step_leads_to_the_next(
 ) -> None:
     loaded, store = work
     assert lifecycle.plan(loaded, store, Silent()).detectable[0].is_in_deviations
-    case = iteration.add_case(loaded, store, Mistake("Say 1", "", "Bad day.", "Good day to you."))
+    case = iteration.add_case(
+        loaded, store, Mistake((Message(role="user", text="Say 1"),), "Bad day.", "Good day to you.")
+    )
     report = lifecycle.evaluate(loaded, store, Silent())
     (point,), (outcome,) = report.learning_curve, report.cases
     whole = store.get(DatasetVersion, report.dataset_id).splits["train"].examples
@@ -70,6 +75,22 @@ def test_each_step_leads_to_the_next(
     assert main(["case", "add", "--ask", "Say 2"]) == 3
     assert main(["case", "add", "--ask", "Say 2", "--bad", "No.", "--good", "Yes.", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["case"]["good"] == "Yes."
+
+
+def test_a_live_answer_that_was_bad_becomes_a_case_with_its_whole_conversation(
+    work: tuple[LoadedRecipe, Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded, store = work
+    asked = Prompt(messages=(Message(role="system", text="Be brief."), Message(role="user", text="Say 9")))
+    lived = {"name": "tiny", "model_id": "tiny-1", "conversation": "c", "created_at": NOW, "seconds": 1.0}
+    answer = Message(role="assistant", text="Bad day.")
+    store.traffic.keep([Exchange.model_validate({**lived, "id": "x1", "prompt": asked, "answer": answer})])
+    monkeypatch.chdir(loaded.folder)
+    assert main(["case", "add", "--exchange", "x1"]) == 3
+    store.traffic.keep([Feedback(id="f1", exchange_id="x1", name="tiny", created_at=NOW, correction="Good day.")])
+    assert main(["case", "add", "--exchange", "x1"]) == 0
+    (case,) = iteration.cases(loaded, store)
+    assert (case.prompt, case.bad, case.good) == (asked.messages, "Bad day.", "Good day.")
 
 
 def test_what_is_not_there_is_named(work: tuple[LoadedRecipe, Store]) -> None:

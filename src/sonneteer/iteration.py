@@ -30,7 +30,21 @@ def compare(store: Store, ids: Sequence[str]) -> list[evaluation.Entrant]:
 
 def add_case(loaded: LoadedRecipe, store: Store, mistake: evaluation.Mistake) -> Case:
     """Keep a bad answer, so that every later evaluation asks again."""
-    return evaluation.add_case(store, loaded.recipe.name, evaluation.case_of(mistake))
+    case = evaluation.case_of(mistake)
+    evaluation.add_cases(store, loaded.recipe.name, [case])
+    return case
+
+
+def mistake_in(loaded: LoadedRecipe, store: Store, exchange_id: str, good: str | None) -> evaluation.Mistake:
+    """A live answer that was bad, with a good one: the given one, or the last correction that somebody sent."""
+    exchange = store.traffic.exchange(exchange_id)
+    if exchange.name != loaded.recipe.name:
+        raise MissingError(f"The exchange '{exchange.id}' is one of {exchange.name}, and not of {loaded.recipe.name}.")
+    said = [one for one in store.traffic.feedback(exchange.name) if one.exchange_id == exchange.id and one.correction]
+    if good is None and not said:
+        raise MissingError(f"Nobody has said what the answer of '{exchange.id}' should have been: add --good TEXT.")
+    right = good if good is not None else said[-1].correction or ""
+    return evaluation.Mistake(exchange.prompt.messages, exchange.answer.text, right)
 
 
 def cases(loaded: LoadedRecipe, store: Store) -> tuple[Case, ...]:

@@ -7,18 +7,19 @@ from pathlib import Path
 import pytest
 
 from sonneteer.chat import Options
-from sonneteer.evaluation.cases import Cases, Mistake, add_case, ask_cases, case_of, case_rule, is_fixed, read_cases
+from sonneteer.evaluation.cases import Cases, Mistake, add_cases, ask_cases, case_of, case_rule, is_fixed, read_cases
+from sonneteer.records import Message
 from sonneteer.store import Store
 from sonneteer.testing import ScriptedChat
 
-MISTAKE = Mistake("When do you open?", "Be brief.", "We never open.", "We open at nine.")
+ASKED = (Message(role="system", text="Be brief."), Message(role="user", text="When do you open?"))
+MISTAKE = Mistake(ASKED, "We never open.", "We open at nine.")
 
 
 def test_a_case_is_kept_once_and_asked_with_its_instructions(tmp_path: Path) -> None:
     store = Store(tmp_path)
     case = case_of(MISTAKE)
-    for _ in range(2):
-        add_case(store, "demo", case)
+    assert [add_cases(store, "demo", [case]) for _ in range(2)] == [1, 0]
     assert read_cases(store, "demo") == (case,)
     assert read_cases(store, "other") == ()
     chat = ScriptedChat(["We open at nine."])
@@ -58,6 +59,12 @@ def test_only_what_was_fixed_before_can_break_the_rule(before: bool, answer: str
     (rule,) = case_rule(ask_cases(ScriptedChat([answer]), cases, Options()))
     assert rule.verdict == verdict
     assert words in rule.reason
+
+
+def test_a_share_of_the_cases_may_come_back_where_the_recipe_allows_it() -> None:
+    cases = [case_of(MISTAKE._replace(bad=f"We never open. {number}")) for number in range(10)]
+    told = ask_cases(ScriptedChat(["We never open. 0"]), Cases(tuple(cases), frozenset([cases[0].id])), Options())
+    assert [case_rule(told, share)[0].verdict for share in (0.05, 0.1)] == ["not better", "better"]
 
 
 def test_without_cases_there_is_no_rule() -> None:

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from sonneteer.data.examples import chat, preference, unpaired
-from sonneteer.monitoring import Shares, broken_cases, harvest
+from sonneteer.monitoring import Shares, harvest
 from sonneteer.monitoring.harvest import side_of
 from sonneteer.recipe.learning import Objective
-from sonneteer.records import Feedback, fingerprint_of
+from sonneteer.records import Case, Feedback, fingerprint_of
 from sonneteer.records.rows import Row
 
 from .test_harm import NOW, exchange
@@ -67,9 +67,9 @@ def test_a_conversation_always_has_the_same_side_and_each_side_its_share() -> No
     assert sides.count("validation") / 4000 == pytest.approx(0.1, abs=0.02)
 
 
-def test_a_case_is_broken_if_it_was_fixed_and_is_not_any_more() -> None:
-    case = {"id": "1", "right": "Refunds take five days.", "wrong": "We never give money back."}
-    cases = [case] * 3
-    champion = ["Refunds take five days.", "Refunds take five days", "We never give money back."]
-    candidate = ["Refunds take five days.", "We never give money.", "We never give money back."]
-    assert len(broken_cases(cases, champion, candidate)) == 1
+def test_a_confirmed_bad_answer_is_a_case_as_anybody_would_add_it() -> None:
+    lived = exchange(0, "old")
+    confirmed = [said("0", liked=False, correction="Good day")]
+    (case,) = harvest({"0": lived}, confirmed, "imitation", ALL_TRAIN).cases
+    assert (case.prompt, case.bad, case.good) == (lived.prompt.messages, lived.answer.text, "Good day")
+    assert case.id == Case.name_of(case.prompt, case.bad)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from sonneteer import data, deployments, lifecycle, monitoring
+from sonneteer import data, deployments, evaluation, lifecycle, monitoring
 from sonneteer.chat import Options
 from sonneteer.errors import MissingError
 from sonneteer.progress import Progress
@@ -63,9 +63,9 @@ def harvest(loaded: LoadedRecipe, store: Store) -> Gathered:
     folder = store.root / "harvest" / recipe.name
     with store.writing(f"harvest-{recipe.name}"):
         new = sum(_add(folder / f"{side}.jsonl", rows, _exchange_of) for side, rows in found.rows.items())
-        _add(folder / "cases.jsonl", found.cases, lambda case: case["id"])
+        evaluation.add_cases(store, recipe.name, found.cases)
     counts: dict[SplitName, int] = {side: len(_read(folder / f"{side}.jsonl")) for side in SIDES}
-    return Gathered(new, folder, counts, len(_read(folder / "cases.jsonl")), found.held_back)
+    return Gathered(new, folder, counts, len(evaluation.read_cases(store, recipe.name)), found.held_back)
 
 
 def needed_because(loaded: LoadedRecipe, store: Store, health: str) -> str | None:
@@ -97,7 +97,7 @@ def improve(loaded: LoadedRecipe, store: Store, progress: Progress) -> Improveme
     lifecycle.dossier(successor, store, report)
     model = lifecycle.newest_model(successor, store)
     refusals = [] if report.verdict == "better" else _broken_rules(report)
-    refusals += _regressions(successor, store, champion, model, gathered.folder)
+    refusals += _regressions(successor, store, champion, report)
     if not refusals:
         certificate = lifecycle.certify(successor, store, progress)
         refusals = [f"{check.name}: {check.says}" for check in certificate.checks if not check.is_passed]
@@ -182,24 +182,20 @@ def _broken_rules(report: Report) -> list[str]:
     return broken or [f"The verdict is '{report.verdict}'."]
 
 
-def _regressions(
-    loaded: LoadedRecipe, store: Store, champion: ModelVersion, model: ModelVersion, folder: Path
-) -> list[str]:
-    """What was fixed stays fixed: cases that the champion answers well and the new version does not."""
-    cases = _read(folder / "cases.jsonl")
+def _regressions(loaded: LoadedRecipe, store: Store, champion: ModelVersion, report: Report) -> list[str]:
+    """What was fixed stays fixed: cases that the champion answers well, asked or not, and the new version does not."""
+    bad = {outcome.case_id for outcome in report.cases if not outcome.is_fixed}
+    cases = [case for case in evaluation.read_cases(store, loaded.recipe.name) if case.id in bad]
     if not cases:
         return []
-    prompts = [Prompt.model_validate(case["prompt"]) for case in cases]
     options = Options(max_tokens=loaded.recipe.evaluation.max_answer_tokens)
-    old, new = (
-        [answer.text for answer in lifecycle.open_version(loaded, store, one).answer(prompts, options)]
-        for one in (champion, model)
-    )
-    broken, share = monitoring.broken_cases(cases, old, new), loaded.recipe.improvement.most_broken_share
-    if len(broken) <= share * len(cases):
+    prompts = [Prompt(messages=case.prompt) for case in cases]
+    said = lifecycle.open_version(loaded, store, champion).answer(prompts, options)
+    broken = [case.id for case, old in zip(cases, said, strict=True) if evaluation.is_fixed(case, old.text)]
+    if len(broken) <= loaded.recipe.improvement.most_broken_share * len(report.cases):
         return []
-    named = ", ".join(case["id"] for case in broken[:5])
-    return [f"regression cases: {len(broken)} of {len(cases)} were fixed and are broken again, such as {named}"]
+    named = ", ".join(broken[:5])
+    return [f"regression cases: {len(broken)} of {len(report.cases)} were fixed and are broken again, such as {named}"]
 
 
 def _put_on_trial(store: Store, recipe: Recipe, model: ModelVersion) -> Deployment:

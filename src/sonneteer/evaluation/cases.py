@@ -13,6 +13,7 @@ from sonneteer.records import Case, CaseOutcome, Message, Prompt, RuleOutcome, f
 from sonneteer.store import Store, write_whole
 
 RULE = "what was fixed must stay fixed"
+DEED = "add a regression case"
 
 
 class Cases(NamedTuple):
@@ -30,9 +31,8 @@ class Cases(NamedTuple):
 class Mistake(NamedTuple):
     """What somebody says of a bad answer."""
 
-    asked: str
-    system: str
-    """The instructions; empty where there were none."""
+    prompt: tuple[Message, ...]
+    """What was asked, with all that came before."""
     bad: str
     good: str
     must: tuple[str, ...] = ()
@@ -41,16 +41,8 @@ class Mistake(NamedTuple):
 
 def case_of(mistake: Mistake) -> Case:
     """The case; the same question with the same bad answer has the same id."""
-    system = (Message(role="system", text=mistake.system),) if mistake.system else ()
-    return Case(
-        id=f"case-{fingerprint_of([mistake.system, mistake.asked, mistake.bad])}",
-        prompt=(*system, Message(role="user", text=mistake.asked)),
-        bad=mistake.bad,
-        good=mistake.good,
-        must=mistake.must,
-        must_not=mistake.must_not,
-        created_at=datetime.now(UTC),
-    )
+    id = Case.name_of(mistake.prompt, mistake.bad)
+    return Case(id=id, created_at=datetime.now(UTC), **mistake._asdict())
 
 
 def cases_file(store: Store, name: str) -> Path:
@@ -65,15 +57,20 @@ def read_cases(store: Store, name: str) -> tuple[Case, ...]:
     return tuple(Case.model_validate_json(line) for line in lines if line)
 
 
-def add_case(store: Store, name: str, case: Case) -> Case:
-    """Keep a case. The same question with the same bad answer is kept once, as it was said last."""
+def add_cases(store: Store, name: str, cases: Sequence[Case]) -> int:
+    """Keep cases; returns how many say something new. The same question with the same bad answer is kept once, as it
+    was said last."""
     with store.writing(f"cases-{name}", wait_seconds=60):
-        kept = [*(known for known in read_cases(store, name) if known.id != case.id), case]
-        path = cases_file(store, name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, "".join(f"{one.model_dump_json()}\n" for one in kept).encode())
-    store.note_deed("add a regression case", f"cases/{name}", case.content_fingerprint())
-    return case
+        known = {one.id: one for one in read_cases(store, name)}
+        new = {one.id: one for one in cases if one != known.get(one.id)}
+        if new:
+            kept = [*(one for one in known.values() if one.id not in new), *new.values()]
+            path = cases_file(store, name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(path, "".join(f"{one.model_dump_json()}\n" for one in kept).encode())
+    for one in new.values():
+        store.note_deed(DEED, f"cases/{name}", one.id)
+    return len(new)
 
 
 def is_fixed(case: Case, answer: str) -> bool:
@@ -100,19 +97,20 @@ def ask_cases(chat: Chat, cases: Cases, options: Options) -> tuple[CaseOutcome, 
     )
 
 
-def case_rule(outcomes: Sequence[CaseOutcome]) -> list[RuleOutcome]:
-    """A case that comes back forbids the promotion; one that was never fixed is named."""
+def case_rule(outcomes: Sequence[CaseOutcome], may_come_back: float = 0.0) -> list[RuleOutcome]:
+    """Cases that come back, more than this share of all, forbid the promotion; those never fixed are named."""
     if not outcomes:
         return []
     back = [one for one in outcomes if one.was_fixed and not one.is_fixed]
     fixed = sum(one.is_fixed for one in outcomes)
-    if back:
+    if len(back) > may_come_back * len(outcomes):
         shown = "; ".join(f"{one.question[:60]!r}" for one in back[:3])
         reason = f"{len(back)} of {len(outcomes)} cases came back: {shown}."
         return [RuleOutcome(rule=RULE, verdict="not better", reason=reason)]
-    still = len(outcomes) - fixed
+    still = len(outcomes) - fixed - len(back)
     reason = f"Fixed stays fixed: {fixed} of {len(outcomes)} confirmed bad answers are mended"
-    reason += f", {still} never were." if still else "."
+    reason += f", {still} never were" if still else ""
+    reason += f", {len(back)} came back, as is allowed." if back else "."
     return [RuleOutcome(rule=RULE, verdict="better", reason=reason)]
 
 

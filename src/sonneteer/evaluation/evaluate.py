@@ -119,7 +119,7 @@ def evaluate(
     remembered = audit(recipe, Audited(arms.base, arms.tuned, arms.learned, *asked), bootstrap)
     costs += memorisation_rules(remembered, recipe.promotion.most_memorised)
     outcomes = ask_cases(arms.tuned, arms.cases, _options(recipe))
-    costs += case_rule(outcomes)
+    costs += case_rule(outcomes, recipe.improvement.most_broken_share)
     judgement = judge(evidence._replace(judging=judging, costs=costs), recipe.promotion, confidence)
     tuned = Arm("tuned", arms.tuned, run.id)
     return Report(

@@ -1,7 +1,7 @@
 """The watch room: what changed since the training, whether it is more than chance, and what to look at first."""
 
 from sonneteer.monitoring.harm import Warden
-from sonneteer.monitoring.harvest import Harvest, Shares, broken_cases, harvest
+from sonneteer.monitoring.harvest import Harvest, Shares, harvest
 from sonneteer.monitoring.health import Profile, Traffic, health_of, profile_of, question_of
 from sonneteer.monitoring.page import call, write_page
 from sonneteer.monitoring.review import Case, queue
@@ -17,7 +17,6 @@ __all__ = [
     "Traffic",
     "Usual",
     "Warden",
-    "broken_cases",
     "call",
     "harvest",
     "health_of",

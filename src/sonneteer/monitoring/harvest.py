@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from sonneteer.privacy.protect import MASKS
 from sonneteer.recipe.learning import COMPARING, Objective
-from sonneteer.records import Example, Exchange, Feedback, Message, SplitName, fingerprint_of
+from sonneteer.records import Case, Example, Exchange, Feedback, Message, SplitName, fingerprint_of
 from sonneteer.records.rows import Row, row_of
 
 
@@ -15,7 +15,7 @@ class Harvest(NamedTuple):
     """New rows by the side of the split that they are for, and new regression cases."""
 
     rows: Mapping[SplitName, list[Row]]
-    cases: list[Row]
+    cases: list[Case]
     held_back: int
     """Corrections in which personal data was masked: the mask must not be learned, so a reviewer writes them anew."""
 
@@ -32,7 +32,7 @@ def harvest(
 ) -> Harvest:
     """Rows of everything that was said and may be learned. The last word on an exchange counts."""
     rows: dict[SplitName, list[Row]] = {"train": [], "validation": [], "test": []}
-    cases: list[Row] = []
+    cases: list[Case] = []
     last = {said.exchange_id: said for said in feedback if said.exchange_id in exchanges}
     held_back = {id for id, said in last.items() if any(mask in (said.correction or "") for mask in MASKS.values())}
     for id, said in last.items():
@@ -76,19 +76,6 @@ def _examples(exchange: Exchange, said: Feedback, objective: Objective) -> Itera
         yield answered
 
 
-def _case(exchange: Exchange, correction: str) -> Row:
-    prompt = exchange.prompt.model_dump(mode="json")
-    return {"id": exchange.id, "prompt": prompt, "right": correction, "wrong": exchange.answer.text}
-
-
-def broken_cases(cases: Sequence[Row], champion: Sequence[str], candidate: Sequence[str]) -> list[Row]:
-    """The cases that the champion answers well and the candidate does not: nearer to the wrong than to the right."""
-    pairs = zip(cases, champion, candidate, strict=True)
-    return [case for case, old, new in pairs if _is_right(case, old) and not _is_right(case, new)]
-
-
-def _is_right(case: Row, answer: str) -> bool:
-    from sacrebleu import sentence_chrf
-
-    right, wrong = (sentence_chrf(answer, [case[key]]).score for key in ("right", "wrong"))
-    return bool(right >= wrong)
+def _case(exchange: Exchange, correction: str) -> Case:
+    prompt, bad = exchange.prompt.messages, exchange.answer.text
+    return Case(id=Case.name_of(prompt, bad), prompt=prompt, bad=bad, good=correction, created_at=exchange.created_at)

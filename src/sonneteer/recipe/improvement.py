@@ -23,7 +23,7 @@ class ImprovementSettings(Section):
     every_days: int | None = Field(None, ge=1)
     """`sonneteer improve --if-needed` trains when the champion is so old, whatever the health report says."""
     most_broken_share: float = Field(0.05, ge=0, le=1)
-    """Share of the regression cases that the champion answers well and the new version may answer badly."""
+    """Share of the regression cases that were answered well before and that a new version may answer badly."""
     shadow_exchanges: int = Field(50, ge=0)
     """Exchanges that the new version answers unheard, beside the champion, before it is tried on people; 0 skips it."""
     canary_share: float = Field(0.1, gt=0, lt=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal
 
@@ -10,7 +11,7 @@ from pydantic import Field
 from sonneteer.records.conversation import Message
 from sonneteer.records.interval import Interval
 from sonneteer.records.memorisation import Memorisation
-from sonneteer.records.record import Record
+from sonneteer.records.record import Record, fingerprint_of
 from sonneteer.records.run import PrivacySpent
 
 
@@ -129,6 +130,11 @@ class Case(Record):
     must_not: tuple[str, ...] = ()
     """Phrases that no good answer holds."""
     created_at: datetime
+
+    @staticmethod
+    def name_of(prompt: Sequence[Message], bad: str) -> str:
+        """The id: the same question with the same bad answer is the same case, wherever it was met."""
+        return f"case-{fingerprint_of([[message.role, message.text] for message in prompt] + [bad])}"
 
 
 class CaseOutcome(Record):

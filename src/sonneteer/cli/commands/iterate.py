@@ -11,6 +11,7 @@ from sonneteer.cli import pages
 from sonneteer.cli.options import WORKSPACE, Json, Words, Workspace, begin_session, command_line, opened
 from sonneteer.cli.session import Outcome, as_json
 from sonneteer.errors import RecipeError
+from sonneteer.records import Message
 
 
 def advise(
@@ -53,6 +54,9 @@ def case(
     words: Words = None,
     ask: Annotated[str | None, typer.Option("--ask", metavar="TEXT", help="What was asked.")] = None,
     system: Annotated[str, typer.Option("--system", metavar="TEXT", help="The instructions, if there were any.")] = "",
+    exchange: Annotated[
+        str | None, typer.Option("--exchange", metavar="ID", help="A live answer that was bad, by its message's id.")
+    ] = None,
     bad: Annotated[str | None, typer.Option("--bad", metavar="TEXT", help="What the model answered.")] = None,
     good: Annotated[str | None, typer.Option("--good", metavar="TEXT", help="What it should have answered.")] = None,
     must: Annotated[
@@ -71,9 +75,17 @@ def case(
     from sonneteer.evaluation import Mistake
 
     if action == "add":
-        if not ask or bad is None or good is None:
-            raise RecipeError("A case needs what was asked, the bad answer and a good one: --ask, --bad and --good.")
-        mistake = Mistake(ask, system, bad, good, tuple(must or ()), tuple(must_not or ()))
+        if exchange is not None:
+            mistake = iteration.mistake_in(work.loaded, work.store, exchange, good)
+        elif not ask or bad is None or good is None:
+            raise RecipeError(
+                "A case needs what was asked, the bad answer and a good one: --ask, --bad and --good; or --exchange "
+                "with the id of an answer that was written down."
+            )
+        else:
+            asked = [Message(role="system", text=system)] if system else []
+            mistake = Mistake((*asked, Message(role="user", text=ask)), bad, good)
+        mistake = mistake._replace(must=tuple(must or ()), must_not=tuple(must_not or ()))
         added = iteration.add_case(work.loaded, work.store, mistake)
         said = Text(f"Kept: {added.id}. Every later evaluation asks this again.")
         steps = {"is it mended?": command_line("evaluate", words, workspace)}
