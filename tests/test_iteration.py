@@ -87,7 +87,7 @@ def test_a_live_answer_that_was_bad_becomes_a_case_with_its_whole_conversation(
     store.traffic.keep([Exchange.model_validate({**lived, "id": "x1", "prompt": asked, "answer": answer})])
     monkeypatch.chdir(loaded.folder)
     assert main(["case", "add", "--exchange", "x1"]) == 3
-    store.traffic.keep([Feedback(id="f1", exchange_id="x1", name="tiny", created_at=NOW, correction="Good day.")])
+    store.traffic.say(Feedback(id="f1", exchange_id="x1", name="tiny", created_at=NOW, correction="Good day."))
     assert main(["case", "add", "--exchange", "x1"]) == 0
     (case,) = iteration.cases(loaded, store)
     assert (case.prompt, case.bad, case.good) == (asked.messages, "Bad day.", "Good day.")
