@@ -1,23 +1,26 @@
 """How fast the data room is, step by step, and beside the plain chain of other libraries on the same rows.
 
-    python -m benchmarks.data [--rows 10000 100000 1000000] [--quick] [--json PATH] [--presidio PYTHON]
+    python -m benchmarks.data [--rows 10000 100000 1000000] [--quick] [--json PATH] [--peers FOLDER]
 
 Conversations are written by chance: 5 % exact copies, 5 % copies with two words changed, 1 % torn lines, and in every
 tenth an e-mail address, a phone number or a card. Each size runs in a process of its own, and so its peak memory is its
 own. Single steps are by processor time, so that they mean the same on a busy machine; the whole, `prepare`, uses all
-cores and is by the clock and by processor time. The plain chain is Presidio (in the environment whose Python is given)
-and datasketch, where they are installed.
+cores and is by the clock and by processor time. The plain chain is Presidio, and datasketch or text-dedup:
+`data_peers.py` calls them in the environment FOLDER/data, if there is one (`python dev.py bench` makes .venv/peers).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
+import re
 import resource
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -30,7 +33,7 @@ from sonneteer.data.clean import Counted, without_duplicates
 from sonneteer.data.freeze import Draft, freeze
 from sonneteer.data.ledger import Ledger
 from sonneteer.data.locations import fetch
-from sonneteer.data.near_duplicates import near_duplicates, shingles
+from sonneteer.data.near_duplicates import jaccard, near_duplicates, shingles
 from sonneteer.data.prepare import prepare
 from sonneteer.data.private import without_personal_data
 from sonneteer.data.sources import gather
@@ -43,6 +46,7 @@ from sonneteer.recipe.sections import CleanSettings, DataSettings, PrivacySettin
 from sonneteer.records import KEPT, Example, Rendered
 from sonneteer.store import Store
 
+HERE = Path(__file__).resolve().parent
 THRESHOLD = 0.8
 PEER_ROWS = 20_000
 """Peers are measured on at most so many rows, and pay for each row about the same beyond."""
@@ -54,28 +58,6 @@ PERSONAL = (
 """What must be found: one piece in every tenth row."""
 MARKS = ("@example.org", "(415) 555-", "4111 1111")
 PRESIDIO_ROWS = 1_000
-PRESIDIO = """
-import json, sys, time
-import spacy
-from presidio_analyzer import AnalyzerEngine
-from presidio_analyzer.nlp_engine import SpacyNlpEngine
-class Blank(SpacyNlpEngine):
-    def load(self):
-        self.nlp = {"en": spacy.blank("en")}
-    def is_loaded(self):
-        return True
-import tldextract
-tldextract.tldextract.TLD_EXTRACTOR = tldextract.TLDExtract(suffix_list_urls=())
-engine = Blank(models=[{"lang_code": "en", "model_name": "blank"}])
-engine.load()
-analyzer = AnalyzerEngine(nlp_engine=engine, supported_languages=["en"])
-texts = json.load(sys.stdin)
-analyzer.analyze(texts[0], "en")
-begun = time.process_time()
-found = [bool(analyzer.analyze(text, "en", score_threshold=0.35)) for text in texts]
-print(json.dumps([time.process_time() - begun, found]))
-"""
-"""Presidio without a model, as it can be installed offline; with one it finds names, and is slower."""
 WHO = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
 SYLLABLES = [a + b for a in "bcdfghklmnprstvw" for b in ("a", "e", "i", "o", "u", "an", "er", "ing")]
 
@@ -137,7 +119,7 @@ class Words:
         return [Rendered(list(range(len(weights))), weights)]
 
 
-def measured(rows: int, python: str | None) -> Iterator[Measured]:
+def measured(rows: int, python: Path | None) -> Iterator[Measured]:
     """The whole on so many rows; single steps and peers on as many of them as do."""
     workload = f"{rows} conversations"
     with tempfile.TemporaryDirectory() as name:
@@ -151,7 +133,7 @@ def measured(rows: int, python: str | None) -> Iterator[Measured]:
         candidates = _prepared(Path(name), times)
         for step, seconds in times.items():
             yield Measured(f"{some} of them, step by step", "sonneteer", step, some / seconds, "rows/CPU s")
-        yield from _near_duplicate_peers(candidates)
+        yield from _near_duplicate_peers(candidates, python)
         yield from _personal_data_peers(candidates, python)
 
 
@@ -160,13 +142,46 @@ def _whole(folder: Path, workload: str, rows: int) -> Iterator[Measured]:
     data = DataSettings(sources=(SourceSettings(path="rows.jsonl"),), bad_rows_share=0.5, max_tokens=100_000)
     recipe = Recipe(name="bench", data=data.model_copy(update={"clean": CleanSettings(rules="chat")}))
     begun, spent = time.perf_counter(), _cpu_seconds()
-    dataset = prepare(recipe, folder, Store(folder / "workspace"), Words())
+    with Together() as together:
+        dataset = prepare(recipe, folder, Store(folder / "workspace"), Words())
     yield Measured(workload, "sonneteer", "prepare", rows / (time.perf_counter() - begun), "rows/s")
     yield Measured(workload, "sonneteer", "prepare", rows / (_cpu_seconds() - spent), "rows/CPU s")
     yield Measured(workload, "sonneteer", "kept", sum(split.examples for split in dataset.splits.values()), "rows")
     own, children = (resource.getrusage(who).ru_maxrss * 1024 / 1e9 for who in WHO)
-    yield Measured(workload, "sonneteer", "peak memory", own, "GB")
-    yield Measured(workload, "sonneteer", "peak memory of the largest other process", children, "GB")
+    yield Measured(workload, "sonneteer", "peak memory, all processes", together.peak / 1e9, "GB")
+    yield Measured(workload, "sonneteer", "peak memory of the first process", own, "GB")
+    yield Measured(workload, "sonneteer", "peak memory of the largest other", children, "GB")
+
+
+class Together:
+    """The greatest memory of this process and those that it started, what they share counted once (Linux)."""
+
+    def __init__(self) -> None:
+        self.peak = 0
+        self._is_over = threading.Event()
+        self._watch = threading.Thread(target=self._look, daemon=True)
+
+    def __enter__(self) -> Together:
+        self._watch.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_over.set()
+        self._watch.join()
+
+    def _look(self) -> None:
+        while not self._is_over.wait(1):
+            others = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+            self.peak = max(self.peak, sum(_proportional(id) for id in ("self", *others)))
+
+
+def _proportional(id: str) -> int:
+    """Bytes of a process, what it shares divided by those who share it."""
+    try:
+        told = Path(f"/proc/{id}/smaps_rollup").read_text()
+    except OSError:  # it ended just now
+        return 0
+    return int(re.search(r"^Pss:\s+(\d+)", told, re.MULTILINE)[1]) * 1024  # type: ignore[index]
 
 
 def _cpu_seconds() -> float:
@@ -207,61 +222,73 @@ def _prepared(folder: Path, times: dict[str, float]) -> list[Candidate]:
     return unique
 
 
-def _personal_data_peers(candidates: Sequence[Candidate], python: str | None) -> Iterator[Measured]:
+def _personal_data_peers(candidates: Sequence[Candidate], python: Path | None) -> Iterator[Measured]:
     """Rows per second, and the share of planted pieces that are found, ours and Presidio's on the same texts."""
     texts = [" ".join(message.text for message in one.example.messages) for one in candidates[:PRESIDIO_ROWS]]
     workload = f"personal data in {len(texts)} conversations"
     finder = Finder(PrivacySettings())
+    is_planted = [any(mark in text for mark in MARKS) for text in texts]
+
+    def lines(system: str, seconds: float, found: Sequence[bool]) -> Iterator[Measured]:
+        yield Measured(workload, system, "speed", len(texts) / seconds, "rows/CPU s")
+        hits = [is_found for is_there, is_found in zip(is_planted, found, strict=True) if is_there]
+        yield Measured(workload, system, "recall of planted pieces", sum(hits) / max(1, len(hits)), "share")
+
     begun = time.process_time()
     found = [bool(finder.find([text])[0]) for text in texts]
-    yield Measured(workload, "sonneteer", "speed", len(texts) / (time.process_time() - begun), "rows/CPU s")
-    yield Measured(workload, "sonneteer", "recall of planted pieces", _share_found(texts, found), "share")
-    if python is None:
-        return
-    told = subprocess.run([python, "-c", PRESIDIO], input=json.dumps(texts), capture_output=True, text=True, check=True)
-    seconds, found = json.loads(told.stdout.splitlines()[-1])
-    yield Measured(workload, "presidio", "speed", len(texts) / seconds, "rows/CPU s")
-    yield Measured(workload, "presidio", "recall of planted pieces", _share_found(texts, found), "share")
+    yield from lines("sonneteer", time.process_time() - begun, found)
+    if python:
+        yield from lines("presidio", *_told("presidio", texts, python))
 
 
-def _share_found(texts: Sequence[str], found: Sequence[bool]) -> float:
-    planted = [is_found for text, is_found in zip(texts, found, strict=True) if any(mark in text for mark in MARKS)]
-    return sum(planted) / max(1, len(planted))
-
-
-def _near_duplicate_peers(candidates: Sequence[Candidate]) -> Iterator[Measured]:
-    """Rows per second, and the share of planted near-copies that are found together with their original."""
+def _near_duplicate_peers(candidates: Sequence[Candidate], python: Path | None) -> Iterator[Measured]:
+    """Rows per second, and the share of planted near-copies that are found: of all, and of those that are as near."""
     workload = f"near-duplicates of {len(candidates)} conversations"
+    texts = [" ".join(message.text for message in one.example.messages) for one in candidates]
+    copies = _copies(candidates)
+    near = [copy for copy in copies if copy.share >= THRESHOLD]
+
+    def lines(system: str, seconds: float, found: Sequence[bool]) -> Iterator[Measured]:
+        yield Measured(workload, system, "speed", len(texts) / seconds, "rows/CPU s")
+        for what, of in (("near copies", near), ("all planted copies", copies)):
+            hits = [found[copy.place] or found[copy.original] for copy in of]
+            yield Measured(workload, system, f"recall of {what}", sum(hits) / max(1, len(hits)), "share")
+
     begun = time.process_time()
     clusters = near_duplicates(candidates, THRESHOLD).clusters
-    yield Measured(workload, "sonneteer", "speed", len(candidates) / (time.process_time() - begun), "rows/CPU s")
-    yield Measured(workload, "sonneteer", "recall of planted copies", _recall(candidates, clusters), "share")
-    try:
-        from datasketch import MinHash, MinHashLSH
-    except ImportError:
-        return
-    begun = time.process_time()
-    index = MinHashLSH(threshold=THRESHOLD, num_perm=128)
-    found = list(range(len(candidates)))
-    for place, candidate in enumerate(candidates):
-        signature = MinHash(num_perm=128)
-        signature.update_batch([shingle.encode() for shingle in set(shingles(candidate.example))])
-        hits = index.query(signature)
-        found[place] = min((found[hit] for hit in hits), default=place)
-        index.insert(place, signature)
-    yield Measured(workload, "datasketch", "speed", len(candidates) / (time.process_time() - begun), "rows/CPU s")
-    yield Measured(workload, "datasketch", "recall of planted copies", _recall(candidates, found), "share")
+    seconds = time.process_time() - begun
+    yield from lines("sonneteer", seconds, [cluster != place for place, cluster in enumerate(clusters)])
+    for system in ("datasketch", "text-dedup") if python else ():
+        assert python
+        yield from lines(system, *_told(system, texts, python))
 
 
-def _recall(candidates: Sequence[Candidate], clusters: Sequence[int]) -> float:
+class Copy(NamedTuple):
+    """A copy that was planted, and the first that is left of its original and its copies."""
+
+    place: int
+    original: int
+    share: float
+    """Of the three-word sequences of both those that both have."""
+
+
+def _copies(candidates: Sequence[Candidate]) -> list[Copy]:
     first: dict[str, int] = {}
-    hits = []
-    for candidate, cluster in zip(candidates, clusters, strict=True):
-        original = candidate.example.tags["copy_of"]
-        if original in first:
-            hits.append(first[original] == cluster)
-        first.setdefault(original, cluster)
-    return sum(hits) / max(1, len(hits))
+    sets = [frozenset(shingles(candidate.example)) for candidate in candidates]
+    copies = []
+    for place, candidate in enumerate(candidates):
+        original = first.setdefault(candidate.tags["copy_of"], place)
+        if original != place:
+            copies.append(Copy(place, original, jaccard(sets[original], sets[place])))
+    return copies
+
+
+def _told(system: str, texts: Sequence[str], python: Path) -> tuple[float, list[bool]]:
+    """Seconds, and what was found, from the environment of the peers."""
+    command = [str(python), str(HERE / "data_peers.py"), system]
+    told = subprocess.run(command, input=json.dumps(texts), stdout=subprocess.PIPE, text=True, check=True)
+    seconds, found = json.loads(told.stdout.splitlines()[-1])
+    return seconds, found
 
 
 def main() -> None:
@@ -270,17 +297,18 @@ def main() -> None:
     parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--quick", action="store_true", help="2,000 rows only: whether it works")
     parser.add_argument("--json", type=Path, help="write the results here, one a line")
-    parser.add_argument("--presidio", metavar="PYTHON", help="the Python of an environment in which Presidio is")
+    parser.add_argument("--peers", type=Path, default=HERE.parent / ".venv" / "peers", help="environments of others")
     parser.add_argument("--alone", type=int, help=argparse.SUPPRESS)
     given = parser.parse_args()
+    python = given.peers / "data" / "bin" / "python"
     if given.alone:
-        for line in measured(given.alone, given.presidio):
+        for line in measured(given.alone, python if python.exists() else None):
             print(json.dumps(line._asdict()), flush=True)
         return
     lines: list[str] = []
     for rows in [2_000] if given.quick else given.rows:
         command = [sys.executable, "-m", "benchmarks.data", "--alone", str(rows)]
-        command += ["--presidio", given.presidio] if given.presidio else []
+        command += ["--peers", str(given.peers)]
         lines += subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
     for line in map(json.loads, lines):
         print(
