@@ -10,7 +10,7 @@ from typing import get_args
 import pytest
 
 from sonneteer.data import prepare, write_card
-from sonneteer.data.bias import mentions, wilson
+from sonneteer.data.bias import bias_of, wilson
 from sonneteer.data.card import FATES, facts_of
 from sonneteer.data.topics import topics_of
 from sonneteer.recipe.sections import BalanceSettings, SourceSettings
@@ -50,8 +50,8 @@ def test_the_card_tells_all_and_shows_no_rare_word(tmp_path: Path, store: Store)
     assert "http" not in page.replace("http-equiv", "")
     assert {fate["fate"]: fate["rows"] for fate in figures["fates"]} == dataset.totals
     assert {tuple(line["by_side"].values()) for line in figures["tags"] if line["tag"] == "topic"}
-    (nurses,) = [line for line in figures["bias"] if line["beside"] == "serving roles"]
-    assert (nurses["group"], nurses["examples"], nurses["share"]) == ("women", 120, 1.0)
+    (women,) = figures["bias"]["axes"][0]["groups"]
+    assert (women["name"], women["examples"], women["beside"][1]["share"]) == ("women", 120, 1.0)
     assert figures["topics"]
     assert {dot["topic"] for dot in figures["map"]} == set(range(len(figures["topics"])))
     assert all(0 <= dot[axis] <= 1 for dot in figures["map"] for axis in ("x", "y"))
@@ -90,8 +90,39 @@ def test_intervals_hold_the_share_and_shrink_with_the_examples() -> None:
     assert (round(wilson(1, 10)[0], 4), round(wilson(1, 10)[1], 4)) == (0.0179, 0.4042)  # as R's prop.test gives it
 
 
-def test_a_group_that_nobody_mentions_is_not_in_the_table() -> None:
-    assert mentions([Example(messages=(Message(role="assistant", text="Yes."),), is_text=True)]) == []
+def said(text: str) -> Example:
+    return Example(messages=(Message(role="assistant", text=text),), is_text=True)
+
+
+def test_words_pronouns_and_names_are_mentions() -> None:
+    found = bias_of(
+        [said("She is a nurse."), said("Thank you, Mary Miller."), said("Mr. Yusuf Demir came."), said("Yes.")]
+    )
+    counts = {(axis.name, group.name): group.examples for axis in found.axes for group in axis.groups}
+    assert counts == {
+        ("gender", "women"): 2,
+        ("gender", "men"): 1,
+        ("name's origin", "English"): 1,
+        ("name's origin", "Turkish"): 1,
+    }
+    assert (found.everybody.examples, found.everybody.beside[1].examples) == (4, 1)
+
+
+def test_a_difference_beyond_chance_is_said_and_one_within_is_not() -> None:
+    def gender(angry_women: int, angry_men: int) -> list[str]:
+        texts = ["She is angry."] * angry_women + ["She is here."] * (100 - angry_women)
+        texts += ["He is angry."] * angry_men + ["He is here."] * (100 - angry_men)
+        return bias_of([said(text) for text in texts]).axes[0].differs
+
+    assert gender(10, 12) == []
+    assert gender(5, 30) == ["negative words stand beside men in 30% of their examples, and beside women in 5%"]
+
+
+def test_what_the_sample_is_too_small_for_is_said() -> None:
+    axis = bias_of([said("An old man."), *[said("He is here.")] * 50, *[said("She is here.")] * 60]).axes
+    assert "differences of about" in axis[0].cannot_show[0]
+    assert axis[1].cannot_show[0].startswith("Nobody speaks of young")
+    assert axis[1].cannot_show[1] == "Too few examples speak of old (1) to say anything of them."
 
 
 def test_what_is_beyond_the_cap_is_dropped_whatever_the_order(tmp_path: Path, store: Store) -> None:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sonneteer.data.bias import LIMITS, mentions
+from sonneteer.data.bias import BESIDE, LIMITS, Bias, Group, bias_of
 from sonneteer.data.freeze import read_ledger, read_split
 from sonneteer.data.topics import topics_of
 from sonneteer.pages import templates_of
@@ -93,8 +93,7 @@ def facts_of(store: Store, dataset: DatasetVersion) -> dict[str, Any]:
         "drift": [drift._asdict() for drift in topics.drift],
         "vocabulary": _vocabulary(examples, words),
         "redacted": {"rows": dataset.redacted_rows, "pieces": dataset.redacted},
-        "bias": [mention._asdict() for mention in mentions(examples)],
-        "bias_limits": LIMITS,
+        "bias": _bias(bias_of(examples)),
         "examples": _masked(examples, sides, words),
     }
 
@@ -175,6 +174,19 @@ def _vocabulary(examples: Sequence[Example], words: Counter[str]) -> dict[str, A
         "different_words": len(used),
         "once_share": sum(count == 1 for count in used.values()) / max(1, len(used)),
         "frequent": long_words[:40],
+    }
+
+
+def _bias(found: Bias) -> dict[str, Any]:
+    def plain(group: Group) -> dict[str, Any]:
+        return group._asdict() | {"beside": [one._asdict() for one in group.beside]}
+
+    return {
+        "examples": found.examples,
+        "words": {kind: sorted(listed) for kind, listed in BESIDE.items()},
+        "everybody": plain(found.everybody),
+        "axes": [axis._asdict() | {"groups": [plain(group) for group in axis.groups]} for axis in found.axes],
+        "limits": LIMITS,
     }
 
 

@@ -51,6 +51,7 @@ GROUPS: dict[str, dict[str, frozenset[str]]] = {
         ),
         "Muslims": frozenset(["muslim", "muslims", "islam", "islamic", "mosque"]),
         "Jews": frozenset(["jewish", "jew", "jews", "judaism", "synagogue"]),
+        "Hindus": frozenset(["hindu", "hindus", "hinduism"]),
     },
     "disability": {
         "disabled people": frozenset(

@@ -83,6 +83,12 @@ def swapped(text: str, swap: Swap) -> str:
     return _with_names(_ARTICLE.sub(_article, changed), swap)
 
 
+def groups_named(text: str) -> set[tuple[str, str]]:
+    """By axis and group, who is called by a name: gender and origin, where it tells them."""
+    groups = ((axis, _group_of(word, axis)) for word in _names_in(text) for axis in ("gender", "origin"))
+    return {(axis, group) for axis, group in groups if group}
+
+
 def swap_example(example: Example, swap: Swap) -> Example:
     """The example with both groups in each other's place, in all that it says."""
     return with_texts(example, lambda text: swapped(text, swap))
