@@ -100,6 +100,7 @@ LIMITS = (
     "count for nobody.",
     "An example that mentions a group and a word need not say the word of the group.",
     "An example that mentions two groups counts for both.",
+    "Many groups are compared: of twenty differences that are told, one or so may be chance.",
     "The intervals say how much chance there is in this sample. They do not say whether it is like the people whom a "
     "model will meet.",
 )
@@ -163,9 +164,8 @@ def bias_of(examples: Sequence[Example], seed: int = 0) -> Bias:
 
     def group(axis: str, name: str) -> Group:
         own = count[axis, name]
-        found = [
-            Beside(kind, hits := beside[(axis, name), kind], hits / max(1, own), *wilson(hits, own)) for kind in BESIDE
-        ]
+        hits = {kind: beside[(axis, name), kind] for kind in BESIDE}
+        found = [Beside(kind, seen, seen / max(1, own), *wilson(seen, own)) for kind, seen in hits.items()]
         return Group(name, own, own / max(1, len(places)), own >= TOO_FEW, found)
 
     axes = {axis: list(groups) for axis, groups in GROUPS.items()} | {"name's origin": list(ORIGINS.values())}
