@@ -1,10 +1,12 @@
-"""Speed of answers over HTTP: Sonneteer's server and transformers' own (with continuous batching), in turns.
+"""Speed of answers: Sonneteer's server, its engine alone, and transformers' own server, in turns.
 
-    python benchmarks/serving.py [--layers 8] [--clients 1 4 16] [--tokens 48] [--json PATH]
+    python -m benchmarks.serving [--layers 8] [--clients 1 4 16 64] [--tokens 48] [--rounds 3] [--json PATH]
 
 Random weights in SmolLM2-135M's width, in bfloat16, with the bundled tokenizer. Each client asks once, all at the same
-time; a stream's first piece is its first token. `first_cached` is the first token of a prompt whose beginning of 600
-tokens has been read before, `first_unread` of one whose beginning is new.
+time; a stream's first piece is its first token; of the rounds the medians are told. `raw` is the engine without HTTP,
+so what the server costs is seen beside it. `first_cached_ms` is the first token of a prompt whose beginning of 600
+tokens has been read before, `first_unread_ms` of one whose beginning is new. `adapter_ms` is what it takes to put an
+adapter (rank 16, all linear layers) beside the others while the engine runs.
 """
 
 from __future__ import annotations
@@ -18,40 +20,43 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
-OURS = """
-import sys
-from datetime import UTC, datetime
-from pathlib import Path
-import sonneteer.quiet
-from sonneteer.models.engine.chat import EngineChat
-from sonneteer.models.engine.engine import AnsweringEngine, Limits
-from sonneteer.models.load import open_folder
-from sonneteer.recipe.sections import ServingSettings
-from sonneteer.serving import Keys, ServedModel, serve
-import torch
-model = open_folder("bench", Path(sys.argv[1]))
-model.network.to(torch.bfloat16)
-chat = EngineChat(AnsweringEngine(model, Limits(seats=64)))
-served = ServedModel("bench", chat, datetime.now(UTC), chat.context)
-serve([served], ServingSettings(port=int(sys.argv[2])), Keys(), print)
-"""
+from benchmarks import serving_systems as systems
+
+Row = dict[str, Any]
+SHARED = "the cat sat on the mat " * 100
+
+
+class Told(NamedTuple):
+    """How one answer came."""
+
+    first: float
+    """Seconds to the first token."""
+    whole: float
+    """Seconds to the end."""
+    tokens: int
+
+
+Ask = Callable[[str, int], Awaitable[Told]]
+"""Asks for so many tokens."""
 
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--layers", type=int, default=8)
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 4, 16, 64])
     parser.add_argument("--tokens", type=int, default=48)
-    parser.add_argument("--systems", nargs="+", default=["sonneteer", "transformers"])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--systems", nargs="+", default=["raw", "sonneteer", "transformers"], choices=systems.ALL)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        write_model(Path(folder), options.layers)
+        systems.write_model(Path(folder), options.layers)
         rows = [row for system in options.systems for row in measured(system, Path(folder), options)]
     for row in rows:
         print("  ".join(f"{name} {value}" for name, value in row.items()))
@@ -59,52 +64,27 @@ def main() -> None:
         options.json.write_text("\n".join(json.dumps(row) for row in rows) + "\n")
 
 
-def write_model(folder: Path, layers: int) -> None:
-    """A model of chance with the bundled tokenizer and template."""
-    import torch
-    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
-
-    from sonneteer.models.load import BUNDLED
-
-    tokenizer = AutoTokenizer.from_pretrained(BUNDLED)
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=576,
-        intermediate_size=1536,
-        num_hidden_layers=layers,
-        num_attention_heads=9,
-        num_key_value_heads=3,
-        max_position_embeddings=2048,
-        tie_word_embeddings=True,
-        eos_token_id=3,
-        bos_token_id=None,
-        pad_token_id=1,
-    )
-    LlamaForCausalLM(config).to(torch.bfloat16).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-
-
-def measured(system: str, folder: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
-    """One server's figures."""
+def measured(system: str, folder: Path, options: argparse.Namespace) -> list[Row]:
+    """One system's figures."""
+    if system == "raw":
+        settings = json.dumps({name: getattr(options, name) for name in ("clients", "tokens", "rounds")})
+        told = subprocess.run(
+            [sys.executable, "-m", "benchmarks.serving_systems", str(folder), settings],
+            env=systems.surroundings(os.environ),
+            stdout=subprocess.PIPE,
+            check=True,
+        )
+        rows: list[Row] = json.loads(told.stdout)
+        return rows
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    commands = {
-        "sonneteer": [sys.executable, "-c", OURS, str(folder), str(port)],
-        "transformers": [
-            *(str(Path(sys.executable).with_name("transformers")), "serve", str(folder), "--device", "cpu"),
-            *("--dtype", "bfloat16", "--port", str(port), "--continuous-batching"),
-            *("--cb-num-blocks", "512", "--cb-max-batch-tokens", "512"),
-        ],
-    }
-    settings = os.environ | {"OMP_WAIT_POLICY": "PASSIVE", "HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1"}
-    with subprocess.Popen(
-        commands[system], env=settings, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ) as process:
+    command = systems.command(system, folder, port)
+    settings = systems.surroundings(os.environ)
+    with subprocess.Popen(command, env=settings, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
             wait_for(port, process)
-            return asyncio.run(asked(system, port, str(folder) if system == "transformers" else "bench", options))
+            return asyncio.run(over_http(system, port, systems.name_of(system, folder), vars(options)))
         finally:
             process.terminate()
 
@@ -121,14 +101,13 @@ def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
     raise SystemExit("the server did not start in two minutes")
 
 
-async def asked(system: str, port: int, model: str, options: argparse.Namespace) -> list[dict[str, Any]]:
-    """The figures for each number of clients, and for a shared beginning."""
+async def over_http(system: str, port: int, model: str, options: Mapping[str, Any]) -> list[Row]:
+    """The figures of a server that speaks OpenAI's API."""
     import httpx2
 
     async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=300, limits=httpx2.Limits()) as client:
 
-        async def ask(text: str, tokens: int) -> tuple[float, float, int]:
-            """Seconds to the first token, seconds of the whole, tokens."""
+        async def ask(text: str, tokens: int) -> Told:
             body = {"model": model, "stream": True, "max_tokens": tokens, "temperature": 0}
             body |= {"messages": [{"role": "user", "content": text}], "stream_options": {"include_usage": True}}
             begun, first, pieces, told = time.perf_counter(), 0.0, 0, 0
@@ -142,28 +121,44 @@ async def asked(system: str, port: int, model: str, options: argparse.Namespace)
                     if any(choice["delta"].get("content") for choice in event["choices"]):
                         first = first or time.perf_counter() - begun
                         pieces += 1
-            return first, time.perf_counter() - begun, told or pieces
+            return Told(first, time.perf_counter() - begun, told or pieces)
 
+        return await figures(system, ask, options)
+
+
+async def figures(system: str, ask: Ask, options: Mapping[str, Any]) -> list[Row]:
+    """The figures for each number of clients, and for a shared beginning."""
+    for _ in range(2):
         await ask("warm up", 8)
-        rows = []
-        for count in options.clients:
-            begun = time.perf_counter()
-            told = await asyncio.gather(
-                *(ask(f"{count} {number} What now?", options.tokens) for number in range(count))
-            )
-            seconds = time.perf_counter() - begun
-            speeds = [(tokens - 1) / (whole - first) for first, whole, tokens in told if whole > first and tokens > 1]
-            row: dict[str, Any] = {"system": system, "clients": count}
-            row["first_ms"] = round(1000 * median(first for first, _, _ in told))
-            row["stream_tokens_s"] = round(median(speeds), 1) if speeds else None
-            row["total_tokens_s"] = round(sum(tokens for _, _, tokens in told) / seconds, 1)
-            rows.append(row)
-        new = [(await ask(f"{number} " + "the cat sat on the mat " * 100, 2))[0] for number in range(3)]
-        again = [(await ask("2 " + "the cat sat on the mat " * 100 + f"{number}?", 2))[0] for number in range(3)]
-        rows.append(
-            {"system": system, "first_unread_ms": round(1000 * min(new)), "first_cached_ms": round(1000 * min(again))}
-        )
-        return rows
+    rows = [await _together(system, ask, count, options) for count in options["clients"]]
+    new = [(await ask(f"{number} {SHARED}", 2)).first for number in range(3)]
+    again = [(await ask(f"2 {SHARED}{number}?", 2)).first for number in range(5)]
+    rows.append(
+        {
+            "system": system,
+            "first_unread_ms": round(1000 * median(new), 1),
+            "first_cached_ms": round(1000 * median(again), 1),
+        }
+    )
+    return rows
+
+
+async def _together(system: str, ask: Ask, count: int, options: Mapping[str, Any]) -> Row:
+    firsts, speeds, totals = [], [], []
+    for number in range(options["rounds"] if count > 1 else 2 * options["rounds"] + 1):
+        begun = time.perf_counter()
+        asked = (ask(f"{count} {number} {client} What now?", options["tokens"]) for client in range(count))
+        told = await asyncio.gather(*asked)
+        totals.append(sum(one.tokens for one in told) / (time.perf_counter() - begun))
+        firsts += [one.first for one in told]
+        speeds += [(one.tokens - 1) / (one.whole - one.first) for one in told if one.whole > one.first]
+    return {
+        "system": system,
+        "clients": count,
+        "first_ms": round(1000 * median(firsts), 1),
+        "stream_tokens_s": round(median(speeds), 1),
+        "total_tokens_s": round(median(totals), 1),
+    }
 
 
 if __name__ == "__main__":

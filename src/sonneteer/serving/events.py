@@ -68,8 +68,11 @@ class EventStream(Response):
         await send({"type": "http.response.body", "body": b""})
 
     async def _next(self) -> bytes | None:
+        if not self._ready.empty():
+            return self._ready.get_nowait()
         try:
-            return await asyncio.wait_for(self._ready.get(), PING_SECONDS)
+            async with asyncio.timeout(PING_SECONDS):
+                return await self._ready.get()
         except TimeoutError:
             return self._dialect.ping
 
