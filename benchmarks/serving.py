@@ -1,4 +1,4 @@
-"""Speed of answers: Sonneteer's server, its engine alone, and transformers' own server, in turns.
+"""Speed of answers: Sonneteer's server, its engine alone, and other servers, in turns.
 
     python -m benchmarks.serving [--layers 8] [--clients 1 4 16 64] [--tokens 48] [--rounds 3] [--json PATH]
 
@@ -6,7 +6,8 @@ Random weights in SmolLM2-135M's width, in bfloat16, with the bundled tokenizer.
 time; a stream's first piece is its first token; of the rounds the medians are told. `raw` is the engine without HTTP,
 so what the server costs is seen beside it. `first_cached_ms` is the first token of a prompt whose beginning of 600
 tokens has been read before, `first_unread_ms` of one whose beginning is new. `adapter_ms` is what it takes to put an
-adapter (rank 16, all linear layers) beside the others while the engine runs.
+adapter (rank 16, all linear layers) beside the others while the engine runs. `llamacpp` is llama.cpp's own server with
+q8_0 weights, `sonneteer-llamacpp` the same behind Sonneteer's.
 """
 
 from __future__ import annotations
@@ -81,8 +82,11 @@ def measured(system: str, folder: Path, options: argparse.Namespace) -> list[Row
         port = free.getsockname()[1]
     command = systems.command(system, folder, port)
     settings = systems.surroundings(os.environ)
-    with subprocess.Popen(command, env=settings, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen(command, env=settings, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         try:
+            if system == "llamacpp":  # it chooses its port itself
+                assert process.stdout is not None
+                port = int(process.stdout.readline().rsplit(b":", 1)[1])
             wait_for(port, process)
             return asyncio.run(over_http(system, port, systems.name_of(system, folder), vars(options)))
         finally:

@@ -27,8 +27,8 @@ serve([served], ServingSettings(port=int(sys.argv[2])), Keys(), print)
 LLAMA_CPP = """
 import sys, time
 from pathlib import Path
-from benchmarks.serving_systems import llama_cpp
-server = llama_cpp(Path(sys.argv[1]), int(sys.argv[2]))
+from benchmarks.serving_systems import gguf_chat
+print(gguf_chat(Path(sys.argv[1])).engine.server.address.url, flush=True)
 time.sleep(100_000)
 """
 
@@ -41,7 +41,11 @@ def command(system: str, folder: Path, port: int) -> list[str]:
             *("--dtype", "bfloat16", "--port", str(port), "--continuous-batching"),
             *("--cb-num-blocks", "512", "--cb-max-batch-tokens", "512"),
         ]
-    programs = {"sonneteer": OURS.format(opened="engine_chat")}
+    programs = {
+        "sonneteer": OURS.format(opened="engine_chat"),
+        "sonneteer-llamacpp": OURS.format(opened="gguf_chat"),
+        "llamacpp": LLAMA_CPP,
+    }
     return [sys.executable, "-c", programs[system], str(folder), str(port)]
 
 
@@ -93,6 +97,21 @@ def engine_chat(folder: Path) -> Any:
     model = open_folder("bench", folder)
     model.network.to(torch.bfloat16)
     return EngineChat(AnsweringEngine(model, Limits(seats=SEATS), keeps_network=False))
+
+
+def gguf_chat(folder: Path) -> Any:
+    """llama.cpp with q8_0 weights, on one core: its threads wait for one another without giving way."""
+    import sonneteer.quiet  # noqa: F401
+    from sonneteer.backends.llamacpp import open_gguf
+    from sonneteer.models.engine.reading import shape_of
+    from sonneteer.models.gguf_model import write_model as write_gguf
+    from sonneteer.models.load import open_folder
+    from sonneteer.recipe.sections import ServingSettings
+
+    model, file = open_folder("bench", folder), folder / "bench.gguf"
+    if not file.exists():
+        write_gguf(model.network, model.tokenizer, file, "q8_0")
+    return open_gguf(file, folder, shape_of(folder), ServingSettings(max_streams=SEATS, llamacpp={"threads": 1}))
 
 
 def write_adapter(folder: Path, target: Path, seed: int) -> None:

@@ -11,9 +11,9 @@ from typing import Literal, NamedTuple
 from sonneteer import data, deployments, evaluation, serving
 from sonneteer.backends import export as exporting
 from sonneteer.backends import promotion
+from sonneteer.backends.engines import versions_of
 from sonneteer.backends.local import LocalBackend
 from sonneteer.backends.runs import new_run, status_kept
-from sonneteer.backends.served import ServedVersions
 from sonneteer.backends.vocabulary import VocabularyReport
 from sonneteer.chat import Chat
 from sonneteer.errors import MissingError
@@ -276,8 +276,8 @@ def serve(
 
 
 def opener(loaded: LoadedRecipe, store: Store) -> Opener:
-    """Opens versions by their ids to be served beside one another: adapters of one base share an engine."""
-    versions = ServedVersions(loaded.recipe.serving, store, loaded.folder)
+    """Opens versions by their ids to be served beside one another, by the engine that the recipe names."""
+    versions = versions_of(loaded.recipe.serving, store, loaded.folder, partial(_proven_gguf, loaded, store))
 
     def opened(id: str) -> serving.ServedModel:
         model = store.get(ModelVersion, id)
@@ -285,6 +285,13 @@ def opener(loaded: LoadedRecipe, store: Store) -> Opener:
         return serving.ServedModel(model.name, chat, model.created_at, chat.context, id)
 
     return opened
+
+
+def _proven_gguf(loaded: LoadedRecipe, store: Store, model: ModelVersion) -> Path:
+    """The version's weights for llama.cpp, written if they are not there yet."""
+    dataset = store.get(DatasetVersion, model.dataset_id)
+    numbers = loaded.recipe.serving.llamacpp.numbers
+    return exporting.proven_gguf(lambda: _backend(loaded, store).original(model, dataset), store, model, numbers)
 
 
 def open_version(loaded: LoadedRecipe, store: Store, model: ModelVersion) -> Chat:

@@ -15,6 +15,7 @@ from sonneteer.backends import export_forms
 from sonneteer.backends.export import Exported, Wanted
 from sonneteer.backends.export_files import SpelledTemplate
 from sonneteer.backends.export_forms import Form
+from sonneteer.chat import Options
 from sonneteer.cli import main
 from sonneteer.errors import ExtraError, ModelError, TakenError
 from sonneteer.models.gguf import read_gguf
@@ -22,6 +23,8 @@ from sonneteer.models.gguf_model import write_model
 from sonneteer.models.llama_cpp import LlamaCpp
 from sonneteer.progress import Silent
 from sonneteer.recipe import LoadedRecipe, read_recipe
+from sonneteer.recipe.sections import ServingSettings
+from sonneteer.records import Message, Prompt
 from sonneteer.store import Store
 
 from ..models.networks import saved, tokenizer
@@ -201,3 +204,31 @@ def test_a_template_that_does_more_than_put_marks_around_words_is_refused_for_ol
     loud.chat_template = "{% for m in messages %}{{ loop.index }}: {{ m.content }}\n{% endfor %}"
     with pytest.raises(ModelError, match="does more than to put marks"):
         SpelledTemplate(loud)
+
+
+@pytest.mark.usefixtures("llama_cpp_reads")
+def test_a_version_is_served_by_llama_cpp_once_its_numbers_are_proven(
+    worded: LoadedRecipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(worded.folder / "workspace")
+    serving = ServingSettings(engine="llamacpp", llamacpp={"threads": 1})
+    loaded = worded._replace(recipe=worded.recipe.model_copy(update={"serving": serving}))
+    model = lifecycle.newest_model(worded, store)
+    served = lifecycle.opener(loaded, store)(model.id)
+    prompt, options = Prompt(messages=(Message(role="user", text="Say 3"),)), Options(max_tokens=6)
+    ours = lifecycle.open_chat(worded, store, "tuned").answer([prompt], options)
+    assert served.chat.answer([prompt], options)[0].text == ours[0].text
+    monkeypatch.setattr(lifecycle.exporting, "export", None)  # what was proven is not written again
+    lifecycle.opener(loaded, store)(model.id)
+    monkeypatch.setattr(LlamaCpp, "is_there", lambda: False)
+    with pytest.raises(ExtraError, match=r"sonneteer\[llamacpp\]"):
+        lifecycle.opener(loaded, store)
+
+
+def test_a_version_that_fails_its_proof_is_not_served(plain: LoadedRecipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(plain.folder / "workspace")
+    model = lifecycle.newest_model(plain, store)
+    failed = lifecycle.exporting.Exported(Wanted("gguf", "q8_0", Path()), None, ("tokens: they differ.",), False)
+    monkeypatch.setattr(lifecycle.exporting, "export", lambda *_, **__: failed)
+    with pytest.raises(ModelError, match=r"cannot be served by llama.cpp.*they differ"):
+        lifecycle.exporting.proven_gguf(lambda: None, store, model, "q8_0")  # type: ignore[arg-type, return-value]

@@ -5,17 +5,19 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import NamedTuple
 
 from sonneteer.backends.certify import hashes
 from sonneteer.backends.export_files import model_card
 from sonneteer.backends.export_forms import Original, Wanted, write_export
 from sonneteer.backends.permission import certificate_problems, note_permission
-from sonneteer.errors import TakenError
+from sonneteer.errors import ModelError, TakenError
 from sonneteer.records import Certificate, DatasetVersion, ModelVersion, Report, Run
 from sonneteer.store import Store
 
-__all__ = ["Exported", "Wanted", "export"]
+__all__ = ["Exported", "Wanted", "export", "proven_gguf"]
+CERTIFICATE = "certificate.json"
 
 
 class Exported(NamedTuple):
@@ -46,13 +48,35 @@ def export(
     if refusals and not allow:
         shutil.rmtree(partial)
         return Exported(wanted, certificate, tuple(refusals), is_done=False)
-    (partial / "certificate.json").write_text(certificate.model_dump_json(indent=1), "utf-8")
+    (partial / CERTIFICATE).write_text(certificate.model_dump_json(indent=1), "utf-8")
     card = model_card(_lineage(store, model), certificate, wanted.form)
     (partial / "README.md").write_text(card, "utf-8")
     shutil.rmtree(wanted.folder, ignore_errors=True)
     partial.rename(wanted.folder)
     note_permission(store, f"export as {wanted.form}", model, refusals, allow)
     return Exported(wanted, certificate, tuple(refusals), is_done=True)
+
+
+def proven_gguf(original: Callable[[], Original], store: Store, model: ModelVersion, numbers: str) -> Path:
+    """A version's GGUF file to be served, written once. Raises ModelError where it is not proven to be the model."""
+    folder = store.root / "exports" / f"{model.id}-served-{numbers}"
+    if not _is_proven(folder):
+        done = export(original, store, model, Wanted("gguf", numbers, folder), allow=None)
+        if not done.is_done:
+            raise ModelError(
+                f"{model.id} cannot be served by llama.cpp with serving.llamacpp.numbers '{numbers}': "
+                f"{' '.join(done.refusals)} Numbers with more bits change less, and serving.engine 'embedded' nothing."
+            )
+    return next(folder.glob("*.gguf"))
+
+
+def _is_proven(folder: Path) -> bool:
+    """Whether the files are those that were compared."""
+    if not (folder / CERTIFICATE).exists():
+        return False
+    certificate = Certificate.model_validate_json((folder / CERTIFICATE).read_bytes())
+    present = hashes(folder)
+    return certificate.is_valid and all(present.get(name) == told for name, told in certificate.files.items())
 
 
 def _refuse_taken(store: Store, wanted: Wanted) -> None:

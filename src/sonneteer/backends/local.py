@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from sonneteer.backends.bases import base_of
 from sonneteer.backends.certify import Forms, Written, check_base, check_files, check_forms, check_rendering, hashes
 from sonneteer.backends.export_forms import Original
 from sonneteer.backends.foresight import foresee, surroundings
@@ -20,9 +21,8 @@ from sonneteer.evaluation import planted
 from sonneteer.models.adapters import merged, put_on
 from sonneteer.models.generate import LocalChat
 from sonneteer.models.hardware import forget_peak, peak_gb
-from sonneteer.models.load import LanguageModel, device, locate, open_folder, open_model, save_model, tokenizer_of
+from sonneteer.models.load import LanguageModel, device, open_folder, open_model, save_model, tokenizer_of
 from sonneteer.models.proof import probes_of, read_traces, tolerance_of, traces, write_traces
-from sonneteer.models.quantise import open_unpacked
 from sonneteer.models.render import TemplateRenderer
 from sonneteer.progress import Progress
 from sonneteer.recipe.sections import Recipe
@@ -154,7 +154,7 @@ class LocalBackend:
         result = self._store.root / model.folder
         if not model.is_adapter:
             return self._chat(open_folder(model.name, result))
-        base = self._beside_adapter(model)
+        base = base_of(model, self._store, self._folder)
         network = merged(put_on(base.network, result))
         return self._chat(LanguageModel(model.name, network, tokenizer_of(result), base.fingerprint))
 
@@ -206,14 +206,6 @@ class LocalBackend:
         checks.append(check_http(model.name, served_chat, probes, self._recipe.serving))
         return Certificate(model_id=model.id, created_at=datetime.now(UTC), checks=tuple(checks), files=hashes(result))
 
-    def _beside_adapter(self, model: ModelVersion) -> LanguageModel:
-        """The base that a model's adapter was trained beside. One that was quantised is that no more: what the adapter
-        learned to mend are the weights that such bits stand for."""
-        weights = self._store.get(Run, model.run_id).recipe["training"]["base_weights"]
-        if weights == "whole":
-            return open_model(model.base, self._folder)
-        return open_unpacked(model.base, locate(model.base, self._folder), weights)
-
     def _start(self, train: Sequence[Example], folder: Path) -> LanguageModel:
         """The model as the training of a run began with it."""
         return self._starting.model(self._starting.beginning(train, folder), folder)
@@ -238,7 +230,7 @@ class LocalBackend:
         result = self._store.root / model.folder
         if not model.is_adapter:
             return open_folder(model.name, result)
-        base = self._beside_adapter(model)
+        base = base_of(model, self._store, self._folder)
         put_on(base.network, result)
         return LanguageModel(model.name, base.network, tokenizer_of(result), base.fingerprint)
 

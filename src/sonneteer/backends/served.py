@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from pathlib import Path
 
 import torch
 
+from sonneteer.backends.bases import base_of, base_weights_of
 from sonneteer.errors import ModelError
 from sonneteer.models.adapters import merged, put_on
 from sonneteer.models.engine.chat import EngineChat
 from sonneteer.models.engine.engine import AnsweringEngine, Limits
 from sonneteer.models.generate import LocalChat
-from sonneteer.models.load import LanguageModel, open_folder, open_model, tokenizer_of
+from sonneteer.models.load import LanguageModel, open_folder, tokenizer_of
 from sonneteer.recipe.sections import ServingSettings
 from sonneteer.records import ModelVersion
 from sonneteer.store import Store
@@ -21,13 +23,17 @@ GIGABYTE = 1024**3
 
 
 class ServedVersions:
-    """Opens versions beside one another. `folder` is the recipe's, from which relative paths to bases start."""
+    """Opens versions beside one another, each for as long as somebody holds its chat.
+
+    `folder` is the recipe's, from which relative paths to bases start.
+    """
 
     def __init__(self, settings: ServingSettings, store: Store, folder: Path) -> None:
         self._settings = settings
         self._store = store
         self._folder = folder
-        self._engines: dict[str, AnsweringEngine] = {}
+        self._shared: dict[str, AnsweringEngine] = {}
+        self._alone: weakref.WeakSet[AnsweringEngine] = weakref.WeakSet()
         self._one_at_a_time = threading.Lock()
 
     def open(self, model: ModelVersion) -> EngineChat | LocalChat:
@@ -43,32 +49,34 @@ class ServedVersions:
 
     def close(self) -> None:
         """Stop all engines."""
-        for engine in self._engines.values():
+        for engine in (*self._shared.values(), *self._alone):
             engine.close()
 
     def _beside_its_base(self, model: ModelVersion, result: Path) -> EngineChat:
-        key = f"base {model.base_fingerprint}"
-        if key not in self._engines:
-            self._engines[key] = self._engine(open_model(model.base, self._folder))
-        engine = self._engines[key]
+        key = f"{model.base_fingerprint} {base_weights_of(model, self._store)}"
+        if key not in self._shared:
+            self._shared[key] = self._engine(base_of(model, self._store, self._folder))
+        engine = self._shared[key]
         own, shared = tokenizer_of(result), engine.model.tokenizer
         if own.chat_template != shared.chat_template or own.get_vocab() != shared.get_vocab():
             raise ModelError(f"{model.id} has other words or another template than its base.")
-        engine.load_adapter(model.id, result)
-        return EngineChat(engine, model.id)
+        return EngineChat(engine, engine.load_adapter(model.id, result))
 
     def _by_itself(self, model: ModelVersion, result: Path) -> EngineChat | LocalChat:
         if model.is_adapter:
-            base = open_model(model.base, self._folder)
+            base = base_of(model, self._store, self._folder)
             network = merged(put_on(base.network, result))
             whole = LanguageModel(model.name, network, tokenizer_of(result), base.fingerprint)
         else:
             whole = open_folder(model.name, result)
         try:
-            engine = self._engines[model.id] = self._engine(whole)
+            engine = self._engine(whole)
         except ModelError:
             return LocalChat(whole)
-        return EngineChat(engine)
+        chat = EngineChat(engine)
+        self._alone.add(engine)
+        weakref.finalize(chat, engine.close)  # nobody answers with it any more: its weights are given back
+        return chat
 
     def _engine(self, model: LanguageModel) -> AnsweringEngine:
         if self._settings.precision == "bfloat16":

@@ -1,4 +1,4 @@
-"""llama.cpp itself, where the library xllamacpp is installed: the proof that it reads our GGUF files as we do."""
+"""llama.cpp itself, where the library xllamacpp is installed: it proves our GGUF files, and answers with them."""
 
 from __future__ import annotations
 
@@ -18,17 +18,24 @@ from sonneteer.errors import ModelError
 class LlamaCpp:
     """A GGUF file, opened by llama.cpp. Raises ModelError where it refuses the file."""
 
-    def __init__(self, path: Path, context: int) -> None:
+    def __init__(self, path: Path, tokens: int, seats: int = 1, threads: int | None = None) -> None:
+        """With room for so many tokens in all answers together, of which so many are written at once."""
         library = importlib.import_module("xllamacpp")
         settings = library.CommonParams()
         settings.model.path = str(path)
-        settings.cpuparams.n_threads = torch.get_num_threads()
-        settings.cpuparams.n_threads = torch.get_num_threads()
-        settings.n_ctx, settings.n_parallel, settings.warmup, settings.verbosity = context, 1, False, 0
+        for part in (settings.cpuparams, settings.cpuparams_batch):
+            part.n_threads = threads or torch.get_num_threads()
+        settings.n_ctx, settings.n_parallel, settings.kv_unified = tokens, seats, True
+        settings.warmup, settings.verbosity, settings.ui = False, 0, False
         try:
             self._server = library.Server(settings)
         except RuntimeError as problem:
             raise ModelError(f"llama.cpp does not open {path}: {problem}") from problem
+
+    @property
+    def address(self) -> str:
+        """Where it listens, on this machine only."""
+        return str(self._server.listening_address)
 
     @staticmethod
     def is_there() -> bool:

@@ -146,8 +146,7 @@ def test_adapters_in_one_batch_answer_like_the_merged_models(folder: Path, tmp_p
         adapted.save_pretrained(tmp_path / name)
         network = merged(put_on(open_folder("tiny", folder).network, tmp_path / name))
         expected[name] = alone(LanguageModel(name, network, base.tokenizer, ""), asked("Hello?"))
-        engine.load_adapter(name, tmp_path / name)
-        chats[name] = EngineChat(engine, name)
+        chats[name] = EngineChat(engine, engine.load_adapter(name, tmp_path / name))
     told: SimpleQueue[tuple[str | None, Piece | Exception]] = SimpleQueue()
     for name, chat in chats.items():
         chat.begin(asked("Hello?"), GREEDY, lambda piece, name=name: told.put((name, piece)))

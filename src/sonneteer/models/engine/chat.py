@@ -1,41 +1,64 @@
-"""The engine as a `Chat`, with or without an adapter: what evaluation and serving talk to."""
+"""An engine as a `Chat`, with or without an adapter: what evaluation and serving talk to."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from queue import SimpleQueue
+from typing import Any, Protocol
 
-from sonneteer.chat import Answer, Options, Piece, Source
-from sonneteer.models.engine.answering import Answering, Tell
-from sonneteer.models.engine.engine import AnsweringEngine
+from sonneteer.chat import Answer, Options, Piece, Source, Ticket
+from sonneteer.models.engine.answering import Tell
 from sonneteer.records import Prompt
+
+
+class Answers(Protocol):
+    """Answers by one base model and what is loaded beside it."""
+
+    @property
+    def seats(self) -> int:
+        """How many answers are written at the same time."""
+        ...
+
+    @property
+    def context(self) -> int:
+        """Longest prompt and answer together, in tokens."""
+        ...
+
+    def begin(self, source: Source, options: Options, tell: Tell, adapter: Any = None) -> Ticket:
+        """Queue an answer. Raises RequestError for what cannot be answered."""
+        ...
+
+    def prompt_ids(self, source: Source, prefill: str = "") -> list[int]:
+        """What the model reads."""
+        ...
 
 
 class EngineChat:
     """Talks with one of an engine's models: the base, or one of its adapters. Any number of callers at a time."""
 
-    def __init__(self, engine: AnsweringEngine, adapter: str | None = None) -> None:
+    def __init__(self, engine: Answers, adapter: object = None) -> None:
+        """`adapter` is what the engine gave for it; it is kept as long as this chat is."""
         self.engine = engine
-        self._adapter = adapter
+        self.adapter = adapter
 
     @property
     def seats(self) -> int:
         """How many answers are written at the same time."""
-        return self.engine.limits.seats
+        return self.engine.seats
 
     @property
     def context(self) -> int:
         """Longest prompt and answer together, in tokens."""
-        return self.engine.model.context
+        return self.engine.context
 
-    def begin(self, source: Source, options: Options, tell: Tell) -> Answering:
+    def begin(self, source: Source, options: Options, tell: Tell) -> Ticket:
         """Begin an answer; its pieces are told from the engine's thread."""
-        return self.engine.begin(source, options, tell, self._adapter)
+        return self.engine.begin(source, options, tell, self.adapter)
 
     def answer(self, prompts: Sequence[Prompt], options: Options) -> list[Answer]:
         """One answer to each prompt, all at once."""
         told: SimpleQueue[tuple[int, Piece | Exception]] = SimpleQueue()
-        begun: list[Answering] = []
+        begun: list[Ticket] = []
         answers: dict[int, Answer] = {}
         try:
             for number, prompt in enumerate(prompts):

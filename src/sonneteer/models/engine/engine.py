@@ -8,6 +8,7 @@ Shape letters: M rows whose logits are wanted, V vocabulary.
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 from collections import deque
@@ -28,6 +29,7 @@ from sonneteer.models.engine.draw import choose
 from sonneteer.models.engine.guides import Guides
 from sonneteer.models.engine.loras import Loras, read_adapter
 from sonneteer.models.engine.prefixes import Prefixes
+from sonneteer.models.engine.reading import PromptReader
 from sonneteer.models.engine.seats import Seats
 from sonneteer.models.engine.writing import Writing
 from sonneteer.models.load import LanguageModel
@@ -73,12 +75,12 @@ class AnsweringEngine:
         self._stop_ids = model.renderer.stop_ids()
         self._words = len(model.tokenizer)
         self._guides = Guides(model, self._stop_ids)
-        self._rendering = threading.Lock()
-        self._adapters: dict[str, Loaded] = {}
-        self._loads = 0
+        size = int(model.network.config.get_text_config().vocab_size)
+        self._reader = PromptReader(model.renderer, size, model.context)
+        self._loads = itertools.count()
         self._prefixes = Prefixes(self.limits.prefix_bytes)
         self._seats = Seats()
-        self._loras: tuple[tuple[Loaded, ...], Loras] | None = None
+        self._loras: tuple[list[str], Loras] | None = None
         self._waiting: deque[Answering] = deque()
         self._reading: list[Answering] = []
         self._running: list[Answering] = []
@@ -88,18 +90,10 @@ class AnsweringEngine:
         self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
         self._thread.start()
 
-    def load_adapter(self, name: str, folder: Path) -> None:
-        """Put an adapter beside the others, or in place of one. Raises ModelError where it does not fit."""
+    def load_adapter(self, name: str, folder: Path) -> Loaded:
+        """An adapter to answer with, for as long as somebody holds it. Raises ModelError where it does not fit."""
         tables = read_adapter(folder, self.decoder.layers, self.decoder.outputs, self.decoder.like)
-        self._loads += 1
-        self._adapters[name] = Loaded(f"{name}#{self._loads}", tables)
-
-    def drop_adapter(self, name: str) -> None:
-        """Forget an adapter. Answers that it is writing are finished."""
-        loaded = self._adapters.pop(name, None)
-        if loaded is not None:
-            with self._changed:
-                self._prefixes.forget(loaded.reader)
+        return Loaded(f"{name}#{next(self._loads)}", tables)
 
     def figures(self) -> Figures:
         """What it is doing now."""
@@ -107,24 +101,21 @@ class AnsweringEngine:
 
     def prompt_ids(self, source: Source, prefill: str = "") -> list[int]:
         """What the model reads. Raises RequestError for a token that it does not have."""
-        if isinstance(source, tuple):
-            size = int(self.model.network.config.get_text_config().vocab_size)
-            strange = next((token for token in source if not 0 <= token < size), None)
-            if strange is not None:
-                raise RequestError(f"prompt: {strange} is no token of this model, which has {size}")
-            return list(source)
-        with self._rendering:  # tokenizers are not made for several threads
-            if isinstance(source, Prompt):
-                return self.model.renderer.prompt_ids(source, prefill)
-            return list(self.model.tokenizer.encode(source))
+        return self._reader.prompt_ids(source, prefill)
 
-    def begin(self, source: Source, options: Options, tell: Tell, adapter: str | None = None) -> Answering:
+    @property
+    def seats(self) -> int:
+        """How many answers are written at the same time."""
+        return self.limits.seats
+
+    @property
+    def context(self) -> int:
+        """Longest prompt and answer together, in tokens."""
+        return self.model.context
+
+    def begin(self, source: Source, options: Options, tell: Tell, adapter: Loaded | None = None) -> Answering:
         """Queue an answer. Raises RequestError for a prompt that is too long or a form that cannot be enforced."""
-        ids = self.prompt_ids(source, options.prefill)
-        if not ids:
-            raise RequestError("prompt: there is nothing to read")
-        if len(ids) >= self.model.context:
-            raise RequestError(f"prompt is too long: {len(ids)} tokens > {self.model.context - 1} maximum")
+        ids = self._reader.asked_ids(source, options)
         tools = source.tools if isinstance(source, Prompt) else ()
         form = options.form
         self._guides.check(form, tools)
@@ -134,7 +125,7 @@ class AnsweringEngine:
             options=options,
             writing=Writing(self.model.tokenizer.backend_tokenizer, options.stop, bool(tools)),
             tell=tell,
-            adapter=self._adapters[adapter] if adapter is not None else None,
+            adapter=adapter,
             guide=self._guides.of(form, tools, options.prefill),
             call_guide=(lambda begun: self._guides.of_call(form, tools, begun)) if tools else None,
             decode=self._token_bytes,
@@ -151,7 +142,8 @@ class AnsweringEngine:
         with self._changed:
             self._is_closed = True
             self._changed.notify()
-        self._thread.join()
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
 
     def _token_bytes(self, token: int) -> bytes:
         if token >= self._words:  # networks often have more rows than their tokenizer has tokens
@@ -244,8 +236,9 @@ class AnsweringEngine:
         """The step's adapters side by side; kept from step to step, for they seldom change."""
         if not adapters:
             return None
-        if self._loras is None or self._loras[0] != adapters:
-            self._loras = (adapters, Loras([loaded.tables for loaded in adapters]))
+        names = [loaded.reader for loaded in adapters]
+        if self._loras is None or self._loras[0] != names:
+            self._loras = (names, Loras([loaded.tables for loaded in adapters]))
         return self._loras[1]
 
     def _advance(self, answerings: Sequence[Answering], logits_MV: Tensor) -> None:

@@ -52,24 +52,14 @@ class Prefixes:
         while self.bytes > self.most_bytes:
             self.bytes -= self._blocks.popitem(last=False)[1].nbytes
 
-    def forget(self, reader: str) -> None:
-        """Drop what an adapter read that is no longer there."""
-        marker = _start(reader)[:4]
-        for key in [key for key in self._blocks if key[:4] == marker]:
-            self.bytes -= self._blocks.pop(key).nbytes
-
     def _touch(self, keys: Sequence[bytes]) -> None:
         for key in reversed(keys):  # the first block last: what follows it is of no use without it
             self._blocks.move_to_end(key)
 
 
-def _start(reader: str) -> bytes:
-    return hashlib.blake2b(reader.encode(), digest_size=16).digest()
-
-
 def _keys(ids: Sequence[int], reader: str) -> Iterator[bytes]:
-    key = _start(reader)
+    key = reader.encode()
     for start in range(0, len(ids) - BLOCK + 1, BLOCK):
         told = array("q", ids[start : start + BLOCK]).tobytes()
-        key = key[:4] + hashlib.blake2b(key + told, digest_size=16).digest()
+        key = hashlib.blake2b(key + told, digest_size=16).digest()
         yield key

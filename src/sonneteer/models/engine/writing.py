@@ -36,13 +36,31 @@ class Writing:
         self.ids.append(token)
         new = self._stream.step(self._tokenizer, token)
         if new:
-            self._extend(new)
+            self.extend(new)
+
+    def extend(self, new: str) -> None:
+        """Take more text."""
+        start = len(self.text) - max((len(mark) for mark in self._marks), default=0)
+        self.text += new
+        cuts = [(at, stop) for stop in self._stops if (at := self.text.find(stop, max(start, 0))) >= 0]
+        if cuts:
+            cut, self.stop_sequence = min(cuts)
+            self.text = self.text[:cut]
+        if self._has_tools and self._call_at is None:
+            at = self.text.find(CALL_BEGINS, max(start, 0))
+            self._call_at = at if at >= 0 else None
+
+    def begin_call(self) -> str:
+        """Drop what was written after the mark of the first call; what stands before, the mark included."""
+        assert self._call_at is not None
+        self.text = self.text[: self._call_at + len(CALL_BEGINS)]
+        return self.text
 
     def end(self) -> None:
         """No more tokens: what was held because it might be half a character is shown as it is."""
         whole = str(self._tokenizer.decode(self.ids, skip_special_tokens=True))
         if self.stop_sequence is None and len(whole) > len(self.text):
-            self._extend(whole[len(self.text) :])
+            self.extend(whole[len(self.text) :])
 
     @property
     def has_call(self) -> bool:
@@ -81,17 +99,6 @@ class Writing:
         if not is_ended:
             return "length"
         return "tool_use" if has_calls else "end"
-
-    def _extend(self, new: str) -> None:
-        start = len(self.text) - max((len(mark) for mark in self._marks), default=0)
-        self.text += new
-        cuts = [(at, stop) for stop in self._stops if (at := self.text.find(stop, max(start, 0))) >= 0]
-        if cuts:
-            cut, self.stop_sequence = min(cuts)
-            self.text = self.text[:cut]
-        if self._has_tools and self._call_at is None:
-            at = self.text.find(CALL_BEGINS, max(start, 0))
-            self._call_at = at if at >= 0 else None
 
 
 def _overlap(text: str, mark: str) -> int:
