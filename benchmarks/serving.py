@@ -86,11 +86,11 @@ def measured(system: str, folder: Path, options: argparse.Namespace) -> list[Row
         try:
             if system == "llamacpp":  # it chooses its port itself
                 assert process.stdout is not None
-                port = int(process.stdout.readline().rsplit(b":", 1)[1])
+                port = next(int(line.rsplit(b":", 1)[1]) for line in process.stdout if line.startswith(b"http"))
             wait_for(port, process)
             return asyncio.run(over_http(system, port, systems.name_of(system, folder), vars(options)))
         finally:
-            process.terminate()
+            process.kill()
 
 
 def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
