@@ -7,6 +7,7 @@ from typing import Protocol
 
 from sonneteer.backends.llamacpp import Exporter, LlamaCppVersions
 from sonneteer.backends.served import ServedVersions
+from sonneteer.backends.vllm import VllmVersions
 from sonneteer.models.engine.chat import EngineChat
 from sonneteer.models.generate import LocalChat
 from sonneteer.recipe.sections import ServingSettings
@@ -26,4 +27,6 @@ def versions_of(settings: ServingSettings, store: Store, folder: Path, export: E
     """The engine that the recipe names. Raises ExtraError where it is not installed."""
     if settings.engine == "llamacpp":
         return LlamaCppVersions(settings, store, folder, export)
+    if settings.engine == "vllm":
+        return VllmVersions(settings, store, folder)
     return ServedVersions(settings, store, folder)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pydantic import Field, model_validator
 
 from sonneteer.recipe.data import BalanceSettings, CleanSettings, DataSettings, PassageSettings, SourceSettings
-from sonneteer.recipe.engines import LlamaCppSettings
+from sonneteer.recipe.engines import LlamaCppSettings, VllmSettings
 from sonneteer.recipe.evaluation import (
     EvaluationSettings,
     ExternalSettings,
@@ -58,6 +58,7 @@ __all__ = [
     "SynthesisSettings",
     "TeacherSettings",
     "TrainingSettings",
+    "VllmSettings",
     "VocabularySettings",
 ]
 BY_TOKEN = {"perplexity", "token_accuracy"}

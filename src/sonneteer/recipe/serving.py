@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from sonneteer.recipe.engines import LlamaCppSettings
+from sonneteer.recipe.engines import LlamaCppSettings, VllmSettings
 from sonneteer.recipe.section import Section
 
 
@@ -27,10 +27,12 @@ class ServingSettings(Section):
     """How long an answer may take, waiting included."""
     stop_seconds: int = Field(30, ge=0)
     """When the server is told to stop, answers under way get so long to finish; new requests are refused."""
-    engine: Literal["embedded", "llamacpp"] = "embedded"
-    """Who computes the answers: Sonneteer itself, or llama.cpp on the processor; docs/serving.md."""
+    engine: Literal["embedded", "llamacpp", "vllm"] = "embedded"
+    """Who computes the answers: Sonneteer itself, llama.cpp on the processor, or a vLLM server; docs/serving.md."""
     llamacpp: LlamaCppSettings = LlamaCppSettings()
     """With the engine llamacpp."""
+    vllm: VllmSettings = VllmSettings()
+    """With the engine vllm."""
     max_streams: int = Field(16, ge=1)
     """Answers that are written at the same time; more wait in the queue."""
     kv_gb: float = Field(4.0, gt=0)

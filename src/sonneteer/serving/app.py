@@ -25,8 +25,8 @@ from sonneteer.serving.keys import Keys
 from sonneteer.serving.lineup import Lineup, Others, PageRequest, ServedModel
 from sonneteer.serving.openapi import document
 from sonneteer.serving.porter import HEALTH, Porter, dialect_of, is_loopback, speaks_anthropic
-from sonneteer.serving.refusals import OVERLOADED, Refusal
-from sonneteer.serving.turns import RETRY_SECONDS, Turns
+from sonneteer.serving.refusals import OVERLOADED, RETRY_SECONDS, Refusal
+from sonneteer.serving.turns import Turns
 from sonneteer.serving.watch import Watch
 from sonneteer.serving.wire import error_reply, read, read_query, reply
 from sonneteer.store import Shelf

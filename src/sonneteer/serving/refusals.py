@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import traceback
 
-from sonneteer.errors import DataError, RequestError, SonneteerError
+from sonneteer.errors import BusyError, DataError, RequestError, SonneteerError
 
 LOG = logging.getLogger(__name__)
 OVERLOADED = 529  # Anthropic's own status; OpenAI's dialect says 503
+RETRY_SECONDS = 5  # what clients are told to wait
+UNWELL = "Overloaded: the engine does not answer at the moment. Try again later."
 
 
 class Refusal(SonneteerError):
@@ -38,6 +40,9 @@ def refusal_of(problem: Exception, request_id: str) -> Refusal:
         return problem
     if isinstance(problem, RequestError | DataError):
         return Refusal(400, str(problem))
+    if isinstance(problem, BusyError):  # an engine outside this process is busy, or is being started again
+        LOG.error("%s was not answered: %s", request_id, problem)
+        return Refusal(OVERLOADED, UNWELL, code="overloaded", retry_after=RETRY_SECONDS)
     if isinstance(problem, TimeoutError):
         return Refusal(504, "The answer took longer than this server allows (serving.timeout_seconds).")
     LOG.error("%s failed: %s", request_id, _place_of(problem))

@@ -18,13 +18,12 @@ from sonneteer.records import Prompt
 from sonneteer.serving.asked import Asked
 from sonneteer.serving.begun import Begun, begin
 from sonneteer.serving.lineup import ServedModel
-from sonneteer.serving.refusals import OVERLOADED, Refusal
+from sonneteer.serving.refusals import OVERLOADED, RETRY_SECONDS, Refusal
 from sonneteer.serving.traffic import Witness
 
 T = TypeVar("T")
 READERS = 2  # threads that turn prompts into tokens
 FULL = "Overloaded: too many requests are waiting. Try again later."
-RETRY_SECONDS = 5  # what clients are told to wait
 STOPPING = "Overloaded: the server is stopping. Try again later."
 
 

@@ -1,1 +1,1 @@
-"""Engines that are servers of their own, behind our APIs."""
+"""Engines that are servers of their own, behind our APIs: llama.cpp in this process, vLLM in another."""

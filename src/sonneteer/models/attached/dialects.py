@@ -1,18 +1,20 @@
-"""How llama.cpp's server is asked for what follows token ids, and how its events are read.
+"""How llama.cpp's and vLLM's servers are asked for what follows token ids, and how their events are read.
 
-It gets our own token ids and no conversation: template, tools, stop sequences, ids and errors stay on our side, so
-that nothing of its own dialect reaches a client.
+Both get our own token ids and no conversation: template, tools, stop sequences, ids and errors stay on our side, so
+that nothing of these servers' own dialects reaches a client.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple, Protocol
 
 from sonneteer.chat import Chance, Options
 from sonneteer.errors import RequestError
 from sonneteer.models.attached.http import Body
 from sonneteer.models.engine.guides import COMPACT
+
+Decode = Callable[[int], bytes]
 
 
 class Call(NamedTuple):
@@ -99,3 +101,65 @@ class LlamaCppDialect:
 def _llama_chance(one: Body) -> Chance:
     others = tuple((bytes(other["bytes"]), float(other["logprob"])) for other in one["top_logprobs"])
     return Chance(int(one["id"]), bytes(one["bytes"]), float(one["logprob"]), others)
+
+
+class VllmDialect:
+    """vLLM's OpenAI-compatible /v1/completions with token ids."""
+
+    path = "/v1/completions"
+
+    def __init__(self, stop_ids: Sequence[int], decode: Decode) -> None:
+        self._stop_ids = list(stop_ids)
+        self._decode = decode
+
+    def body(self, call: Call) -> Body:
+        """The request."""
+        options = call.options
+        body: Body = {
+            "model": call.model,
+            "prompt": list(call.ids),
+            "max_tokens": call.max_tokens,
+            "temperature": options.temperature,
+            "top_p": options.top_p,
+            "top_k": options.top_k or -1,
+            "seed": options.seed % 2**63,
+            "frequency_penalty": options.frequency_penalty,
+            "presence_penalty": options.presence_penalty,
+            "stop_token_ids": self._stop_ids,
+            "stream": True,
+            "stream_options": {"include_usage": True, "continuous_usage_stats": True},
+        }
+        if options.logit_bias:
+            body["logit_bias"] = {str(token): bias for token, bias in options.logit_bias.items()}
+        if options.log_probs is not None:
+            body |= {"logprobs": options.log_probs, "return_tokens_as_token_ids": True}
+        return body | ({"structured_outputs": {"json": call.json_schema}} if call.json_schema is not None else {})
+
+    def read(self, event: Body) -> Told:
+        """What an event tells."""
+        if "error" in event:
+            error = event["error"]
+            raise RequestError(str(error.get("message") if isinstance(error, dict) else error))
+        usage = event.get("usage") or {}
+        cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens")
+        for choice in event.get("choices") or ():
+            reason = choice.get("finish_reason")
+            end: Literal["end", "length"] | None = ("length" if reason == "length" else "end") if reason else None
+            chances = self._chances(choice.get("logprobs") or {})
+            return Told(choice.get("text") or "", usage.get("completion_tokens"), cached, end, chances)
+        return Told("", usage.get("completion_tokens"), cached)
+
+    def _chances(self, told: Body) -> tuple[Chance, ...]:
+        rows = zip(told.get("tokens") or (), told.get("token_logprobs") or (), strict=True)
+        tops = told.get("top_logprobs") or []
+        chances = []
+        for place, (name, log_prob) in enumerate(rows):
+            token = _token(name)
+            others = sorted((tops[place] or {}).items(), key=lambda item: -item[1]) if place < len(tops) else []
+            decoded = tuple((self._decode(_token(other)), float(value)) for other, value in others)
+            chances.append(Chance(token, self._decode(token), log_prob, decoded))
+        return tuple(chances)
+
+
+def _token(name: str) -> int:
+    return int(name.removeprefix("token_id:"))
