@@ -30,7 +30,7 @@ from typing import Any
 
 from tests.store.postgres import Postgres, running_postgres
 
-from benchmarks.resilience_clients import Client, Seen, read_reply, request
+from benchmarks.resilience_clients import Client, Seen, connected, read_reply, request
 from benchmarks.resilience_server import NAME, QUEUE, SEATS
 from sonneteer.store import Store
 
@@ -193,11 +193,9 @@ class Storm:
         raw = request("POST", "/v1/messages", json.dumps(body).encode())
 
         async def ask() -> int:
-            reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
-            writer.write(raw)
-            reply = read_reply(await reader.read())
-            writer.close()
-            return reply.status
+            async with connected(self._port) as (reader, writer):
+                writer.write(raw)
+                return read_reply(await reader.read()).status
 
         statuses = await asyncio.gather(*(ask() for _ in range(SEATS + QUEUE)))
         return sum(status != 200 for status in statuses)

@@ -6,7 +6,8 @@ import asyncio
 import json
 import random
 from collections import Counter
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -116,13 +117,10 @@ class Client:
         return json.dumps(body | {"messages": [{"role": "user", "content": text}]}).encode()
 
     async def _reply(self, raw: bytes) -> Reply:
-        reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
-        try:
+        async with connected(self._port) as (reader, writer):
             writer.write(raw)
             await writer.drain()
             return read_reply(await reader.read())
-        finally:
-            writer.close()
 
     def _note(self, kind: str, path: str, reply: Reply) -> None:
         if reply.status != 200:
@@ -171,26 +169,24 @@ class Client:
 
     async def _hang_up(self) -> None:
         """At any time before the end."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
         raw = request("POST", "/v1/messages", self._question(is_stream=self._rng.random() < 0.7))
-        writer.write(raw[: self._rng.randint(1, len(raw))] if self._rng.random() < 0.3 else raw)
-        await writer.drain()
-        with suppress(TimeoutError):
-            await asyncio.wait_for(reader.read(100), self._rng.random())
-        writer.transport.abort()
+        async with connected(self._port) as (reader, writer):
+            writer.write(raw[: self._rng.randint(1, len(raw))] if self._rng.random() < 0.3 else raw)
+            await writer.drain()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(reader.read(100), self._rng.random())
 
     async def _slow(self) -> None:
         """A few bytes at a time; every second one stops in the middle and hangs up later."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
         raw, is_whole = request("POST", "/v1/messages", self._question()), self._rng.random() < 0.5
         step = len(raw) // 12 + 1
-        for start in range(0, len(raw) if is_whole else len(raw) // 2, step):
-            writer.write(raw[start : start + step])
-            await writer.drain()
-            await asyncio.sleep(self._rng.random() / 2)
-        if is_whole:
-            self._note("slow", "/v1/messages", read_reply(await reader.read()))
-        writer.transport.abort()
+        async with connected(self._port) as (reader, writer):
+            for start in range(0, len(raw) if is_whole else len(raw) // 2, step):
+                writer.write(raw[start : start + step])
+                await writer.drain()
+                await asyncio.sleep(self._rng.random() / 2)
+            if is_whole:
+                self._note("slow", "/v1/messages", read_reply(await reader.read()))
 
     async def _malformed(self) -> None:
         method, path, body = self._rng.choice(MALFORMED)
@@ -209,6 +205,16 @@ class Client:
         self._seen.counts[f"error {reply.status}, no HTTP"] += 1
         if reply.status != 400:
             self._seen.misshapen.append(f"no HTTP: {reply.status}")
+
+
+@asynccontextmanager
+async def connected(port: int) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A connection that is given back whatever happens, even to a server that was killed."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        yield reader, writer
+    finally:
+        writer.transport.abort()
 
 
 def request(method: str, path: str, body: bytes) -> bytes:
