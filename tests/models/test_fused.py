@@ -7,6 +7,7 @@ import copy
 import pytest
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from peft.tuners.tuners_utils import BaseTunerLayer
 
 from sonneteer.models.adapters import add_adapter
 from sonneteer.models.forest import plant
@@ -86,4 +87,13 @@ def test_the_frozen_weights_become_short_and_the_trained_ones_do_not() -> None:
 def test_other_kinds_of_adapters_stay_as_peft_makes_them() -> None:
     model = get_peft_model(network("llama"), LoraConfig(r=4, target_modules=["q_proj"], use_dora=True))
     fuse(model)
-    assert not any("forward" in layer.__dict__ for layer in model.modules())
+    assert not any("forward" in layer.__dict__ for layer in model.modules() if isinstance(layer, BaseTunerLayer))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_norms_and_gates_of_another_formula_stay_as_they_are(family: str) -> None:
+    model, plain = adapted(family), peft_s_own(adapted(family))
+    lean = [type(layer).__name__ for layer in model.modules() if "forward" in layer.__dict__]
+    assert any("MLP" in name for name in lean) == any("RMSNorm" in name for name in lean) == ("gemma" not in family)
+    ids = torch.arange(6)[None]
+    torch.testing.assert_close(model(input_ids=ids).logits, plain(input_ids=ids).logits)

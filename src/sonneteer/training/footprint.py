@@ -11,6 +11,7 @@ from typing import NamedTuple
 import torch
 from transformers import PreTrainedModel
 
+from sonneteer.models.fused import has_lean_gate, has_lean_norms
 from sonneteer.models.layers import frozen_blocks
 from sonneteer.models.new_rows import output_table, token_tables
 from sonneteer.recipe.sections import TrainingSettings
@@ -46,6 +47,10 @@ class Sizes(NamedTuple):
     vocabulary: int
     head_learns: bool
     has_normed_queries: bool
+    has_lean_norms: bool
+    """With an adapter they keep what they read, and no copy of it in float32."""
+    has_lean_gate: bool
+    """With an adapter it is made again in the backward."""
 
     @property
     def trunk(self) -> int:
@@ -76,6 +81,8 @@ def sizes_of(network: PreTrainedModel) -> Sizes:
         vocabulary=config.vocab_size,
         head_learns=head.requires_grad,
         has_normed_queries=any(name.endswith("q_norm") for name, _ in blocks[0].named_modules()),
+        has_lean_norms=has_lean_norms(blocks[0]),
+        has_lean_gate=has_lean_gate(blocks[0]),
     )
 
 
@@ -134,14 +141,16 @@ def cache_bytes(sizes: Sizes, is_short: bool) -> float:
 
 
 def _block_bytes(sizes: Sizes, settings: TrainingSettings, is_short: bool) -> float:
-    one = SHORT if is_short else FLOAT
-    gate, rest = 4 * one, one * (5 * sizes.width + 2 * sizes.query + 2 * sizes.keys)
-    if is_short:
-        rest += 5 * sizes.width  # norms compute in float32
+    one, heads = SHORT if is_short else FLOAT, 2 * (sizes.query + sizes.keys)
     if settings.method == "full":
-        rest = FLOAT * (7 * sizes.width + 2 * sizes.query + 2 * sizes.keys)
+        normed = FLOAT * (sizes.query + sizes.keys) if sizes.has_normed_queries else 0
+        return 4 * one * sizes.inner + FLOAT * (7 * sizes.width + heads) + normed
+    kept = one * ((3 if sizes.has_lean_gate else 4) * sizes.inner + heads)
+    kept += one * (4 if sizes.has_lean_norms else 5) * sizes.width
+    if is_short and not sizes.has_lean_norms:
+        kept += 5 * sizes.width  # norms compute in float32
     if sizes.has_normed_queries:
-        rest += FLOAT * (sizes.query + sizes.keys)
-    if settings.dropout and settings.method == "lora":
-        rest += one * (5 * sizes.width + sizes.query + sizes.inner)
-    return gate * sizes.inner + rest
+        kept += (one if sizes.has_lean_norms else FLOAT) * (sizes.query + sizes.keys)
+    if settings.dropout:
+        kept += one * (5 * sizes.width + sizes.query + sizes.inner)
+    return kept
