@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
+import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -17,7 +22,7 @@ from sonneteer.backends.export_files import SpelledTemplate
 from sonneteer.backends.export_forms import Form
 from sonneteer.chat import Options
 from sonneteer.cli import main
-from sonneteer.errors import ExtraError, ModelError, TakenError
+from sonneteer.errors import BusyError, ExtraError, ModelError, TakenError
 from sonneteer.models.gguf import read_gguf
 from sonneteer.models.gguf_model import write_model
 from sonneteer.models.llama_cpp import LlamaCpp
@@ -119,6 +124,18 @@ def _without_llama_cpp(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureR
     """Most tests do without, which is faster."""
     if "llama_cpp_reads" not in request.fixturenames:
         monkeypatch.setattr(LlamaCpp, "is_there", lambda: False)
+
+
+def patiently(asked: Callable[[], list[int]], seconds: float = 60) -> list[int]:
+    """What an engine says as soon as it is there."""
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            return asked()
+        except BusyError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.1)
 
 
 @pytest.fixture
@@ -223,6 +240,24 @@ def test_a_version_is_served_by_llama_cpp_once_its_numbers_are_proven(
     monkeypatch.setattr(LlamaCpp, "is_there", lambda: False)
     with pytest.raises(ExtraError, match=r"sonneteer\[llamacpp\]"):
         lifecycle.opener(loaded, store)
+
+
+@pytest.mark.usefixtures("llama_cpp_reads")
+def test_llama_cpp_is_started_again_when_it_dies_and_ends_when_nobody_holds_it(
+    worded: LoadedRecipe, tmp_path: Path
+) -> None:
+    done = exported(worded, "gguf", tmp_path, "f16")
+    assert done.is_done
+    engine = LlamaCpp(tmp_path / "gguf" / "tiny-f16.gguf", tokens=64)
+    before, first = engine.tokens("Say 3"), psutil.Process(engine.pid)
+    signals = signal.getsignal(signal.SIGINT)
+    first.kill()
+    assert patiently(partial(engine.tokens, "Say 3")) == before
+    assert engine.pid != first.pid
+    assert signal.getsignal(signal.SIGINT) is signals
+    second = psutil.Process(engine.pid)
+    del engine
+    second.wait(30)
 
 
 def test_a_version_that_fails_its_proof_is_not_served(plain: LoadedRecipe, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 from sonneteer.errors import ExtraError
 from sonneteer.models.attached.dialects import LlamaCppDialect
 from sonneteer.models.attached.engine import AttachedEngine, Server
-from sonneteer.models.attached.http import Address
 from sonneteer.models.engine.chat import EngineChat
 from sonneteer.models.engine.reading import Shape, reader_of, shape_of
 from sonneteer.models.llama_cpp import LlamaCpp
@@ -52,10 +51,10 @@ class LlamaCppVersions:
 
 
 def open_gguf(file: Path, tokenizer_path: Path, shape: Shape, settings: ServingSettings) -> EngineChat:
-    """A GGUF file in llama.cpp's own server, within this process and for this machine only."""
+    """A GGUF file in llama.cpp's own server, a process of its own, for this machine only."""
     room = int(settings.kv_gb * GIGABYTE) // (shape.numbers_per_token * HALF_BYTES)
     tokens = max(shape.context, min(room, settings.max_streams * shape.context))
     threads = settings.llamacpp.threads or os.cpu_count() or 1
     library = LlamaCpp(file, tokens, settings.max_streams, threads)
-    server = Server(Address(library.address), LlamaCppDialect(), keeps=library)
+    server = Server(library.address, LlamaCppDialect(), keeps=library)
     return EngineChat(AttachedEngine(reader_of(shape, tokenizer_path), server, settings.max_streams))
