@@ -17,7 +17,7 @@ import pytest
 
 from sonneteer import deployments, lifecycle, serving
 from sonneteer.chat import Options, Piece
-from sonneteer.circle import learning, live, voice, watching
+from sonneteer.circle import learning, live, patterns, voice, watching
 from sonneteer.progress import Silent
 from sonneteer.recipe import LoadedRecipe, read_recipe
 from sonneteer.records import DatasetVersion, Deployment, ModelVersion, Prompt
@@ -111,10 +111,15 @@ def loaded(tmp_path: Path) -> LoadedRecipe:
     return read_recipe(tmp_path / "recipe.yaml")
 
 
-def approve_all(loaded: LoadedRecipe, store: Store) -> None:
+def approve_all(loaded: LoadedRecipe, store: Store) -> list[str]:
+    """Says what the patterns among it had in common."""
+    alike = patterns.waiting(loaded, store)
+    for pattern in alike:
+        patterns.decide(store, pattern, "approved")
     for case in watching.to_review(loaded, store, most=1000):
         if case.feedback:
             voice.decide(store, case, "approved")
+    return [pattern.words for pattern in alike]
 
 
 @pytest.mark.slow
@@ -152,7 +157,8 @@ def _traffic_shifts_and_people_correct(shop: Shop, loaded: LoadedRecipe, store: 
 def _a_better_version_is_made(loaded: LoadedRecipe, store: Store) -> ModelVersion:
     waiting = learning.improve(loaded, store, Silent())
     assert waiting.outcome == "nothing to do"  # nobody has approved anything
-    approve_all(loaded, store)
+    assert any("60 exchanges are held back" in reason for reason in waiting.reasons)
+    assert approve_all(loaded, store) == ["it will need five days"]  # many users are right
     made = learning.improve(loaded, store, Silent())
     assert made.outcome == "on trial", made.reasons
     assert made.model is not None
@@ -183,7 +189,9 @@ def _poison_is_refused(shop: Shop, loaded: LoadedRecipe, store: Store, champion:
         id, _ = shop.say(order(number))
         shop.correct(id, f"zq {number * 7919 % 1009} vv {number * 104729 % 997}", "orders")  # vandals
     assert until(lambda: len(store.traffic.feedback("shop")) == 120)
-    approve_all(loaded, store)
+    held = learning.harvest(loaded, store)
+    assert (held.patterns, held.in_patterns) == (1, 60)
+    assert len(approve_all(loaded, store)) == 1  # a reviewer who does not look
     made = learning.improve(loaded, store, Silent())
     assert made.outcome == "refused", made.reasons
     assert deployments.current(store, "shop").champion_id == champion.id

@@ -10,7 +10,7 @@ import pytest
 from sonneteer.circle import voice
 from sonneteer.errors import MachineError, MissingError, RequestError
 from sonneteer.recipe.sections import MonitoringSettings, PrivacySettings
-from sonneteer.serving import Recorder, Watch
+from sonneteer.serving import Keys, Recorder, Watch, create_key
 from sonneteer.serving import recorder as recorder_module
 from sonneteer.store import Store
 from sonneteer.testing import ScriptedChat
@@ -40,6 +40,21 @@ def test_feedback_is_kept_with_its_exchange_even_if_it_comes_at_once(server: Any
     assert (kept.liked, kept.stars, kept.correction, kept.label) == (False, 2, "Write to [EMAIL]", "tone")
     assert store.traffic.exchange(kept.exchange_id).answer.text == "Hello there"
     assert reply.json["id"] == f"fb_{kept.id}"
+
+
+def test_feedback_tells_by_which_key_it_came_and_not_whose_that_is(start: Any, store: Store) -> None:
+    secrets = [create_key(store.keys, name) for name in ("billing", "app")]
+    recorder = Recorder(store.traffic, MonitoringSettings(), PrivacySettings())
+    server = start(ScriptedChat(["Hello there"]), keys=Keys.of(store.keys), watch=Watch(recorder))
+    body = {"model": "poet", "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}]}
+    for secret in (*secrets, secrets[0]):
+        id = server.ask("POST", "/v1/messages", body, x_api_key=secret).json["id"]
+        server.ask("POST", "/v1/feedback", {"message_id": id, "liked": True}, x_api_key=secret)
+    kept = store.traffic.feedback("poet")
+    digests = [key.digest for key in store.keys.all()]
+    assert [one.key for one in kept] == [digests[0], digests[1], digests[0]]
+    told = "".join(one.model_dump_json() for one in kept)
+    assert not any(hint in told for key in store.keys.all() for hint in (key.name, key.sha256[:8]))
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from sonneteer import data, deployments, evaluation, lifecycle, monitoring
 from sonneteer.chat import Options
+from sonneteer.circle import patterns
 from sonneteer.errors import MissingError
 from sonneteer.progress import Progress
 from sonneteer.recipe import LoadedRecipe
@@ -51,21 +52,35 @@ class Gathered(NamedTuple):
     cases: int
     held_back: int
     """Corrections with masked personal data, which a reviewer has to write anew."""
+    patterns: int
+    """Patterns that wait for a reviewer."""
+    in_patterns: int
+    """Exchanges that are held back with them."""
 
 
 def harvest(loaded: LoadedRecipe, store: Store) -> Gathered:
-    """Turn what people said into rows for the data room and regression cases. They stay when the exchanges go."""
+    """Turn what people said into rows for the data room and regression cases. They stay when the exchanges go.
+
+    What is refused now, or held back with a pattern, goes even if it was harvested before.
+    """
     recipe = loaded.recipe
-    said = [one for one in store.traffic.feedback(recipe.name) if _may_be_learned(one, recipe)]
+    suspicious = patterns.waiting(loaded, store)
+    held = {one.id for pattern in suspicious for one in pattern.feedback}
+    all_said = store.traffic.feedback(recipe.name)
+    said = [one for one in all_said if _may_be_learned(one, recipe) and one.id not in held]
+    gone = [one for one in all_said if one.opinion == "refused" or one.id in held]
     exchanges = {one.id: one for one in store.traffic.exchanges(recipe.name)}
     shares = monitoring.Shares(recipe.data.validation_share, recipe.data.test_share)
-    found = monitoring.harvest(exchanges, said, recipe.training.objective, shares)
+    found, lost = (monitoring.harvest(exchanges, each, recipe.training.objective, shares) for each in (said, gone))
     folder = store.root / "harvest" / recipe.name
     with store.writing(f"harvest-{recipe.name}"):
-        new = sum(_add(folder / f"{side}.jsonl", rows, _exchange_of) for side, rows in found.rows.items())
+        left = {one.exchange_id for one in gone} - {one.exchange_id for one in said}
+        new = sum(_update(folder / f"{side}.jsonl", rows, left) for side, rows in found.rows.items())
+        evaluation.drop_cases(store, recipe.name, lost.cases)
         evaluation.add_cases(store, recipe.name, found.cases)
     counts: dict[SplitName, int] = {side: len(_read(folder / f"{side}.jsonl")) for side in SIDES}
-    return Gathered(new, folder, counts, len(evaluation.read_cases(store, recipe.name)), found.held_back)
+    cases, in_patterns = len(evaluation.read_cases(store, recipe.name)), sum(len(one.rows) for one in suspicious)
+    return Gathered(new, folder, counts, cases, found.held_back, len(suspicious), in_patterns)
 
 
 def needed_because(loaded: LoadedRecipe, store: Store, health: str) -> str | None:
@@ -91,7 +106,7 @@ def improve(loaded: LoadedRecipe, store: Store, progress: Progress) -> Improveme
     learned = sum(gathered.counts.values()) - _learned_before(store, champion)
     if learned < settings.fewest_examples:
         said = f"There are {learned} new examples; improvement.fewest_examples is {settings.fewest_examples}."
-        return Improvement("nothing to do", (said, _where_from(loaded)))
+        return Improvement("nothing to do", (said, *_where_from(loaded, gathered)))
     successor = next_recipe(loaded, store, champion, gathered.folder)
     report = lifecycle.evaluate(successor, store, progress)
     lifecycle.dossier(successor, store, report)
@@ -143,10 +158,13 @@ def _may_be_learned(said: Feedback, recipe: Recipe) -> bool:
     return said.opinion != "refused"
 
 
-def _where_from(loaded: LoadedRecipe) -> str:
-    if loaded.recipe.improvement.needs_approval:
-        return f"Only what a reviewer has approved counts: sonneteer review {loaded.path}"
-    return "They come from corrections and thumbs: POST /v1/feedback, or sonneteer feedback."
+def _where_from(loaded: LoadedRecipe, gathered: Gathered) -> Iterator[str]:
+    if gathered.patterns:
+        yield f"{gathered.in_patterns} exchanges are held back, because feedback on them is suspiciously alike."
+    if gathered.patterns or loaded.recipe.improvement.needs_approval:
+        yield f"Only what a reviewer has approved counts: sonneteer review {loaded.path}"
+    else:
+        yield "They come from corrections and thumbs: POST /v1/feedback, or sonneteer feedback."
 
 
 def _learned_before(store: Store, champion: ModelVersion) -> int:
@@ -206,10 +224,10 @@ def _put_on_trial(store: Store, recipe: Recipe, model: ModelVersion) -> Deployme
     return deployments.deploy(store, recipe.name, "better and certified", **trial)
 
 
-def _add(path: Path, rows: Sequence[dict[str, Any]], key: Any) -> int:
-    """Add the rows that are not in the file yet; an exchange of which something else is said now replaces its rows."""
-    there, keys = _read(path), {key(row) for row in rows}
-    kept = [row for row in there if key(row) not in keys]
+def _update(path: Path, rows: Sequence[dict[str, Any]], gone: Collection[str]) -> int:
+    """Take out the rows of the exchanges that are gone, and of those that have new rows; returns how many are new."""
+    there, replaced = _read(path), {*gone, *map(_exchange_of, rows)}
+    kept = [row for row in there if _exchange_of(row) not in replaced]
     new = [row for row in rows if row not in there]
     if new or len(kept) + len(rows) != len(there):
         _write(path, [*kept, *rows])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
 from sonneteer import data, deployments, evaluation, monitoring
-from sonneteer.monitoring import Case, Profile, Seen, Usual
+from sonneteer.monitoring import Case, Pattern, Profile, Seen, Usual
 from sonneteer.progress import Progress
 from sonneteer.recipe import LoadedRecipe
 from sonneteer.records import DatasetVersion, Example, Health, ModelVersion, Run
@@ -39,12 +40,14 @@ def monitor(loaded: LoadedRecipe, store: Store, progress: Progress) -> Watched:
     return Watched(health, page)
 
 
-def to_review(loaded: LoadedRecipe, store: Store, most: int) -> list[Case]:
-    """The exchanges that a person should look at, the most telling first."""
+def to_review(loaded: LoadedRecipe, store: Store, most: int, patterns: Sequence[Pattern] = ()) -> list[Case]:
+    """The exchanges that a person should look at, the most telling first; those of patterns are looked at as such."""
     recipe = loaded.recipe
     model = store.get(ModelVersion, deployments.current(store, recipe.name).champion_id)
-    view = profile(loaded, store, model).view
-    return monitoring.queue(view, store.traffic.exchanges(recipe.name), store.traffic.feedback(recipe.name), most)
+    view = monitoring.profile_of(_learned_questions(store, model), (), recipe.seed).view
+    held = {row.exchange.id for pattern in patterns for row in pattern.rows}
+    exchanges, feedback = store.traffic.exchanges(recipe.name), store.traffic.feedback(recipe.name)
+    return monitoring.queue(view, exchanges, feedback, most, held)
 
 
 def usual_answers(loaded: LoadedRecipe, store: Store, id: str) -> Usual | None:
@@ -54,11 +57,19 @@ def usual_answers(loaded: LoadedRecipe, store: Store, id: str) -> Usual | None:
 
 def profile(loaded: LoadedRecipe, store: Store, model: ModelVersion) -> Profile:
     """What the model was trained on, and how it answered the test questions when it was evaluated."""
+    answered = _answered(loaded, store, model)
+    return monitoring.profile_of(_learned_questions(store, model), answered, loaded.recipe.seed)
+
+
+def learned_by(store: Store, model: ModelVersion) -> list[Example]:
+    """The examples that a version was trained on."""
     dataset = store.get(DatasetVersion, model.dataset_id)
     sides = [side for side in ("train", "replay") if side in dataset.splits]
-    learned = [example for side in sides for example in data.read_split(store, dataset, side)]
-    answered = _answered(loaded, store, model)
-    return monitoring.profile_of([_question(example) for example in learned], answered, loaded.recipe.seed)
+    return [example for side in sides for example in data.read_split(store, dataset, side)]
+
+
+def _learned_questions(store: Store, model: ModelVersion) -> list[str]:
+    return [_question(example) for example in learned_by(store, model)]
 
 
 def _answered(loaded: LoadedRecipe, store: Store, model: ModelVersion) -> list[Seen]:

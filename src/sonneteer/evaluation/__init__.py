@@ -4,7 +4,7 @@ from sonneteer.evaluation.abreast import Entrant, Row, abreast
 from sonneteer.evaluation.advice import Advice, Facts, Searched, advise
 from sonneteer.evaluation.ask import Arm
 from sonneteer.evaluation.canaries import planted
-from sonneteer.evaluation.cases import Cases, Mistake, add_cases, case_of, fixed_in, is_fixed, read_cases
+from sonneteer.evaluation.cases import Cases, Mistake, add_cases, case_of, drop_cases, fixed_in, is_fixed, read_cases
 from sonneteer.evaluation.charts import plot_losses
 from sonneteer.evaluation.dossier import Papers, write_dossier
 from sonneteer.evaluation.evaluate import Arms, evaluate, labels_of, read_pairs
@@ -35,6 +35,7 @@ __all__ = [
     "advise",
     "case_of",
     "detectable_share",
+    "drop_cases",
     "evaluate",
     "fixed_in",
     "is_fixed",

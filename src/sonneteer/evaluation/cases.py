@@ -64,13 +64,29 @@ def add_cases(store: Store, name: str, cases: Sequence[Case]) -> int:
         known = {one.id: one for one in read_cases(store, name)}
         new = {one.id: one for one in cases if one != known.get(one.id)}
         if new:
-            kept = [*(one for one in known.values() if one.id not in new), *new.values()]
-            path = cases_file(store, name)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, "".join(f"{one.model_dump_json()}\n" for one in kept).encode())
+            _write(store, name, [*(one for one in known.values() if one.id not in new), *new.values()])
     for one in new.values():
         store.note_deed(DEED, f"cases/{name}", one.id)
     return len(new)
+
+
+def drop_cases(store: Store, name: str, cases: Sequence[Case]) -> None:
+    """Forget those that still say what these say."""
+    dropped = {(one.id, one.good) for one in cases}
+    with store.writing(f"cases-{name}", wait_seconds=60):
+        known = read_cases(store, name)
+        kept = [one for one in known if (one.id, one.good) not in dropped]
+        if len(kept) < len(known):
+            _write(store, name, kept)
+    for one in known:
+        if one not in kept:
+            store.note_deed("drop a regression case", f"cases/{name}", one.id)
+
+
+def _write(store: Store, name: str, cases: Sequence[Case]) -> None:
+    path = cases_file(store, name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, "".join(f"{one.model_dump_json()}\n" for one in cases).encode())
 
 
 def is_fixed(case: Case, answer: str) -> bool:

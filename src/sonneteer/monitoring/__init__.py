@@ -4,6 +4,7 @@ from sonneteer.monitoring.harm import Warden
 from sonneteer.monitoring.harvest import Harvest, Shares, harvest
 from sonneteer.monitoring.health import Profile, Traffic, health_of, profile_of, question_of
 from sonneteer.monitoring.page import call, write_page
+from sonneteer.monitoring.patterns import Pattern, patterns
 from sonneteer.monitoring.review import Case, queue
 from sonneteer.monitoring.usual import Usual, usual_of
 from sonneteer.monitoring.view import Seen
@@ -11,6 +12,7 @@ from sonneteer.monitoring.view import Seen
 __all__ = [
     "Case",
     "Harvest",
+    "Pattern",
     "Profile",
     "Seen",
     "Shares",
@@ -20,6 +22,7 @@ __all__ = [
     "call",
     "harvest",
     "health_of",
+    "patterns",
     "profile_of",
     "question_of",
     "queue",

@@ -54,6 +54,11 @@ def side_of(conversation: str, shares: Shares) -> SplitName:
     return "validation" if drawn < shares.test + shares.validation else "train"
 
 
+def taught(exchange: Exchange, said: Feedback, objective: Objective) -> list[tuple[str, bool]]:
+    """The answers that would be learned from it, and whether to be said or not to be said."""
+    return [(example.answer.text, example.label is not False) for example in _examples(exchange, said, objective)]
+
+
 def _examples(exchange: Exchange, said: Feedback, objective: Objective) -> Iterator[Example]:
     tags = {"conversation": exchange.conversation, "time": exchange.created_at.isoformat(), "exchange": exchange.id}
     answered = Example(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -20,12 +20,15 @@ class Case(NamedTuple):
     why: str
 
 
-def queue(view: View, exchanges: Sequence[Exchange], feedback: Sequence[Feedback], most: int) -> list[Case]:
+def queue(
+    view: View, exchanges: Sequence[Exchange], feedback: Sequence[Feedback], most: int, held: Collection[str] = ()
+) -> list[Case]:
     """What users said waits for a decision first; then, in turn, least sure answers and most different questions.
 
-    What a reviewer has seen already is left out.
+    What a reviewer has seen already is left out, and so are `held` exchanges, which are decided on as a pattern.
     """
     decided = {said.exchange_id for said in feedback if said.by == "reviewer" or said.opinion != "open"}
+    decided |= set(held)
     waiting = {exchange.id: exchange for exchange in exchanges if not exchange.problem and exchange.id not in decided}
     said = [
         Case(waiting[one.exchange_id], one, "a user said something") for one in feedback if one.exchange_id in waiting

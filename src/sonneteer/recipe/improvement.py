@@ -18,6 +18,11 @@ class ImprovementSettings(Section):
     """Share of old examples in each batch when training starts from the champion, against forgetting."""
     needs_approval: bool = True
     """Learn only from what a reviewer has approved (`sonneteer review`); false learns from all that users say."""
+    fewest_alike: int = Field(5, ge=2)
+    """So many corrections or liked answers that have something unusual in common are held back as one pattern, until a
+    reviewer decides on all of them: somebody may be teaching the model, and many users may be right."""
+    false_pattern_share: float = Field(0.01, gt=0, lt=1)
+    """Chance that a look at corrections that are drawn like the answers that are known finds such a pattern."""
     fewest_examples: int = Field(20, ge=1)
     """With fewer new examples `improve` does nothing."""
     every_days: int | None = Field(None, ge=1)

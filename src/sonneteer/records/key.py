@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from sonneteer.records.record import Record
+from sonneteer.records.record import Record, fingerprint_of
 
 KeyRole = Literal["admin", "client", "reviewer"]
 """A client asks for answers, a reviewer says what is good, an admin may do all, and read the figures."""
@@ -22,3 +22,8 @@ class Key(Record):
     role: KeyRole = "client"
     requests_per_minute: int | None = Field(None, ge=1)
     tokens_per_minute: int | None = Field(None, ge=1)
+
+    @property
+    def digest(self) -> str:
+        """Stands for the key where it must not be known whose it is: another digest than the one that opens doors."""
+        return fingerprint_of(["key", self.sha256])

@@ -90,6 +90,8 @@ class Feedback(Record):
     name: str
     created_at: datetime
     by: Literal["user", "reviewer"] = "user"
+    key: str = ""
+    """Digest of the API key that it came by; empty where it came by none."""
     liked: bool | None = None
     """Thumbs up or down."""
     stars: int | None = Field(None, ge=1, le=5)
@@ -100,6 +102,8 @@ class Feedback(Record):
     comment: str = ""
     opinion: Opinion = "open"
     """Whether a reviewer lets it become something to learn from."""
+    pattern: str = ""
+    """What it has in common with others, where a reviewer has decided on all of them."""
 
     @model_validator(mode="after")
     def _says_something(self) -> Feedback:

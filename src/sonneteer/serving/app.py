@@ -165,7 +165,7 @@ class Endpoints:
         """Keep what somebody says of an answer."""
         wanted = await read(request, FeedbackRequest)
         try:
-            return reply(reply_to(await asyncio.to_thread(self._watch.say, wanted)))
+            return reply(reply_to(await asyncio.to_thread(self._watch.say, wanted, request.state.key)))
         except (MissingError, RequestError) as problem:
             raise Refusal(404, str(problem), field="message_id") from problem
         except SonneteerError as problem:

@@ -51,8 +51,8 @@ class Ledger(Protocol):
         ...
 
 
-def give(ledger: Ledger, guard: Guard, request: FeedbackRequest) -> Feedback:
-    """Keep what is said, without personal data. Raises MissingError for a message that was not written down."""
+def give(ledger: Ledger, guard: Guard, request: FeedbackRequest, key: str = "") -> Feedback:
+    """Keep what is said, without personal data, and by which key. Raises MissingError for an unknown message."""
     exchange = ledger.exchange(exchange_id(request.message_id))
     said = request.said()
     words = [name for name in WORDS if name in said]
@@ -62,6 +62,7 @@ def give(ledger: Ledger, guard: Guard, request: FeedbackRequest) -> Feedback:
         exchange_id=exchange.id,
         name=exchange.name,
         created_at=datetime.now(UTC),
+        key=key,
         **said,
     )
     ledger.say(feedback)

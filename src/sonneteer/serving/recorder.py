@@ -87,8 +87,8 @@ class Recorder:
             else:
                 self._lost += 1
 
-    def say(self, request: FeedbackRequest) -> Feedback:
-        """Keep what somebody says of an answer; waits until that is written.
+    def say(self, request: FeedbackRequest, key: str = "") -> Feedback:
+        """Keep what somebody says of an answer, by which key; waits until that is written.
 
         Raises MissingError if it never was, BusyError if it may still be waiting.
         """
@@ -96,7 +96,7 @@ class Recorder:
         while True:
             is_all_written = not self._waiting
             try:
-                return give(self._log, self._guard, request)
+                return give(self._log, self._guard, request, key)
             except MissingError as problem:
                 if is_all_written:
                     raise

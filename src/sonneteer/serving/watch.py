@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 from sonneteer.errors import RequestError
-from sonneteer.records import Exchange, Feedback
+from sonneteer.records import Exchange, Feedback, Key
 from sonneteer.serving.feedback import FeedbackRequest
 from sonneteer.serving.live import Live
 from sonneteer.serving.metrics import Metrics
@@ -59,11 +59,11 @@ class Watch:
             tell(exchange)
         await self.write(exchange, visit)
 
-    def say(self, request: FeedbackRequest) -> Feedback:
-        """Keep what somebody says of an answer. Raises RequestError where no answers are kept."""
+    def say(self, request: FeedbackRequest, key: Key | None = None) -> Feedback:
+        """Keep what somebody says of an answer, and by which key. Raises RequestError where no answers are kept."""
         if self._recorder is None:
             raise RequestError("This server writes no exchanges down, so nothing can be said of them.")
-        feedback = self._recorder.say(request)
+        feedback = self._recorder.say(request, key.digest if key else "")
         self.metrics.note_feedback(feedback)
         return feedback
 

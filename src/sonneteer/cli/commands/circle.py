@@ -45,17 +45,21 @@ def review(
     most: Annotated[int, typer.Option("--most", min=1, metavar="N", help="Show at most so many.")] = 50,
     workspace: Workspace = WORKSPACE,
 ) -> Outcome:
-    """Look at exchanges: what users said, the least sure, the most different. Only what you approve is learned."""
+    """Look at exchanges: what many said alike, what users said, the least sure, the most different. Only what you
+    approve is learned."""
     session = begin_session(context, workspace, False)
     work = session.open(words or [])
-    from sonneteer.circle import watching
-    from sonneteer.cli.reviewing import review_cases
+    from sonneteer.circle import patterns, watching
+    from sonneteer.cli.reviewing import review_cases, review_patterns
 
-    cases = watching.to_review(work.loaded, work.store, most)
+    alike = review_patterns(patterns.waiting(work.loaded, work.store), work.store, session.out)
+    cases = [] if alike.is_stopped else watching.to_review(work.loaded, work.store, most, alike.left)
     pressed = review_cases(cases, work.store, session.out)
     done = sum(count for key, count in pressed.items() if key != "s")
     steps = {"learn from it:": command_line("improve", words, workspace)}
-    return Outcome({"reviewed": done}, [Text(f"{done} of {len(cases)} reviewed."), *pages.next_steps(steps)])
+    said = [f"{done} of {len(cases)} exchanges reviewed."] if cases or not alike.decided else []
+    said = [f"{pages.count(alike.decided, 'pattern')} decided on.", *said] if alike.decided else said
+    return Outcome({"reviewed": done, "patterns": alike.decided}, [Text(" ".join(said)), *pages.next_steps(steps)])
 
 
 def monitor(
@@ -85,9 +89,13 @@ def harvest(
     gathered = learning.harvest(work.loaded, work.store)
     told = ", ".join(f"{count} for {side}" for side, count in gathered.counts.items())
     said = Text(f"{gathered.new} new examples. There are now {told}, and {gathered.cases} regression cases.")
+    steps: dict[str, str | Path] = {"they lie in:": gathered.folder}
+    if gathered.patterns:
+        said.append(f" {gathered.in_patterns} exchanges are held back in {pages.count(gathered.patterns, 'pattern')}.")
+        steps["decide on them:"] = command_line("review", words, workspace)
     if gathered.held_back:
         said.append(f" {gathered.held_back} corrections hold masked personal data: write them anew in the review.")
-    return Outcome(gathered._asdict(), [said, *pages.next_steps({"they lie in:": gathered.folder})])
+    return Outcome(gathered._asdict(), [said, *pages.next_steps(steps)])
 
 
 def improve(
