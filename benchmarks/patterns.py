@@ -1,8 +1,8 @@
 """Poison by pattern on Bitext's replies: how often honest corrections are held back, and planted ones found.
 
-Each draw deals real replies of a shop to what the model is known to say and to honest corrections, one in an hour by one
-of twenty keys. Then a few corrections come among them that are real replies, too, each with the same advertisement:
-by twenty keys over all the time, by one key, or by twenty keys within minutes.
+Each draw deals real replies of a shop to what the model is known to say and to honest corrections, one in an hour by
+one of twenty keys. Then a few corrections come among them that are real replies, too, each with the same
+advertisement: by twenty keys over all the time, by one key, or by twenty keys within minutes.
 
     python benchmarks/patterns.py [--data FILE] [--draws 20]
 """

@@ -91,7 +91,7 @@ def test_answers_unlike_those_that_were_evaluated_are_harm_where_they_come_from_
 
     def step(of_old: dict[str, Any]) -> str:
         settings = ImprovementSettings(canary_conversations=1000)
-        warden = Warden(trial("canary", 0.5), settings, {"old": usual, "new": usual})
+        warden = Warden(trial("canary", 0.5), settings, usual)
         for number in range(40):
             warden.note(exchange(number, "old", **(whole | of_old)))
             warden.note(exchange(1000 + number, "new", **(whole | babble)))

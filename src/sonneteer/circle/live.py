@@ -12,7 +12,7 @@ from sonneteer import deployments, lifecycle, serving
 from sonneteer.backends import promotion
 from sonneteer.circle import watching
 from sonneteer.errors import BusyError, SonneteerError
-from sonneteer.monitoring import Usual, Warden
+from sonneteer.monitoring import Usual, Warden, widest
 from sonneteer.progress import Progress
 from sonneteer.recipe import LoadedRecipe
 from sonneteer.recipe.sections import ImprovementSettings
@@ -90,15 +90,15 @@ class Keeper:
                 warden.note(exchange)
         return warden
 
-    def _usual_of(self, deployment: Deployment) -> dict[str, Usual]:
-        """What is usual of each version that answers people, where it is known of all."""
+    def _usual_of(self, deployment: Deployment) -> Usual | None:
+        """What is usual of the versions that answer people, where it is known of both."""
         if deployment.phase not in ("canary", "watched"):
-            return {}
-        ids = {deployment.champion_id, deployment.candidate_id or deployment.previous_champion_id or ""}
+            return None
+        ids = (deployment.champion_id, deployment.candidate_id or deployment.previous_champion_id or "")
         with suppress(SonneteerError):
-            found = {id: self._usual(id) for id in ids}
-            return {id: usual for id, usual in found.items() if usual} if all(found.values()) else {}
-        return {}
+            known = [usual for usual in map(self._usual, ids) if usual]
+            return widest(known) if len(known) == len(ids) else None
+        return None
 
     def _read_feedback(self) -> None:
         deployment, now = self._warden.deployment, time.monotonic()

@@ -6,7 +6,7 @@ from sonneteer.monitoring.health import Profile, Traffic, health_of, profile_of,
 from sonneteer.monitoring.page import call, write_page
 from sonneteer.monitoring.patterns import Pattern, patterns
 from sonneteer.monitoring.review import Case, queue
-from sonneteer.monitoring.usual import Usual, usual_of
+from sonneteer.monitoring.usual import Usual, usual_of, widest
 from sonneteer.monitoring.view import Seen
 
 __all__ = [
@@ -27,5 +27,6 @@ __all__ = [
     "question_of",
     "queue",
     "usual_of",
+    "widest",
     "write_page",
 ]

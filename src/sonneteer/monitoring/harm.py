@@ -10,7 +10,7 @@ version has become the champion: then the former one has kept a share.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -64,13 +64,11 @@ class Harm:
 class Warden:
     """Watches one deployment's new version, and says when it has done well enough, or harm."""
 
-    def __init__(
-        self, deployment: Deployment, settings: ImprovementSettings, usual: Mapping[str, Usual] | None = None
-    ) -> None:
-        """An answer is strange where it is not as `usual` of its version, by id; without it none is."""
+    def __init__(self, deployment: Deployment, settings: ImprovementSettings, usual: Usual | None = None) -> None:
+        """An answer of either version is strange where it is not as `usual`; without it none is."""
         self.deployment = deployment
         self._settings = settings
-        self._usual = usual or {}
+        self._usual = usual
         # In the shadow both answer the same: of the questions that only one answers badly, half are the candidate's.
         shares = {"shadow": 0.5, "canary": deployment.canary_share, "watched": 1 - deployment.held_back_share}
         self._harms = {kind: Harm(shares.get(deployment.phase, 0.5)) for kind in KINDS}
@@ -130,8 +128,7 @@ class Warden:
             return
         if not exchange.answer.tool_calls and _is_empty(exchange.answer.text):
             self._count(EMPTY, is_candidate, exchange.conversation)
-        usual = self._usual.get(exchange.model_id)
-        if usual and not exchange.answer.tool_calls and usual.is_strange(exchange):
+        if self._usual and not exchange.answer.tool_calls and self._usual.is_strange(exchange):
             self._count(STRANGE, is_candidate, exchange.conversation)
         known = self._champion_seconds
         if len(known) >= FEWEST and exchange.seconds > np.quantile(known, SLOW_SHARE):

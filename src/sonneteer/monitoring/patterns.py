@@ -162,7 +162,7 @@ def _shared(rows: Sequence[Row], known: Sequence[str], fewest: int, level: float
         best, has = int(p_values[number].argmin()), np.zeros(len(rows), dtype=bool)
         has[holders[often[number]]] = True
         found.append(Sharing(often[number], has, float(outside[number, best]), float(p_values[number, best])))
-    return sorted(found, key=lambda one: (one.p_value, -len(one.phrase)))
+    return sorted(found, key=lambda one: (one.p_value, -len(one.phrase), one.phrase))
 
 
 def phrases(text: str) -> set[str]:

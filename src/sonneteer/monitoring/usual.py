@@ -1,8 +1,8 @@
-"""What is usual of one version's answers: how long they were, and how sure it was, when it was evaluated."""
+"""What is usual of a version's answers: how long they were, and how sure it was, when it was evaluated."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -31,6 +31,17 @@ class Usual(NamedTuple):
             return True
         sure, least = exchange.confidence, self.least_sure
         return sure is not None and least is not None and sure < least
+
+
+def widest(known: Iterable[Usual]) -> Usual:
+    """The limits within which an answer is usual of any of these versions.
+
+    Both versions of a trial are measured by the same: by limits of their own, a version that answers new questions just
+    as the other one does would be blamed for having been evaluated on others.
+    """
+    shortest, longest, least_sure = zip(*known, strict=True)
+    told = [sure for sure in least_sure if sure is not None]
+    return Usual(min(shortest), max(longest), min(told) if len(told) == len(least_sure) else None)
 
 
 def usual_of(answered: Sequence[Seen]) -> Usual | None:
