@@ -79,7 +79,7 @@ class Decoder:
         self.head_width = int(getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads)
         self.dtype, self.device = network.dtype, network.device
         trunk = network.get_decoder()
-        self._embedding_VD = network.get_input_embeddings().weight
+        self._embedding_VD = cast(Tensor, network.get_input_embeddings().weight)
         self._head = Product(cast(nn.Linear, network.get_output_embeddings()))
         self._norm_D, self._epsilon = _norm(trunk.norm), float(config.rms_norm_eps)
         self._blocks = [_block(layer, self._window(config, i)) for i, layer in enumerate(trunk.layers)]
@@ -141,7 +141,7 @@ class Decoder:
         if hidden_ND.is_cuda:
             return functional.rms_norm(hidden_ND, hidden_ND.shape[1:], norm_D, self._epsilon)
         long = hidden_ND.float()
-        lengths = torch.linalg.vector_norm(long, dim=-1, keepdim=True)
+        lengths: Tensor = torch.linalg.vector_norm(long, dim=-1, keepdim=True)
         scales = lengths.square_().mul_(1 / hidden_ND.shape[1]).add_(self._epsilon).rsqrt_()
         return (long * scales).mul_(norm_D).to(self.dtype)
 
