@@ -57,6 +57,7 @@ class EventStream(Response):
             async with asyncio.timeout(self._turn.seconds), aclosing(self._events) as events:
                 async for event in events:
                     self._ready.put_nowait(event)
+                    self._is_silent = False
         except Exception as problem:  # the answer has begun, so the status can no longer tell
             self._ready.put_nowait(self._error(refusal_of(problem, self._request_id)))
         finally:
@@ -69,7 +70,6 @@ class EventStream(Response):
         events = [await self._ready.get()]
         while None not in events:
             await send({"type": "http.response.body", "body": b"".join(filter(None, events)), "more_body": True})
-            self._is_silent = False
             events = [await self._ready.get()]
             while not self._ready.empty():
                 events.append(self._ready.get_nowait())
