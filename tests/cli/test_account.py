@@ -31,7 +31,7 @@ def shown(page: Iterable[RenderableType]) -> str:
 def test_rows_of_one_fate_are_listed_with_their_reasons() -> None:
     rows = rows_of_fate(ENTRIES, "dropped")
     page = shown(rows_page(rows, 2))
-    assert "3 rows that broke a rule" in page
+    assert "3 rows: broke a rule" in page
     assert "3 x rule fewest_words" in page
     assert "a.jsonl:3  rule fewest_words: 2" in page
     assert "a.jsonl:4" not in page

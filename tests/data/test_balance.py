@@ -46,6 +46,20 @@ def test_a_weight_of_what_no_example_is_is_refused(tmp_path: Path) -> None:
         BalanceSettings(weights={"refunds": 2})
 
 
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"stratify_by": "topik"}, "data.stratify_by"),
+        ({"keep_together": ("person", "topik")}, "data.keep_together"),
+        ({"balance": BalanceSettings(by="topik", most=3)}, "data.balance.by"),
+    ],
+)
+def test_a_tag_that_no_example_has_is_refused(tmp_path: Path, settings: dict[str, Any], named: str) -> None:
+    write_lines(tmp_path / "x.jsonl", [question(i, topic="a") for i in range(9)])
+    with pytest.raises(RecipeError, match=rf"{named}: no example has the tag 'topik'. Did you mean 'topic'?"):
+        prepare(recipe_of("x.jsonl", **settings), tmp_path, Store(tmp_path / "workspace"), WordReader())
+
+
 def test_copies_with_groups_swapped_are_learned_and_leak_nothing(tmp_path: Path) -> None:
     dataset, store = prepared(tmp_path, swaps=("gender",))
     learned = read_split(store, dataset, "train")

@@ -66,6 +66,15 @@ def test_what_the_preparation_did_not_keep_together_is_found(tmp_path: Path, sto
     assert all("x.jsonl:" in place for leak in proof.leaks for place in leak.places)
 
 
+def test_both_rows_of_an_example_on_two_sides_are_named(tmp_path: Path, store: Store) -> None:
+    for side in ("train", "test"):
+        write_lines(tmp_path / f"{side}.jsonl", [question(0)])
+    sources = [SourceSettings.model_validate({"path": f"{side}.jsonl", "split": side}) for side in ("train", "test")]
+    recipe = recipe_of(*sources, leaks="keep", validation_share=0)
+    proof = check(store, prepare(recipe, tmp_path, store, WordReader()), recipe.data)
+    assert {place for leak in proof.leaks for place in leak.places} == {"train.jsonl:1 = test.jsonl:1"}
+
+
 def test_a_changed_file_is_found(tmp_path: Path, store: Store) -> None:
     write_lines(tmp_path / "x.jsonl", [question(i) for i in range(40)])
     recipe = recipe_of("x.jsonl")

@@ -193,6 +193,10 @@ def test_a_page_that_holds_no_text_is_only_told_where_it_holds_a_picture() -> No
     assert [row.problem for row in rows("x.pdf", pdf("", ""))] == ["the document holds no text"]
 
 
+def test_what_has_no_headers_is_no_e_mail() -> None:
+    assert [row.problem for row in rows("x.eml", b"\n\xff\xfe garbage")] == ["the file is no e-mail: it has no headers"]
+
+
 @pytest.mark.parametrize("suffix", sorted(DOCUMENTS))
 def test_broken_documents_end_in_words(suffix: str) -> None:
     whole = {".pdf": pdf("One page", "Two pages"), ".docx": word(), ".eml": mail(), ".html": PAGE.encode()}

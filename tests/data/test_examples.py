@@ -303,12 +303,31 @@ def test_a_reference_is_kept_for_scorers() -> None:
     assert read("chat", row).reference == {"reference_answer": "Paris", "city": "Paris"}
 
 
+@pytest.mark.parametrize(
+    "row", [{"messages": [ASKED]}, {"prompt": [ASKED]}, {"prompt": ASK.text}, {"instruction": ASK.text}]
+)
+def test_a_reference_answer_stands_as_the_answer_and_rewards_see_all_columns(row: dict[str, Any]) -> None:
+    example = read(
+        "reference", {**row, "reference_answer": {"city": "Paris"}, "level": 2, "topic": "travel", "no": None}
+    )
+    assert (example.prompt.messages, example.answer.text) == ((ASK,), '{"city": "Paris"}')
+    assert example.reference == {"reference_answer": {"city": "Paris"}, "level": 2}
+
+
+def test_the_older_functions_are_tools() -> None:
+    function = {"name": "find", "description": "", "parameters": {"type": "object"}}
+    example = read("chat", {"messages": [ASKED, SAID], "functions": [function]})
+    assert example.tools == ({"type": "function", "function": function},)
+
+
 BROKEN = [
     ("chat", {}, "'messages' must be a list, not nothing"),
     ("chat", {"messages": []}, "there is no message, but it must be the assistant's answer"),
     ("chat", {"messages": [ASKED]}, "the last message is the user's"),
     ("chat", {"messages": [ASKED], "reference_answer": "Paris"}, "the last message is the user's"),
     ("chat", {"messages": [SAID]}, "no question"),
+    ("chat", {"messages": [ASKED, {"content": "Paris"}]}, "message 2: it has no role"),
+    ("reference", {"prompt": "x", "reference_answer": " "}, "'reference_answer' is empty"),
     ("chat", {"messages": [ASKED, {**SAID, "content": " "}]}, "the answer is empty"),
     ("chat", {"messages": [{**ASKED, "content": ""}, SAID]}, "the user's message is empty"),
     ("chat", {"messages": [ASKED, "Paris"]}, "message 2: it must be an object with named fields, not text"),

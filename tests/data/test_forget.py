@@ -66,6 +66,9 @@ def test_all_rows_leave_and_what_learned_from_them_is_named_and_marked(folder: P
     thinner = store.get(DatasetVersion, dataset.id)
     assert sum(split.examples for split in thinner.splits.values()) == 40
     assert thinner.rows == 43
+    counted = [sum(one.learned_token_counts.values()) for one in (dataset, thinner)]
+    assert counted[0] - counted[1] == 3 * 2  # each forgotten answer was a word and its end
+    assert sum(thinner.tag_counts["person"].values()) == 40
     assert thinner.totals["private"] == 3 == sum(entry.fate == "private" for entry in read_ledger(store, thinner))
     assert len(list((store.root / "files").rglob("*.parquet"))) == 3
     assert store.audit_problems() == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import zipfile
 from pathlib import Path
 
 import fsspec
@@ -10,6 +11,7 @@ import pytest
 
 from sonneteer.data import prepare
 from sonneteer.data.locations import expanded, fetch
+from sonneteer.data.read import rows_of
 from sonneteer.errors import DataError, RecipeError, SonneteerError
 from sonneteer.recipe.sections import SourceSettings
 from sonneteer.store import Store
@@ -64,8 +66,62 @@ def test_a_bucket_is_read_where_a_file_is(folder: Path) -> None:
         stream.write((folder / "logs" / "a.jsonl").read_bytes())
     recipe = recipe_of("memory://bucket/x.jsonl")
     assert prepare(recipe, folder, Store(folder / "workspace"), WordReader()).rows == 10
-    with pytest.raises(DataError, match="cannot be read: FileNotFoundError"):
+    with pytest.raises(DataError, match=r"none\.jsonl does not exist, or its server"):
         fetch(SourceSettings(path="memory://bucket/none.jsonl"), folder)
+
+
+def test_a_bucket_s_folder_or_pattern_stands_for_its_files(folder: Path) -> None:
+    assert paths(folder, f"file://{folder}/logs/*.jsonl") == [f"file://{folder}/logs/{name}.jsonl" for name in "ab"]
+    assert paths(folder, f"file://{folder}/logs/")[-1] == f"file://{folder}/logs/may/c.jsonl"
+    with pytest.raises(DataError, match="no file in it that can be read"):
+        paths(folder, f"file://{folder}/logs/*.csv")
+    with pytest.raises(DataError, match=r"is a folder\. For all files in it write file:"):
+        fetch(SourceSettings(path=f"file://{folder}/logs"), folder)
+
+
+def test_files_in_an_archive_are_read(folder: Path) -> None:
+    with zipfile.ZipFile(folder / "all.zip", "w") as archive:
+        archive.write(folder / "logs" / "a.jsonl", "in/a.jsonl")
+    (path,) = paths(folder, f"zip://in/*.jsonl::file://{folder}/all.zip")
+    assert path == f"zip://in/a.jsonl::file://{folder}/all.zip"
+    assert len(rows_of(fetch(SourceSettings(path=path), folder))) == 10
+
+
+def test_a_folder_beside_the_recipe_s_is_found(folder: Path) -> None:
+    assert paths(folder / "logs" / "may", "../*.jsonl") == ["../a.jsonl", "../b.jsonl"]
+
+
+@pytest.mark.parametrize(
+    "url", ["https://me:sesame99@host/x.jsonl", "https://host/x.jsonl?token=sesame99", "postgresql://me:sesame99@db/x"]
+)
+def test_a_secret_in_a_url_is_refused_and_not_repeated(folder: Path, url: str) -> None:
+    with pytest.raises(RecipeError, match="Put it into a variable") as caught:
+        paths(folder, url)
+    assert "sesame" not in str(caught.value)
+
+
+def test_a_variable_stands_for_a_secret(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = f"file://{folder}/logs/$SESAME.jsonl"
+    assert paths(folder, url) == [url]
+    with pytest.raises(RecipeError, match=r"does not have the variable \$SESAME"):
+        fetch(SourceSettings(path=url), folder)
+    monkeypatch.setenv("SESAME", "a")
+    assert len(rows_of(fetch(SourceSettings(path=url), folder))) == 10
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("logs/notes.doc", "'.doc' files cannot be read. Known are .*the documents .pdf"),
+        ("logs/notes", "its name has no suffix"),
+        ("sqlite:///crm.db", "For a database say in `query`"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_with_what_can(folder: Path, path: str, said: str) -> None:
+    for name in ("notes.doc", "notes"):
+        (folder / "logs" / name).write_bytes(b"x")
+    with pytest.raises(DataError, match=said):
+        fetch(SourceSettings(path=path), folder)
 
 
 @pytest.fixture
@@ -88,6 +144,7 @@ def test_the_rows_of_a_query_are_read(tmp_path: Path, database: SourceSettings) 
     ("change", "said"),
     [
         ({"query": "select one from nowhere"}, "no such table: nowhere"),
+        ({"query": "delete from mail"}, "the query gives no rows"),
         ({"path": "sqlite:///none.db"}, "no such SQLite file"),
         ({"path": "oracle9://me:secret@host/x"}, r"me:\*\*\*@host/x needs a driver"),
         ({"path": "no url"}, "no database URL"),

@@ -97,6 +97,7 @@ BROKEN: list[tuple[str, str]] = [
     ('"secret"', "the row must be an object with named fields, not text"),
     ('{"a": "secret \\ud83d"}', "half of a character"),
     ("[" * 100_000, "nested too deeply"),
+    ('{"a": "secret", "b": {"c": 1, "c": 2}}', "a field stands twice in one object"),
 ]
 
 
@@ -139,7 +140,7 @@ def test_a_file_that_cannot_be_read_is_refused_in_words(tmp_path: Path, name: st
 FRENCH = "Où est ma commande ? J'ai payé la semaine dernière, et le colis n'est pas encore arrivé à Genève. Ça suffit !"
 
 
-@pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "utf-8", "utf-16"])
+@pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "utf-8", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
 def test_the_encoding_is_detected(tmp_path: Path, encoding: str) -> None:
     line = json.dumps({"a": FRENCH}, ensure_ascii=False)
     assert rows_in(tmp_path, "x.jsonl", f"{line}\n".encode(encoding)) == [RawRow(1, {"a": FRENCH})]
@@ -150,8 +151,16 @@ def test_the_encoding_that_the_recipe_names_is_not_guessed(tmp_path: Path) -> No
     assert rows_of(load(tmp_path / "x.jsonl"), "cp1251") == [RawRow(1, {"a": "Ж"})]
     with pytest.raises(DataError, match="no known encoding"):
         rows_of(load(tmp_path / "x.jsonl"), "cp99999")
-    with pytest.raises(DataError, match="is not in utf-8"):
-        rows_of(load(tmp_path / "x.jsonl"), "utf-8")
+    with pytest.raises(DataError, match="is not in utf-16"):
+        rows_of(load(tmp_path / "x.jsonl"), "utf-16")
+
+
+def test_named_utf_8_is_read_line_by_line_too(tmp_path: Path) -> None:
+    (tmp_path / "x.jsonl").write_bytes(b'{"a": "caf\xe9"}\n{"a": 1}\n')
+    assert rows_of(load(tmp_path / "x.jsonl"), "UTF8") == [
+        RawRow(1, None, "byte 0xe9 is no UTF-8"),
+        RawRow(2, {"a": 1}),
+    ]
 
 
 def test_a_broken_byte_in_a_file_of_utf_8_breaks_its_line_alone(tmp_path: Path) -> None:
@@ -220,6 +229,11 @@ def test_a_folder_is_refused_in_words(tmp_path: Path) -> None:
 def test_a_file_is_known_by_its_bytes(tmp_path: Path) -> None:
     (tmp_path / "x.jsonl").write_bytes(b"{}")
     assert load(tmp_path / "x.jsonl").sha256 == hashlib.sha256(b"{}").hexdigest()
+
+
+def test_json_lines_under_another_name_are_rows(tmp_path: Path) -> None:
+    assert rows_in(tmp_path, "x.txt", '{"a": "x"}\n{"a": "y"}\n') == ROWS
+    assert rows_in(tmp_path, "x.json", '{"a": "x"}\n{"a": "y"}\n') == ROWS
 
 
 def test_plain_text_is_one_row(tmp_path: Path) -> None:

@@ -34,7 +34,11 @@ ROWS: list[tuple[str, dict[str, Any]]] = [
     ("prompt-completion", {"prompt": "a", "completion": "b"}),
     ("prompt-completion", {"question": "a", "answer": "b"}),
     ("prompt-completion", {"input": "a", "output": "b"}),
-    ("prompt-completion", {"prompt": "a", "reference_answer": "b"}),
+    ("reference", {"prompt": "a", "reference_answer": "b"}),
+    ("reference", {"messages": [ASKED], "reference_answer": 3, "difficulty": "hard"}),
+    ("reference", {"instruction": "a", "reference_answer": {"city": "Rome"}}),
+    ("chat", {"messages": [ASKED, SAID], "reference_answer": "b"}),
+    ("prompt-completion", {"prompt": "a", "completion": "c", "reference_answer": "b"}),
     ("prompt-completion", {"prompt": "a", "completion": "b", "label": "billing"}),
     ("text", {"text": "a"}),
     ("text", {"text": "a", "label": "billing"}),
@@ -73,7 +77,7 @@ def test_a_row_that_two_shapes_read_differently_is_doubtful() -> None:
 
 
 def test_rows_of_no_shape_are_refused_with_their_fields_and_the_known_shapes() -> None:
-    with pytest.raises(DataError, match=r"Their fields: reply, topic\..*alpaca \(instruction, input, output\)"):
+    with pytest.raises(DataError, match=r"(?s)Their fields: reply, topic\..*alpaca \(instruction, input, output\)"):
         recognise([{"topic": "secret", "reply": "secret"}])
 
 

@@ -72,6 +72,26 @@ def test_a_renamed_field_that_is_not_there_names_the_nearest(tmp_path: Path) -> 
         gathered(tmp_path, SourceSettings(path="x.jsonl", fields={"prompt": "promt"}))
 
 
+def test_all_wrong_fields_are_named_at_once(tmp_path: Path) -> None:
+    write_lines(tmp_path / "x.jsonl", [{"Customer": "a", "Agent": "b"}])
+    with pytest.raises(RecipeError) as caught:
+        gathered(tmp_path, SourceSettings(path="x.jsonl", fields={"prompt": "customer", "completions": "Agnet"}))
+    unknown, *missing = caught.value.problems
+    assert "fields.completions: no shape reads a field of this name. Did you mean 'completion'?" in unknown
+    assert "no field 'customer'. Did you mean 'Customer'? Its columns: Agent, Customer." in missing[0]
+    assert "no field 'Agnet'. Did you mean 'Agent'?" in missing[1]
+
+
+def test_a_label_of_zeros_and_ones_is_asked_about(tmp_path: Path) -> None:
+    write_lines(tmp_path / "x.jsonl", [question(i) | {"label": i % 2} for i in range(4)])
+    noting = Noting()
+    gathered(tmp_path, SourceSettings(path="x.jsonl"), noting)
+    assert noting.notes[0].endswith("If 'label' says whether people liked the answer: `format: unpaired`.")
+    write_lines(tmp_path / "x.jsonl", [question(i) | {"label": i} for i in range(4)])
+    gathered(tmp_path, SourceSettings(path="x.jsonl"), noting)
+    assert noting.notes[1].endswith("Not used: label.")
+
+
 def test_what_was_found_and_what_is_not_used_is_said(tmp_path: Path) -> None:
     write_lines(tmp_path / "x.jsonl", [{"text": "secret", "label": "secret"}] * 2)
     noting = Noting()

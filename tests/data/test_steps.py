@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import pickle
 import random
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +165,22 @@ def test_an_example_that_holds_an_evaluation_text_is_contaminated() -> None:
     assert guard.without_contaminated(asked, 0.5).said == "it asks what eval.jsonl:2 asks"
     assert guard.without_contaminated(example("Well, the first line of this short poem is: Oh!"), 0.5).example is None
     assert guard.without_contaminated(example(GERMAN), 0.5).example is not None
+
+
+def test_what_must_not_be_learned_is_the_same_in_every_process(tmp_path: Path) -> None:
+    (tmp_path / "kept_out").write_bytes(pickle.dumps((kept_out(ENGLISH), example(ENGLISH))))
+    script = "import pickle, sys; k, e = pickle.load(open(sys.argv[1], 'rb')); print(k.without_contaminated(e, 1).fate)"
+    told = [
+        subprocess.run(
+            [sys.executable, "-c", script, str(tmp_path / "kept_out")],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        for seed in ("1", "2")
+    ]
+    assert {one.stdout for one in told} == {"contaminated\n"}
 
 
 def test_a_few_words_in_common_are_no_contamination() -> None:

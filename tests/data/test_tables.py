@@ -79,9 +79,21 @@ def test_a_line_with_stray_quotes_is_broken_and_the_rest_is_read() -> None:
     assert after == RawRow(3, {"a": "3", "b": "4"})
 
 
-def test_a_quote_that_never_closes_is_refused_with_its_line() -> None:
-    with pytest.raises(DataError, match=r"x\.csv, line 3: a quote is opened and never closed"):
-        list(csv_rows(HERE, 'a,b\n1,2\n"3,4\n5,6\n'))
+def test_a_quote_that_never_closes_breaks_its_line_alone() -> None:
+    broken = RawRow(3, None, "the line is no CSV: a quote is never closed")
+    rows = [RawRow(2, {"a": "1", "b": "2"}), broken, RawRow(4, {"a": "5", "b": "6"})]
+    assert list(csv_rows(HERE, 'a,b\n1,2\n"3,4\n5,6\n')) == rows
+
+
+def test_rows_that_an_open_quote_swallows_are_read_all_the_same() -> None:
+    rows = list(csv_rows(HERE, 'a,b\n"1,2\n3,4\n5,"x\ny"\n7,8\n'))
+    assert [row.number for row in rows] == [2, 3, 4, 6]
+    assert [row.fields and row.fields["b"] for row in rows] == [None, "4", "x\ny", "8"]
+
+
+def test_text_in_a_column_of_bytes_is_text() -> None:
+    rows = parquet_of({"prompt": [b"caf\xc3\xa9"], "picture": [b"\x89PNG\xff"]})
+    assert rows == [RawRow(1, {"prompt": "café"})]
 
 
 def test_a_column_name_given_twice_is_refused() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from sonneteer.privacy import Guard
 from sonneteer.recipe.sections import PrivacySettings
 from sonneteer.records import Example, Message, ToolCall
@@ -52,3 +54,15 @@ def test_an_example_whose_fingerprint_was_asked_for_gets_a_new_one() -> None:
     whole = example()
     before = whole.id
     assert Guard(PrivacySettings()).protect(whole).example.id != before
+
+
+@pytest.mark.parametrize("action", ["mask", "pseudonymise"])
+def test_a_number_may_be_a_card(action: str) -> None:
+    call = ToolCall(id="c", name="pay", arguments={"card": 4111111111111111, "cents": 4111, "is_urgent": True})
+    asked, answer = Message(role="user", text="Pay."), Message(role="assistant", tool_calls=(call,))
+    protected = Guard(PrivacySettings.model_validate({"cards": action})).protect(Example(messages=(asked, answer)))
+    assert protected.counts == {"cards": 1}
+    arguments = protected.example.answer.tool_calls[0].arguments
+    assert arguments == {"card": arguments["card"], "cents": 4111, "is_urgent": True}
+    assert arguments["card"] == "[CARD]" if action == "mask" else len(str(arguments["card"])) == 16
+    assert arguments["card"] != 4111111111111111

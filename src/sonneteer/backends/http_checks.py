@@ -14,7 +14,8 @@ from urllib.request import ProxyHandler, Request, build_opener
 from sonneteer.chat import Answer, Options
 from sonneteer.models.generate import LocalChat
 from sonneteer.recipe.sections import ServingSettings
-from sonneteer.records import Check, Example, Message
+from sonneteer.records import Check, Example
+from sonneteer.records.rows import as_openai
 from sonneteer.serving import Keys, ServedModel, create_app
 from sonneteer.serving.listen import server
 
@@ -53,7 +54,7 @@ def _listening(name: str, chat: LocalChat, settings: ServingSettings) -> Iterato
 def _ask(address: str, name: str, probe: Example) -> dict[str, Any]:
     asked: dict[str, Any] = {
         "model": name,
-        "messages": [_as_sent(message) for message in probe.prompt.messages],
+        "messages": [as_openai(message) for message in probe.prompt.messages],
         "max_tokens": GREEDY_TOKENS,
         "temperature": 0,
     }
@@ -64,22 +65,6 @@ def _ask(address: str, name: str, probe: Example) -> dict[str, Any]:
     with build_opener(ProxyHandler({})).open(request) as answered:  # never through a proxy: it is this machine
         told: dict[str, Any] = json.load(answered)
     return told
-
-
-def _as_sent(message: Message) -> dict[str, Any]:
-    sent: dict[str, Any] = {"role": message.role, "content": message.text}
-    if message.tool_calls:
-        sent["tool_calls"] = [
-            {
-                "id": call.id,
-                "type": "function",
-                "function": {"name": call.name, "arguments": json.dumps(call.arguments)},
-            }
-            for call in message.tool_calls
-        ]
-    if message.tool_call_id is not None:
-        sent["tool_call_id"] = message.tool_call_id
-    return sent
 
 
 def _difference(expected: Answer, told: dict[str, Any]) -> str:

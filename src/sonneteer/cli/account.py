@@ -51,7 +51,7 @@ def rows_page(rows: Rows, show: int) -> list[RenderableType]:
     for fate, some in rows.items():
         colour, words = FATES[fate]  # type: ignore[index]
         heading = (fate.replace("_", " "), f"bold {colour}")
-        page.append(Text.assemble(heading, f"  {count(len(some), 'row')} that {words}" if some else "  no row"))
+        page.append(Text.assemble(heading, f"  {count(len(some), 'row')}: {words}" if some else "  no row"))
         for reason, rows_so in list(_reasons(some).items())[:8] if len(some) > show else []:
             page.append(Text(f"  {rows_so:>7,} x {reason}", style="dim"))
         for entry in some[:show]:

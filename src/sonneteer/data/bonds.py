@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from typing import NamedTuple
 
 from sonneteer.data.candidates import Candidate
+from sonneteer.errors import RecipeError
+from sonneteer.recipe.sections import DataSettings
 from sonneteer.records import SplitName
 
 QUESTION, ALIKE = "question", "near-duplicate"
@@ -46,6 +49,29 @@ def bonds_of(candidate: Candidate, keep_together: Sequence[str]) -> list[Bond]:
 
 def _bonds(question: str, tags: Mapping[str, str], keep_together: Sequence[str]) -> list[Bond]:
     return [*((tag, tags[tag]) for tag in keep_together if tags.get(tag)), (QUESTION, question)]
+
+
+def refuse_unknown_tags(candidates: Iterable[Candidate], data: DataSettings) -> None:
+    """Raises RecipeError for tags that a setting names and no example has: it would do nothing, and nobody would know.
+
+    The usual tags of `keep_together` may be missing.
+    """
+    usual = DataSettings.model_fields["keep_together"].default
+    named = {tag: "data.keep_together" for tag in data.keep_together if tag not in usual}
+    named |= {data.stratify_by: "data.stratify_by"} if data.stratify_by else {}
+    named |= {data.balance.by: "data.balance.by"} if data.balance.by else {}
+    known: set[str] = set()
+    for candidate in candidates if named else ():
+        known |= candidate.tags.keys()
+        if named.keys() <= known:
+            return
+    problems = []
+    for tag, setting in named.items():
+        near = get_close_matches(tag, known, n=1)
+        hint = f"Did you mean '{near[0]}'?" if near else f"There are {', '.join(sorted(known))}."
+        problems += [] if tag in known else [f"{setting}: no example has the tag '{tag}'. {hint}"]
+    if problems:
+        raise RecipeError(problems)
 
 
 def groups(bonds: Sequence[Sequence[Hashable]]) -> list[int]:

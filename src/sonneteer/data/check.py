@@ -65,8 +65,8 @@ def check(store: Store, dataset: DatasetVersion, data: DataSettings) -> Proof:
     bonds: list[tuple[Bond, ...]] = [tuple(bonds_of(one, data.keep_together)) for one in candidates]
     clusters = near_duplicates(candidates, data.clean.near_duplicate_share, hands_of(data)).clusters
     bonds = [(*own, (ALIKE, str(cluster))) for own, cluster in zip(bonds, clusters, strict=True)]
-    places = {entry.example_id: f"{entry.source}:{entry.row}" for entry in read_ledger(store, dataset)}
-    named = [places.get(candidate.id, "?") for candidate in candidates]
+    places = {(entry.fate, entry.example_id): f"{entry.source}:{entry.row}" for entry in read_ledger(store, dataset)}
+    named = [places.get((side, one.id), "a swapped copy") for side, one in zip(sides, candidates, strict=True)]
     return Proof(len(candidates), _leaks(sides, bonds, named), _problems(store, dataset, candidates, sides))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from functools import partial
 from itertools import chain
@@ -110,23 +110,31 @@ def refuse_nothing(left: Sequence[object], ledger: Ledger) -> None:
         raise DataError(f"Nothing is left to learn. {_account(ledger)}")
 
 
+def refuse_unknown_fates(limits: Iterable[str]) -> None:
+    """Raises RecipeError for limits of fates that there are not, with the names that come nearest."""
+    problems = []
+    for name in set(limits) - set(get_args(Fate)):
+        near = get_close_matches(name, get_args(Fate), n=1)
+        hint = f"Did you mean '{near[0]}'?" if near else f"Known are {', '.join(get_args(Fate))}."
+        problems.append(f"data.fail_above.{name}: no such fate. {hint}")
+    if problems:
+        raise RecipeError(sorted(problems))
+
+
 def refuse_above(limits: Mapping[str, float], ledger: Ledger) -> None:
-    """Raises RecipeError for an unknown fate, and DataError where one is met more often than the recipe allows."""
-    totals = ledger.totals()
-    for name, limit in limits.items():
-        fate = next((known for known in get_args(Fate) if known == name), None)
-        if fate is None:
-            near = get_close_matches(name, get_args(Fate), n=1)
-            hint = f"Did you mean '{near[0]}'?" if near else f"Known are {', '.join(get_args(Fate))}."
-            raise RecipeError(f"data.fail_above.{name}: no such fate. {hint}")
-        count = totals.get(fate, 0)
+    """Raises DataError where fates are met more often than the recipe allows."""
+    problems = []
+    for fate, count in ledger.totals().items():
+        limit = limits.get(fate, 1.0)
         if count > limit * ledger.rows:
             first = ledger.of_fate(fate)[0]
-            raise DataError(
-                f"{count} of {ledger.rows} rows are '{name}' ({count / ledger.rows:.1%}), more than data.fail_above "
+            problems.append(
+                f"{count} of {ledger.rows} rows are '{fate}' ({count / ledger.rows:.1%}), more than data.fail_above "
                 f"allows ({limit:.1%}), such as {first.source}:{first.row}: {first.reason or 'kept'}. Repair the "
                 "rows, or allow more."
             )
+    if problems:
+        raise DataError("\n".join(problems))
 
 
 def _weigh_all(lines: Sequence[str], data: DataSettings, renderer: Renderer) -> list[_Weight]:

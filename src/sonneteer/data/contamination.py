@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
+from hashlib import blake2b
 from typing import NamedTuple
 
 from sonneteer.data.candidates import Outcome
@@ -36,7 +37,7 @@ class KeptOut:
 
     def __init__(self) -> None:
         self._texts: list[EvaluationText] = []
-        self._with_gram: dict[int, list[int]] = defaultdict(list)
+        self._with_gram: dict[bytes, list[int]] = defaultdict(list)
         self._asked: dict[str, str] = {}
         self._lengths: set[int] = set()
 
@@ -73,9 +74,11 @@ class KeptOut:
                 self._with_gram[gram].append(len(self._texts))
         self._texts.append(EvaluationText(place, len(grams)))
 
-    def _grams_of(self, words: list[str]) -> set[int]:
+    def _grams_of(self, words: list[str]) -> set[bytes]:
         return {gram for length in self._lengths for gram in _grams(words, length)}
 
 
-def _grams(words: list[str], length: int) -> Iterator[int]:
-    return map(hash, zip(*(words[start:] for start in range(length)), strict=False))
+def _grams(words: list[str], length: int) -> Iterator[bytes]:
+    # Python's own hash is another one in every process, and the machines of a cluster share what they look for.
+    grams = zip(*(words[start:] for start in range(length)), strict=False)
+    return (blake2b(" ".join(gram).encode("utf-8", "surrogatepass"), digest_size=8).digest() for gram in grams)

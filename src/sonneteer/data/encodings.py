@@ -46,12 +46,21 @@ def recoded(path: Path, opened: Callable[[], BinaryIO], encoding: str = "auto") 
         return _named(path, opened, encoding)
     with opened() as stream:
         first = stream.read(LOOKED_AT)
-    for mark, name in MARKS:
-        if first.startswith(mark):
-            return _named(path, opened, name)
+    if wide := _wide(first):
+        return _named(path, opened, wide)
     if first.startswith(codecs.BOM_UTF8) or _is_utf8(opened) or _is_mostly_utf8(first):
         return Recoded(opened, "utf-8")
     return _guessed(path, opened, first)
+
+
+def _wide(first: bytes) -> str:
+    """UTF-16 or UTF-32 by the mark at the beginning, or UTF-16 because every second byte is nearly always zero."""
+    marked = next((name for mark, name in MARKS if first.startswith(mark)), "")
+    zeros = first[::2].count(0), first[1::2].count(0)
+    few, many = sorted(zeros)
+    if marked or many < 0.2 * len(first) or few > 0.1 * many:
+        return marked
+    return "utf-16-be" if zeros[0] == many else "utf-16-le"
 
 
 def _named(path: Path, opened: Callable[[], BinaryIO], encoding: str) -> Recoded:
@@ -60,6 +69,8 @@ def _named(path: Path, opened: Callable[[], BinaryIO], encoding: str) -> Recoded
         made = codecs.getincrementaldecoder(encoding)
     except LookupError as problem:
         raise DataError(f"{path}: '{encoding}' is no known encoding. Write utf-8, cp1252, utf-16, ...") from problem
+    if codecs.lookup(encoding).name == "utf-8":
+        return Recoded(opened, "utf-8")
 
     def blocks() -> Generator[bytes]:
         decoder = made()

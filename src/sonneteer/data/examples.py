@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -28,6 +29,10 @@ MORE = ("input", "context")
 TURNS = ("conversations", "conversation", "items", "dialog")
 LABELS = ("label", "kto_tag")
 IMAGES = ("images", "image")
+TAGS = ("person", "conversation", "document", "topic", "group", "source", "time")
+ASKING = (*PROMPTS, *TURNS, *MORE, "messages", "instruction", "history", "system", "system_prompt", "tools")
+"""Fields that ask. Of a row with a reference answer all others are for rewards."""
+OTHER_USES = (*TAGS, "tags", "reference", "functions", "parallel_tool_calls")
 VERDICTS = {"true": True, "false": False, "1": True, "0": False, "1.0": True, "0.0": False}
 HH_TURN = re.compile(r"\n\n(Human|Assistant):")
 LISTED_MESSAGES = re.compile(r'\s*\[\s*\{\s*"(role|from|content|value)"')
@@ -39,7 +44,7 @@ LISTED_MESSAGES = re.compile(r'\s*\[\s*\{\s*"(role|from|content|value)"')
 def chat(row: Fields) -> Example:
     """OpenAI's and Hugging Face's `messages`."""
     messages = conversation(row.get("messages"), "'messages'", openai_message)
-    return _example(_with_system(row, messages), row, tools=_tools(row.get("tools")))
+    return _example(_with_system(row, messages), row, tools=_tools(row.get("tools") or row.get("functions")))
 
 
 def anthropic(row: Fields) -> Example:
@@ -87,11 +92,23 @@ def prompt_completion(row: Fields) -> Example:
 def asked(row: Fields) -> Example:
     """A prompt that nobody has answered yet. Whatever answer it has is not looked at."""
     if "messages" in row:
-        messages = conversation(row.get("messages"), "'messages'", openai_message)
+        messages = _with_system(row, conversation(row.get("messages"), "'messages'", openai_message))
         prompt = messages[:-1] if messages and messages[-1].role == "assistant" else messages
     else:
         prompt = _prompt(row)
     return _example([*prompt, Message(role="assistant", text=UNANSWERED)], row, tools=_tools(row.get("tools")))
+
+
+def referred(row: Fields) -> Example:
+    """A prompt with what is right, for rewards (OpenAI's, Bedrock's and TRL's). That stands as the answer, too.
+
+    Rewards see all other columns: they are the example's `reference`.
+    """
+    right = row.get("reference_answer")
+    text = right if isinstance(right, str) else json.dumps(right, ensure_ascii=False)
+    example = asked(row).with_answer(Message(role="assistant", text=as_text(text, "'reference_answer'")))
+    columns = {key: value for key, value in row.items() if key not in (*ASKING, *OTHER_USES) and is_given(value)}
+    return example.model_copy(update={"reference": columns | example.reference})
 
 
 def alpaca(row: Fields) -> Example:

@@ -10,11 +10,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+import pyarrow as arrow
 import pyarrow.parquet as parquet
 
 from sonneteer.data import ledger as book
+from sonneteer.data import private
 from sonneteer.data.candidates import Outcome, RowStep
 from sonneteer.data.contents import Content, fingerprints
+from sonneteer.data.freeze import LEARNED, TOKENS, tag_counts_of
 from sonneteer.privacy import digest_of
 from sonneteer.records import DatasetVersion, Example, ModelVersion, Report, Run, Split, SplitName, fingerprint_of
 from sonneteer.store import Store, write_whole
@@ -40,6 +43,9 @@ class Forgotten(NamedTuple):
 class _Thinned(NamedTuple):
     split: Split
     """Its fingerprint is that of the whole: `contents` give the new one."""
+    tokens: int | None
+    learned_tokens: int | None
+    """Of the rows that are left; nothing where the file does not tell."""
     ids: set[str]
     """Of the rows that are gone."""
     contents: list[Content]
@@ -96,14 +102,21 @@ def _without(store: Store, split: Split, persons: set[str]) -> _Thinned:
     rows = [json.loads(line) for line in table["example"].to_pylist()]
     contents = [Content(id, row.get("reference", {}), row.get("tags", {})) for id, row in zip(ids, rows, strict=True)]
     is_theirs = [content.tags.get("person") in persons for content in contents]
-    if not any(is_theirs):
-        return _Thinned(split, set(), contents)
     kept = table.filter([not theirs for theirs in is_theirs])
+    tokens, learned_tokens = (_sum(kept, column) for column in (TOKENS, LEARNED))
+    if not any(is_theirs):
+        return _Thinned(split, tokens, learned_tokens, set(), contents)
     buffer = io.BytesIO()
     parquet.write_table(kept, buffer, compression="zstd")
     thinner = split.model_copy(update={"file": store.put(buffer.getvalue(), "parquet"), "examples": kept.num_rows})
     left = [content for content, theirs in zip(contents, is_theirs, strict=True) if not theirs]
-    return _Thinned(thinner, {id for id, theirs in zip(ids, is_theirs, strict=True) if theirs}, left)
+    return _Thinned(
+        thinner, tokens, learned_tokens, {id for id, theirs in zip(ids, is_theirs, strict=True) if theirs}, left
+    )
+
+
+def _sum(table: arrow.Table, column: str) -> int | None:
+    return sum(table[column].to_pylist()) if column in table.column_names else None
 
 
 def _replace(store: Store, dataset: DatasetVersion, thinned: Mapping[SplitName, _Thinned], ids: set[str]) -> None:
@@ -111,7 +124,7 @@ def _replace(store: Store, dataset: DatasetVersion, thinned: Mapping[SplitName, 
     names = fingerprints({side: part.contents for side, part in thinned.items()})
     splits = {side: part.split.model_copy(update={"fingerprint": names[side]}) for side, part in thinned.items()}
     entries = [
-        entry.model_copy(update={"fate": "private", "reason": REASON, "example_id": None})
+        entry.model_copy(update={"fate": "private", "reason": REASON, "example_id": None, "remarks": ()})
         if entry.example_id in ids
         else entry
         for entry in book.from_bytes(store.path(dataset.ledger_file).read_bytes())
@@ -120,7 +133,19 @@ def _replace(store: Store, dataset: DatasetVersion, thinned: Mapping[SplitName, 
     for entry in entries:
         totals[entry.fate] = totals.get(entry.fate, 0) + 1
     ledger_file = store.put(book.to_bytes(entries), "jsonl")
-    update = {"splits": splits, "ledger_file": ledger_file, "totals": totals, "tag_counts": {}}
+    redacted_rows, redacted = private.redacted(entries)
+    update = {
+        "splits": splits,
+        "ledger_file": ledger_file,
+        "totals": totals,
+        "redacted": redacted,
+        "redacted_rows": redacted_rows,
+        "tag_counts": tag_counts_of(content.tags for part in thinned.values() for content in part.contents),
+        "token_counts": {side: part.tokens for side, part in thinned.items() if part.tokens is not None},
+        "learned_token_counts": {
+            side: part.learned_tokens for side, part in thinned.items() if part.learned_tokens is not None
+        },
+    }
     id = fingerprint_of([dataset.name, {side: split.fingerprint for side, split in splits.items()}, ledger_file])
     store.save(dataset.model_copy(update=update))
     store.save(dataset.model_copy(update={**update, "id": id, "created_at": datetime.now(UTC)}))

@@ -21,7 +21,10 @@ from sonneteer.store import Store
 
 MOST_VALUES = 50
 AT_ONCE = 20_000
-SCHEMA = arrow.schema({"id": arrow.string(), "example": arrow.large_string()})
+TOKENS, LEARNED = "tokens", "learned_tokens"
+SCHEMA = arrow.schema(
+    {"id": arrow.string(), "example": arrow.large_string(), TOKENS: arrow.int64(), LEARNED: arrow.int64()}
+)
 
 
 class Draft(NamedTuple):
@@ -55,7 +58,7 @@ def freeze(draft: Draft, store: Store) -> DatasetVersion:
         ledger_file=ledger_file,
         redacted=redacted,
         redacted_rows=redacted_rows,
-        tag_counts=_tag_counts(one.candidate.tags for counted in draft.sides.values() for one in counted),
+        tag_counts=tag_counts_of(one.candidate.tags for counted in draft.sides.values() for one in counted),
         token_counts={side: sum(one.tokens for one in counted) for side, counted in draft.sides.items()},
         learned_token_counts={
             side: sum(one.learned_tokens for one in counted) for side, counted in draft.sides.items()
@@ -82,6 +85,15 @@ def read_ledger(store: Store, dataset: DatasetVersion) -> list[LedgerEntry]:
     return book.from_bytes(store.path(dataset.ledger_file).read_bytes())
 
 
+def tag_counts_of(tagged: Iterable[Mapping[str, str]]) -> dict[str, dict[str, int]]:
+    """How many examples have each value, of the tags with few of them."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for tags in tagged:
+        for tag, value in tags.items():
+            counts[tag][value] += 1
+    return {tag: dict(values.most_common()) for tag, values in counts.items() if len(values) <= MOST_VALUES}
+
+
 def _content(one: Counted) -> Content:
     fields = one.candidate.fields
     return Content(one.candidate.id, fields.get("reference", {}), fields.get("tags", {}))
@@ -91,15 +103,9 @@ def _kept(store: Store, counted: Sequence[Counted], fingerprint: str) -> Split:
     buffer = io.BytesIO()
     with parquet.ParquetWriter(buffer, SCHEMA, compression="zstd") as writer:
         for start in range(0, len(counted), AT_ONCE):
-            some = [one.candidate for one in counted[start : start + AT_ONCE]]
-            columns = [[candidate.id for candidate in some], [candidate.line for candidate in some]]
-            writer.write_table(arrow.table(columns, SCHEMA))
+            rows = [
+                (one.candidate.id, one.candidate.line, one.tokens, one.learned_tokens)
+                for one in counted[start : start + AT_ONCE]
+            ]
+            writer.write_table(arrow.table([*map(list, zip(*rows, strict=True))], SCHEMA))
     return Split(file=store.put(buffer.getvalue(), "parquet"), examples=len(counted), fingerprint=fingerprint)
-
-
-def _tag_counts(tagged: Iterable[Mapping[str, str]]) -> dict[str, dict[str, int]]:
-    counts: dict[str, Counter[str]] = defaultdict(Counter)
-    for tags in tagged:
-        for tag, value in tags.items():
-            counts[tag][value] += 1
-    return {tag: dict(values.most_common()) for tag, values in counts.items() if len(values) <= MOST_VALUES}

@@ -72,6 +72,8 @@ def _splits(path: str, named: _Named, folder: Path) -> Mapping[str, Any]:
     """All splits: what was saved here, what is in a folder of data files, or what the hub has."""
     datasets = _library()
     local = folder / named.name
+    if named.configuration and ((local / "dataset_dict.json").is_file() or (local / "dataset_info.json").is_file()):
+        raise DataError(f"{path}: a saved data set has no configurations. Leave @{named.configuration} out.")
     try:
         if (local / "dataset_dict.json").is_file():
             return dict(datasets.load_from_disk(str(local)))

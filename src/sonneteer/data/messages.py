@@ -122,6 +122,8 @@ def sharegpt_message(raw: Any) -> list[Message]:
 
 def role_of(name: Any) -> Role:
     """The role that a name stands for."""
+    if name is None:
+        raise DataError("it has no role: 'role', or 'from', is missing")
     role = ROLES.get(name.strip().lower()) if isinstance(name, str) else None
     if role is None:
         raise DataError(f"its role is none of {', '.join(ROLES)}")

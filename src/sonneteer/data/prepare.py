@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Protocol
 
 from sonneteer.data.balance import refuse_unknown_values, weighted
-from sonneteer.data.bonds import member_of
+from sonneteer.data.bonds import member_of, refuse_unknown_tags
 from sonneteer.data.candidates import Candidate, Unpacked
-from sonneteer.data.clean import Counted, learnable, refuse_above, refuse_nothing
+from sonneteer.data.clean import Counted, learnable, refuse_above, refuse_nothing, refuse_unknown_fates
 from sonneteer.data.contamination import KeptOut
 from sonneteer.data.counterfactual import swapped_copies
 from sonneteer.data.files import SourceFile, load
@@ -34,7 +34,7 @@ from sonneteer.records import KEPT, DatasetVersion, Example, Renderer, SplitName
 from sonneteer.store import Store
 
 SILENT = Silent()
-EDITION = 9
+EDITION = 10
 """Counts the changes of this preparation itself: what an older one made is not taken for the same."""
 
 
@@ -69,6 +69,7 @@ def prepare(
     data = recipe.data.model_copy(update={"sources": tuple(expanded(recipe.data.sources, folder, progress.note))})
     refuse_repeated(data.sources)
     refuse_unanswered(data.sources)
+    refuse_unknown_fates(data.fail_above)
     files = [fetch(source, folder, store) for source in data.sources]
     kept_out = [load(folder / path) for path in recipe.data.clean.evaluation_files]
     prepared_from = _origin(recipe, [source.path for source in data.sources], [*files, *kept_out], reader)
@@ -88,6 +89,7 @@ def prepare(
     hands = hands_of(data, kept_in / fingerprint_of([prepared_from, sorted(forgotten_people(store)), key]))
     sources, candidates = gather(data, files, steps, ledger, progress, hands)
     refuse_private(ledger)
+    refuse_unknown_tags(candidates, data)
     for step in corpus_steps(data, hands):
         candidates = step(candidates, ledger)
     refuse_nothing(candidates, ledger)

@@ -46,8 +46,9 @@ def stream(file: SourceFile, encoding: str = "auto") -> Streamed:
     packed = PACKED.get(kind)
     kind = path.with_suffix("").suffix.lower() if packed else kind
     if kind not in KINDS:
+        named = f"'{kind}' files" if kind else "files whose name has no suffix"
         known = f"{', '.join(KINDS)}, each also with {', '.join(PACKED)}"
-        raise DataError(f"{path}: '{kind}' files cannot be read. Known are {known}.")
+        raise DataError(f"{path}: {named} cannot be read. Known are {known}.")
 
     def opened() -> BinaryIO:
         return flowing(_unpacked(file, packed)) if packed else file.open()
@@ -194,8 +195,11 @@ def _lines(stream: BinaryIO) -> Iterator[str]:
 
 
 def _plain_text(path: Path, stream: BinaryIO) -> Iterator[RawRow]:
-    text = _text(path, stream.read())
-    if text.strip():
+    content = stream.read()
+    text = _text(path, content)
+    if _is_object(text.lstrip().split("\n", 1)[0]):
+        yield from _json_lines(path, io.BytesIO(content))  # under another name
+    elif text.strip():
         yield RawRow(1, {"text": text})
 
 

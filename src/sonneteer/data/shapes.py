@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sonneteer.data import examples
-from sonneteer.data.examples import ANSWERS, INSTRUCTED, LABELS, MORE, PROMPTS, TURNS, first
-from sonneteer.data.values import Fields
+from sonneteer.data.examples import ANSWERS, ASKING, INSTRUCTED, LABELS, MORE, PROMPTS, TURNS, first
+from sonneteer.data.values import Fields, is_given
 from sonneteer.errors import DataError
 from sonneteer.records import Example
 
@@ -22,6 +22,8 @@ class Shape(NamedTuple):
     read: Callable[[Fields], Example]
     fields: tuple[str, ...]
     """What it reads of a row."""
+    reads_all: bool = False
+    """Whether every other field is read, too."""
 
 
 class Finding(NamedTuple):
@@ -38,8 +40,8 @@ def recognise(rows: Sequence[Fields]) -> Finding:
     if not counts[best]:
         raise DataError(
             f"the rows have no shape that is known. Their fields: {_listed(rows)}. Say under `fields` of the source "
-            "which is which, as in `fields: {prompt: asked, completion: replied}`, or write them in one of these: "
-            + "; ".join(f"{name} ({', '.join(shape.fields[:3])})" for name, shape in SHAPES.items())
+            "which is which, as in `fields: {prompt: asked, completion: replied}`, or write them in one of these:"
+            + "".join(f"\n  {name} ({_told_by(shape)})" for name, shape in SHAPES.items() if shape.fits is not _never)
         )
     if counts[best] == len(rows):
         why = f"the first {len(rows)} rows all have this shape"
@@ -75,7 +77,13 @@ def _reads_differently(row: Fields, name: str, best: str) -> bool:
 
 def unused_fields(shape: str, rows: Sequence[Fields], besides: Sequence[str]) -> list[str]:
     """Names of fields that the shape does not read."""
+    if SHAPES[shape].reads_all:
+        return []
     return sorted({str(key) for row in rows for key in row} - {*SHAPES[shape].fields, *besides})
+
+
+def _told_by(shape: Shape) -> str:
+    return ", ".join([field for field in dict.fromkeys(shape.fields) if field not in ASIDE][:3])
 
 
 def _listed(rows: Sequence[Fields]) -> str:
@@ -84,9 +92,24 @@ def _listed(rows: Sequence[Fields]) -> str:
     return ", ".join(names[:20]) or "none"
 
 
+def _never(row: Fields) -> bool:
+    """Of shapes that are never guessed."""
+    return False
+
+
 def _is_plain(row: Fields) -> bool:
-    """Neither Bedrock's nor a pair nor a judged answer, which all have the fields of plainer shapes, too."""
-    return not ("schemaVersion" in row or "preferred_output" in row or _is_pair(row) or _is_judged(row))
+    """None of those that have the fields of plainer shapes, too: Bedrock's, pairs, judged answers, references."""
+    is_special = "schemaVersion" in row or "preferred_output" in row or _is_pair(row) or _is_judged(row)
+    return not (is_special or _is_referred(row))
+
+
+def _is_referred(row: Fields) -> bool:
+    """Asks something that is not answered, beside what the right answer is."""
+    if not is_given(row.get("reference_answer")):
+        return False
+    if messages := _messages(row):
+        return messages[-1].get("role") != "assistant"
+    return first(row, ("instruction", "prompt", "question")) is not None and first(row, ANSWERS) is None
 
 
 def _is_pair(row: Fields) -> bool:
@@ -147,7 +170,7 @@ def _has_turns(row: Fields) -> bool:
 
 SHAPES: dict[str, Shape] = {
     "exchange": Shape(
-        lambda row: False,  # never guessed: live traffic says what it is
+        _never,  # live traffic says what it is
         examples.exchange,
         ("exchange", "prompt", "completion", "rejected", "label", *ASIDE),
     ),
@@ -181,8 +204,9 @@ SHAPES: dict[str, Shape] = {
             *ASIDE,
         ),
     ),
+    "reference": Shape(_is_referred, examples.referred, ("reference_answer", *ASKING), reads_all=True),
     "sharegpt": Shape(lambda row: _is_plain(row) and _has_turns(row), examples.sharegpt, (*TURNS, *ASIDE)),
-    "chat": Shape(lambda row: _is_plain(row) and _is_chat(row), examples.chat, ("messages", *ASIDE)),
+    "chat": Shape(lambda row: _is_plain(row) and _is_chat(row), examples.chat, ("messages", "functions", *ASIDE)),
     "anthropic": Shape(lambda row: _is_plain(row) and _is_anthropic(row), examples.anthropic, ("messages", *ASIDE)),
     "alpaca": Shape(
         lambda row: _is_plain(row) and _is_alpaca(row),
@@ -194,7 +218,7 @@ SHAPES: dict[str, Shape] = {
         examples.prompt_completion,
         ("prompt", "completion", *PROMPTS, *ANSWERS, *ASIDE),
     ),
-    "prompt": Shape(lambda row: False, examples.asked, ("messages", *PROMPTS, "instruction", *MORE, *TURNS, *ASIDE)),
+    "prompt": Shape(_never, examples.asked, ("messages", *PROMPTS, "instruction", *MORE, *TURNS, *ASIDE)),
     "text": Shape(_is_text, examples.text, ("text", "input")),
 }
 """In the order in which they are tried: where two fit equally often, the first is meant."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from difflib import get_close_matches
 from itertools import chain, islice
@@ -12,6 +12,7 @@ from typing import NamedTuple
 from sonneteer.data import traffic
 from sonneteer.data.candidates import Candidate, RowStep
 from sonneteer.data.documents import passages_of
+from sonneteer.data.examples import LABELS, TAGS, VERDICTS
 from sonneteer.data.files import SourceFile
 from sonneteer.data.hands import Hands
 from sonneteer.data.ledger import Ledger
@@ -19,7 +20,7 @@ from sonneteer.data.locations import is_document
 from sonneteer.data.read import Streamed, stream
 from sonneteer.data.shapes import SHAPES, Finding, recognise, unused_fields
 from sonneteer.data.values import Fields, RawRow
-from sonneteer.data.ways import TAGS, Done, Part, Way, renamed
+from sonneteer.data.ways import Done, Part, Way, renamed
 from sonneteer.errors import DataError, RecipeError
 from sonneteer.progress import Progress
 from sonneteer.recipe.sections import DataSettings, PassageSettings, SourceSettings
@@ -29,6 +30,10 @@ LOOKED_AT = 1000
 RECOGNISED_BY = 100
 AT_ONCE = 2000
 ALONE = Hands()
+FIELDS = frozenset(
+    {field for shape in SHAPES.values() for field in shape.fields}.union(TAGS, ("tags", "images", "image"))
+)
+"""All that some shape reads."""
 
 
 class Gathered(NamedTuple):
@@ -81,6 +86,7 @@ class _Reading:
         self._settings = settings
         self._files = files
         self._note = progress.note
+        self._passages = 0
         self.sources: list[Source] = []
         self.expected = sum(map(_expected_rows, files))
 
@@ -91,20 +97,18 @@ class _Reading:
             streamed = _rows(file, settings)
             with closing(streamed.rows):
                 yield from self._parts_of(place, settings, file, streamed)
-        passages = [
-            one.rows for settings, one in zip(self._settings, self.sources, strict=True) if is_document(settings)
-        ]
-        if passages:
-            self._note(f"{len(passages)} documents were cut into {sum(passages)} passages.")
+        if documents := sum(map(is_document, self._settings)):
+            self._note(f"Documents: {documents}; passages that they were cut into: {self._passages}.")
 
     def _parts_of(self, place: int, settings: SourceSettings, file: SourceFile, streamed: Streamed) -> Iterator[Part]:
         first = list(islice(streamed.rows, LOOKED_AT))
-        _refuse_missing_fields(first, settings, file.path)
+        _refuse_wrong_fields(first, settings, file.path)
         finding = _finding(settings, file.path, [renamed(row, settings) for row in first])
         count, rows = 0, chain(first, streamed.rows)
         while some := list(islice(rows, AT_ONCE)):
             name = f"{place}-{count}" if len(some) == AT_ONCE else ""
             count += len(some)
+            self._passages += sum(row.fields is not None for row in some) if is_document(settings) else 0
             yield Part(settings, finding.shape, some, name)
         self.sources.append(_source(settings, file, finding.shape, count))
         unread = _unread(finding, [renamed(row, settings) for row in first], settings)
@@ -147,15 +151,29 @@ def refuse_unanswered(sources: Sequence[SourceSettings]) -> None:
             )
 
 
-def _refuse_missing_fields(first: Sequence[RawRow], settings: SourceSettings, path: Path) -> None:
-    """Raises RecipeError for a field that none of the first rows has, with the name that comes nearest."""
-    columns = {key for row in first if row.fields for key in row.fields}
-    for name, theirs in settings.fields.items():
-        if theirs not in columns:
-            near = get_close_matches(theirs, columns, n=1)
-            hint = f"Did you mean '{near[0]}'? " if near else ""
-            named = f"Its columns: {', '.join(str(column)[:30] for column in sorted(columns)[:20])}."
-            raise RecipeError(f"data.sources: fields.{name}: {path} has no field '{theirs}'. {hint}{named}")
+def _refuse_wrong_fields(first: Sequence[RawRow], settings: SourceSettings, path: Path) -> None:
+    """Raises RecipeError for names that no shape has, and for fields that none of the first rows has."""
+    columns = {str(key) for row in first if row.fields for key in row.fields}
+    listed = f"Its columns: {', '.join(column[:30] for column in sorted(columns)[:20])}."
+    problems = [
+        f"data.sources: fields.{name}: no shape reads a field of this name. {_nearest(name, FIELDS)}"
+        for name in settings.fields
+        if name not in FIELDS
+    ]
+    problems += [
+        f"data.sources: fields.{name}: {path} has no field '{theirs}'. {_nearest(theirs, columns)}{listed}"
+        for name, theirs in settings.fields.items()
+        if theirs not in columns
+    ]
+    if problems and columns:
+        raise RecipeError(problems)
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    """The known name that comes nearest, whatever its case."""
+    by_lower = {one.lower(): one for one in known}
+    near = get_close_matches(name.lower(), by_lower, n=1)
+    return f"Did you mean '{by_lower[near[0]]}'? " if near else ""
 
 
 def _finding(settings: SourceSettings, path: Path, rows: list[RawRow]) -> Finding:
@@ -166,10 +184,8 @@ def _finding(settings: SourceSettings, path: Path, rows: list[RawRow]) -> Findin
     if settings.format in SHAPES:
         return Finding(settings.format, "the recipe says so")
     if settings.format != "auto":
-        near = get_close_matches(settings.format, SHAPES, n=1)
-        hint = f"Did you mean '{near[0]}'? " if near else ""
-        known = f"Known are auto, {', '.join(SHAPES)}."
-        raise RecipeError(f"data.sources: {path.name}: '{settings.format}' is no known format. {hint}{known}")
+        known = f"{_nearest(settings.format, SHAPES)}Known are auto, {', '.join(SHAPES)}."
+        raise RecipeError(f"data.sources: {path.name}: '{settings.format}' is no known format. {known}")
     readable = _first_readable(rows)
     if not readable:
         listed = "\n".join(f"  {path.name}:{row.number}: {row.problem}" for row in rows[:10])
@@ -190,7 +206,14 @@ def _unread(finding: Finding, rows: list[RawRow], settings: SourceSettings) -> s
     if not unused:
         return ""
     hint = " To learn one as the answer: `fields: {prompt: text, completion: ...}`." if finding.shape == "text" else ""
+    if judged := [name for name in LABELS if name in unused and _says_yes_or_no(name, rows)]:
+        hint = f" If '{judged[0]}' says whether people liked the answer: `format: unpaired`."
     return f" Not used: {named}{', ...' if unused[8:] else ''}.{hint}"
+
+
+def _says_yes_or_no(name: str, rows: Sequence[RawRow]) -> bool:
+    said = {str(row.fields[name]) for row in rows if row.fields and name in row.fields}
+    return said <= VERDICTS.keys()
 
 
 def _refuse_many_broken(data: DataSettings, ledger: Ledger) -> None:

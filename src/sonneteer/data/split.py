@@ -109,9 +109,9 @@ def _refuse_too_few(free: Sequence[Group], wanted: dict[SplitName, float], setti
     if len(free) <= len(wanted) and wanted:
         named = " or ".join(f"data.{side}_share" for side in wanted)
         raise DataError(
-            f"{count} examples are too few: what must stay together makes {len(free)} groups of them, and "
-            f"{', '.join(wanted)} and train need at least one each. Bring more data, set {named} to 0, or keep less "
-            "together (data.keep_together, data.clean.near_duplicates)."
+            f"{', '.join(wanted)} and train need at least one group each of what must stay together, but the number of "
+            f"groups is {len(free)}, of examples {count}. Bring more data, set {named} to 0, or keep less together "
+            "(data.keep_together, data.clean.near_duplicates)."
         )
     if sum(wanted.values()) >= count and wanted:
         numbers = ", ".join(f"{size:g} for {side}" for side, size in wanted.items())

@@ -26,20 +26,25 @@ NO_UTF8 = re.compile("[\udc80-\udcff]")
 
 
 def csv_rows(path: Path, lines: Iterator[str], delimiter: str | None = None) -> Iterator[RawRow]:
-    """Rows under a header. Each bears the number of its first line. An empty cell says nothing."""
+    """Rows under a header. Each bears the number of its first line. An empty cell says nothing.
+
+    A line with a quote in the wrong place, or with one that is never closed, is broken, and reading goes on after it.
+    """
     csv.field_size_limit(LONGEST_CELL)
     first_line = next(lines, "")
     delimiter = delimiter or next((mark for mark in DELIMITERS if mark in first_line), ",")
-    reader = csv.reader(chain([first_line], lines), delimiter=delimiter, strict=True)
+    held = _Held(chain([first_line], lines))
+    reader = csv.reader(held, delimiter=delimiter, strict=True)
     header: list[str] | None = None
     while True:
-        line = reader.line_num + 1
+        line = held.begin()
         try:
             cells = next(reader, None)
         except csv.Error as problem:
-            if "end of data" in str(problem):
-                raise DataError(f"{path}, line {line}: a quote is opened and never closed. Close it.") from problem
-            yield RawRow(line, None, f"the line is no CSV: {problem}")
+            is_open = "end of data" in str(problem)
+            yield RawRow(line, None, f"the line is no CSV: {'a quote is never closed' if is_open else problem}")
+            held.go_back()
+            reader = csv.reader(held, delimiter=delimiter, strict=True)  # the other stands within a row
             continue
         if cells is None:
             return
@@ -47,6 +52,31 @@ def csv_rows(path: Path, lines: Iterator[str], delimiter: str | None = None) -> 
             header = _header(path, cells)
         elif any(cells):
             yield _table_row(line, header, cells)
+
+
+class _Held(Iterator[str]):
+    """Lines, of which those since the last beginning can be read again."""
+
+    def __init__(self, lines: Iterator[str]) -> None:
+        self._lines = lines
+        self._since: list[str] = []
+        self._before = 0
+
+    def __next__(self) -> str:
+        line = next(self._lines)
+        self._since.append(line)
+        return line
+
+    def begin(self) -> int:
+        """The next line is a row's first one. Returns its number."""
+        self._before += len(self._since)
+        self._since = []
+        return self._before + 1
+
+    def go_back(self) -> None:
+        """Back to the second line of the row."""
+        self._lines = chain(self._since[1:], self._lines)
+        del self._since[1:]
 
 
 def _header(path: Path, cells: list[str]) -> list[str]:
@@ -77,6 +107,14 @@ def parquet_rows(path: Path, stream: BinaryIO) -> Iterator[RawRow]:
         raise DataError(f"{path} is no whole Parquet file: {problem}.") from problem
 
 
+def _text(value: bytes) -> str | None:
+    """A text that its writer did not call one; nothing where it is none."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return None
+
+
 def _plain(value: Any) -> Any:
     """As JSON would hold it. A column holds a field for every row, so one that says nothing is left out."""
     match value:
@@ -89,6 +127,8 @@ def _plain(value: Any) -> Any:
             return [_plain(part) for part in value]
         case float() if math.isnan(value):
             return None
+        case bytes():
+            return _text(value)
         case date() | time():
             return value.isoformat()
         case Decimal():

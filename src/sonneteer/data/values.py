@@ -86,7 +86,7 @@ def as_name(value: Any) -> str | None:
 def as_json(text: str, what: str) -> Any:
     """What a JSON text stands for."""
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_each_once)
     except ValueError as problem:
         raise DataError(f"{what} cannot be read as JSON: {json_problem(problem)}") from problem
     except RecursionError as problem:
@@ -109,6 +109,13 @@ def depth_of(value: Any) -> int:
         layer = [part for outer in inner for part in (outer.values() if isinstance(outer, Mapping) else outer)]
         deepest += bool(inner)
     return deepest
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        raise ValueError("a field stands twice in one object")
+    return fields
 
 
 def _refuse_constant(name: str) -> Any:

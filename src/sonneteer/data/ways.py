@@ -13,6 +13,7 @@ from typing import NamedTuple
 import pyarrow as arrow
 
 from sonneteer.data.candidates import Packed, Passed, RowStep, packed, passed_through
+from sonneteer.data.examples import TAGS
 from sonneteer.data.shapes import SHAPES
 from sonneteer.data.values import Fields, RawRow
 from sonneteer.errors import DataError
@@ -20,7 +21,6 @@ from sonneteer.recipe.sections import SourceSettings
 from sonneteer.records import Example, Fate, fingerprint_of
 from sonneteer.store import write_whole
 
-TAGS = ("person", "conversation", "document", "topic", "group", "source", "time")
 LONGEST_TAG = 100
 LONGEST_KEPT = 1 << 31
 SIZE = 8  # bytes before what is kept, that say how long it is

@@ -7,7 +7,7 @@ and each answer is encoded apart from what stands before it, so a trained prompt
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from jinja2.exceptions import TemplateError
@@ -17,6 +17,8 @@ from sonneteer.errors import DataError, ModelError
 from sonneteer.records import Example, Message, Prompt, Rendered
 
 Tools = Sequence[dict[str, Any]]
+LONGEST_CHARACTER = 4
+"""Bytes of UTF-8, and so tokens."""
 
 
 class TemplateRenderer:
@@ -56,12 +58,24 @@ class TemplateRenderer:
         return self._prompt_ids(prompt.messages, prompt.tools) + self._encode(prefill)
 
     def pieces(self, example: Example) -> list[tuple[str, bool]]:
-        """The example as the model reads it: each token's text, and whether it is learned."""
+        """The example as the model reads it: each token's text, and whether it is learned.
+
+        A character of several tokens stands at its last one.
+        """
         return [
-            (str(self.tokenizer.decode([token_id])), weight > 0)
+            (text, weight > 0)
             for sequence in self.render(example)
-            for token_id, weight in zip(sequence.ids, sequence.weights, strict=True)
+            for text, weight in zip(self._texts(sequence.ids), sequence.weights, strict=True)
         ]
+
+    def _texts(self, ids: Sequence[int]) -> Iterator[str]:
+        waiting: list[int] = []
+        for id in ids:
+            waiting.append(id)
+            text = str(self.tokenizer.decode(waiting))
+            is_part = text.endswith("\ufffd") and len(waiting) < LONGEST_CHARACTER
+            yield "" if is_part else text
+            waiting = waiting if is_part else []
 
     def learned_text(self, rendered: Rendered) -> str:
         """The words whose tokens are learned, without the marks that end a turn."""

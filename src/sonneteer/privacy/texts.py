@@ -8,6 +8,8 @@ from typing import Any
 from sonneteer.records import Example, Message, ToolCall
 
 Change = Callable[[str], str]
+SMALLEST = 10**8
+"""Numbers with fewer than nine digits are nobody's phone, card or account."""
 
 
 def texts_of(example: Example) -> Iterator[str]:
@@ -45,9 +47,11 @@ def _message(message: Message, change: Change) -> Message:
 
 
 def texts_in(value: Any) -> Iterator[str]:
-    """All texts in plain data, however deep. The keys are not among them."""
+    """All texts in plain data, however deep, and numbers long enough for a phone or a card. Keys are not among them."""
     if isinstance(value, str):
         yield value
+    elif _may_be_personal(value):
+        yield str(value)
     elif isinstance(value, dict):
         for item in value.values():
             yield from texts_in(item)
@@ -59,8 +63,15 @@ def texts_in(value: Any) -> Iterator[str]:
 def _changed(value: Any, change: Change) -> Any:
     if isinstance(value, str):
         return change(value)
+    if _may_be_personal(value):
+        changed = change(str(value))
+        return int(changed) if changed.removeprefix("-").isdecimal() else changed
     if isinstance(value, dict):
         return {key: _changed(item, change) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return type(value)(_changed(item, change) for item in value)
     return value
+
+
+def _may_be_personal(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) >= SMALLEST

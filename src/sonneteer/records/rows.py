@@ -17,26 +17,14 @@ def row_of(example: Example) -> Row:
     row |= {"reference": example.reference} if example.reference else {}
     if example.is_text:
         return row | {"text": example.answer.text}
-    turns = [_turn(message) for message in example.messages]
+    turns = [_weighed(message) for message in example.messages]
     if example.rejected is not None:
-        return row | {"prompt": turns[:-1], "chosen": [turns[-1]], "rejected": [_turn(example.rejected)]}
+        return row | {"prompt": turns[:-1], "chosen": [turns[-1]], "rejected": [_weighed(example.rejected)]}
     return row | {"messages": turns} | ({} if example.label is None else {"label": example.label})
 
 
-def _turn(message: Message) -> Row:
-    turn: Row = {"role": message.role, "content": message.text}
-    if message.tool_calls:
-        turn["tool_calls"] = [
-            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
-            for call in message.tool_calls
-        ]
-    if message.tool_call_id:
-        turn["tool_call_id"] = message.tool_call_id
-    return turn
-
-
 def as_openai(message: Message) -> Row:
-    """A turn in OpenAI's notation, as files of conversations have it."""
+    """A turn in OpenAI's notation, as servers and files of conversations have it."""
     turn: Row = {"role": message.role, "content": message.text}
     if message.tool_calls:
         turn["tool_calls"] = [
@@ -44,3 +32,8 @@ def as_openai(message: Message) -> Row:
             for one in message.tool_calls
         ]
     return turn | ({"tool_call_id": message.tool_call_id} if message.tool_call_id else {})
+
+
+def _weighed(message: Message) -> Row:
+    """With what the turn counts in training, where that is not 1."""
+    return as_openai(message) | ({} if message.weight == 1 else {"weight": message.weight})

@@ -33,6 +33,8 @@ def queried(url: str, query: str, folder: Path) -> Iterator[dict[str, Any]]:
         engine = sql.create_engine(place)
         with engine.connect() as connection:
             result = connection.execution_options(yield_per=ROWS_AT_ONCE).execute(sql.text(query))
+            if not result.returns_rows:
+                raise DataError(f"{shown}: the query gives no rows. Write one that selects what to read.")
             yield from (dict(row) for row in result.mappings())
     except (NoSuchModuleError, ImportError) as problem:
         raise DataError(f"{shown} needs a driver that is not installed: {problem}") from problem

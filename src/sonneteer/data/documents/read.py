@@ -139,6 +139,8 @@ def _mail(path: Path, content: bytes, encoding: str) -> Document:
     with _told("the e-mail"):
         message = message_from_bytes(content, policy=policy.default)
         assert isinstance(message, EmailMessage)
+        if not message.keys():
+            raise DataError("the file is no e-mail: it has no headers")
         head = "\n".join(f"{name}: {message[name]}" for name in HEADERS if message[name])
         letter = Document([Part(f"{head}\n\n{_letter(message)}")], [], parseaddr(str(message["From"] or ""))[1].lower())
         attached = [(str(one.get_filename() or ""), one.get_payload(decode=True)) for one in message.iter_attachments()]

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sonneteer.chat import Chat, Options
 from sonneteer.data.candidates import Candidate
@@ -24,7 +24,7 @@ from sonneteer.errors import DataError, RecipeError, RefusalError, RequestError,
 from sonneteer.progress import Progress
 from sonneteer.recipe.sections import Recipe, SourceSettings, SynthesisSettings
 from sonneteer.records import Example, Prompt, fingerprint_of
-from sonneteer.records.rows import as_openai
+from sonneteer.records.rows import row_of
 from sonneteer.store import Store, write_whole
 
 ATTEMPTS = 2
@@ -183,7 +183,4 @@ def _row(example: Example, origin: Candidate, settings: SynthesisSettings) -> st
     made = {"made_by": settings.teacher.model or "", "made_how": settings.task, "made_from": origin.place}
     made |= {"made_under": settings.teacher.terms} if settings.teacher.terms else {}
     written = example.model_copy(update={"tags": {**kept, **made}})
-    row: dict[str, Any] = {"messages": [as_openai(message) for message in written.messages], "tags": written.tags}
-    row |= {"tools": list(written.tools)} if written.tools else {}
-    row |= {"reference": written.reference} if written.reference else {}
-    return json.dumps(row, ensure_ascii=False)
+    return json.dumps(row_of(written), ensure_ascii=False)
