@@ -3,11 +3,14 @@
     python -m benchmarks.serving [--layers 8] [--clients 1 4 16 64] [--tokens 48] [--rounds 3] [--json PATH]
 
 Random weights in SmolLM2-135M's width, in bfloat16, with the bundled tokenizer. Each client asks once, all at the same
-time; a stream's first piece is its first token; of the rounds the medians are told. `raw` is the engine without HTTP,
-so what the server costs is seen beside it. `first_cached_ms` is the first token of a prompt whose beginning of 600
-tokens has been read before, `first_unread_ms` of one whose beginning is new. `adapter_ms` is what it takes to put an
-adapter (rank 16, all linear layers) beside the others while the engine runs. `llamacpp` is llama.cpp's own server with
-q8_0 weights, `sonneteer-llamacpp` the same behind Sonneteer's.
+time; a stream's first piece is its first token; of the rounds the medians are told. In every round each system has its
+turn, while the others are stopped: what else the machine does disturbs all alike. `cpu_ms` is the processors' time for
+one token of an answer, in the server's process; the clients are not in it.
+
+`raw` is the engine without HTTP, so what the server costs is seen beside it. `first_cached_ms` is the first token of a
+prompt whose beginning of 600 tokens has been read before, `first_unread_ms` of one whose beginning is new. `adapter_ms`
+is what it takes to put an adapter (rank 16, all linear layers) beside the others while the engine runs. `llamacpp` is
+llama.cpp's own server with q8_0 weights, `sonneteer-llamacpp` the same behind Sonneteer's.
 """
 
 from __future__ import annotations
@@ -15,35 +18,32 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
-import socket
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
 from benchmarks import serving_systems as systems
+from benchmarks.serving_systems import Ask, System
 
 Row = dict[str, Any]
 SHARED = "the cat sat on the mat " * 100
 
 
-class Told(NamedTuple):
-    """How one answer came."""
+class Round(NamedTuple):
+    """What one system did in one round."""
 
-    first: float
-    """Seconds to the first token."""
-    whole: float
-    """Seconds to the end."""
-    tokens: int
-
-
-Ask = Callable[[str, int], Awaitable[Told]]
-"""Asks for so many tokens."""
+    firsts: list[float]
+    """Seconds to each first token."""
+    speeds: list[float]
+    """Tokens per second of each stream after its first."""
+    total: float
+    """Tokens per second of all."""
+    cpu: float
+    """Seconds of the processors for each token."""
 
 
 def main() -> None:
@@ -56,113 +56,67 @@ def main() -> None:
     parser.add_argument("--systems", nargs="+", default=["raw", "sonneteer", "transformers"], choices=systems.ALL)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
+    rows = []
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         systems.write_model(Path(folder), options.layers)
-        rows = [row for system in options.systems for row in measured(system, Path(folder), options)]
-    for row in rows:
-        print("  ".join(f"{name} {value}" for name, value in row.items()))
+        running = [stack.enter_context(System(name, Path(folder))) for name in options.systems]
+        for row in measured(running, options):
+            print("  ".join(f"{name} {value}" for name, value in row.items()), flush=True)
+            rows.append(row)
     if options.json:
         options.json.write_text("\n".join(json.dumps(row) for row in rows) + "\n")
 
 
-def measured(system: str, folder: Path, options: argparse.Namespace) -> list[Row]:
-    """One system's figures."""
-    if system == "raw":
-        settings = json.dumps({name: getattr(options, name) for name in ("clients", "tokens", "rounds")})
-        told = subprocess.run(
-            [sys.executable, "-m", "benchmarks.serving_systems", str(folder), settings],
-            env=systems.surroundings(os.environ),
-            stdout=subprocess.PIPE,
-            check=True,
-        )
-        rows: list[Row] = json.loads(told.stdout)
-        return rows
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = systems.command(system, folder, port)
-    settings = systems.surroundings(os.environ)
-    with subprocess.Popen(command, env=settings, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
-        try:
-            if system == "llamacpp":  # it chooses its port itself
-                assert process.stdout is not None
-                port = next(int(line.rsplit(b":", 1)[1]) for line in process.stdout if line.startswith(b"http"))
-            wait_for(port, process)
-            return asyncio.run(over_http(system, port, systems.name_of(system, folder), vars(options)))
-        finally:
-            process.kill()
+def measured(running: list[System], options: argparse.Namespace) -> Iterator[Row]:
+    """The figures for each number of clients, for a shared beginning, and for adapters."""
+    for system in running:
+        system.run(_warm)
+    for count in options.clients:
+        rounds: dict[str, list[Round]] = {system.name: [] for system in running}
+        for number in range(options.rounds if count > 1 else 2 * options.rounds + 1):
+            for system in running:
+                rounds[system.name].append(_round(system, count, number, options.tokens))
+        yield from (_row(name, count, told) for name, told in rounds.items())
+    for system in running:
+        yield {"system": system.name} | system.run(_beginnings)
+    for system in running:
+        if system.name == "raw":
+            yield {"system": "raw", "adapter_ms": system.adapter_ms()}
 
 
-def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    """Until the server answers."""
-    for _ in range(600):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        if process.poll() is not None:
-            raise SystemExit(f"the server ended with status {process.returncode}")
-        time.sleep(0.2)
-    raise SystemExit("the server did not start in two minutes")
+def _round(system: System, count: int, number: int, tokens: int) -> Round:
+    async def all_clients(ask: Ask) -> Round:
+        begun, spent = time.perf_counter(), system.cpu_seconds()
+        asked = (ask(f"{count} {number} {client} What now?", tokens) for client in range(count))
+        told = await asyncio.gather(*asked)
+        written = sum(one.tokens for one in told)
+        total = written / (time.perf_counter() - begun)
+        speeds = [(one.tokens - 1) / (one.whole - one.first) for one in told if one.whole > one.first]
+        return Round([one.first for one in told], speeds, total, (system.cpu_seconds() - spent) / written)
+
+    return system.run(all_clients)
 
 
-async def over_http(system: str, port: int, model: str, options: Mapping[str, Any]) -> list[Row]:
-    """The figures of a server that speaks OpenAI's API."""
-    import httpx2
-
-    async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=300, limits=httpx2.Limits()) as client:
-
-        async def ask(text: str, tokens: int) -> Told:
-            body = {"model": model, "stream": True, "max_tokens": tokens, "temperature": 0}
-            body |= {"messages": [{"role": "user", "content": text}], "stream_options": {"include_usage": True}}
-            begun, first, pieces, told = time.perf_counter(), 0.0, 0, 0
-            async with client.stream("POST", "/v1/chat/completions", json=body) as response:
-                response.raise_for_status()
-                async for line in response.aiter_lines():
-                    if not line.startswith("data: {"):
-                        continue
-                    event = json.loads(line[6:])
-                    told = (event.get("usage") or {}).get("completion_tokens") or told
-                    if any(choice["delta"].get("content") for choice in event["choices"]):
-                        first = first or time.perf_counter() - begun
-                        pieces += 1
-            return Told(first, time.perf_counter() - begun, told or pieces)
-
-        return await figures(system, ask, options)
+def _row(name: str, count: int, rounds: list[Round]) -> Row:
+    return {
+        "system": name,
+        "clients": count,
+        "first_ms": round(1000 * median(first for told in rounds for first in told.firsts), 1),
+        "stream_tokens_s": round(median(speed for told in rounds for speed in told.speeds), 1),
+        "total_tokens_s": round(median(told.total for told in rounds), 1),
+        "cpu_ms": round(1000 * median(told.cpu for told in rounds), 2),
+    }
 
 
-async def figures(system: str, ask: Ask, options: Mapping[str, Any]) -> list[Row]:
-    """The figures for each number of clients, and for a shared beginning."""
+async def _warm(ask: Ask) -> None:
     for _ in range(2):
         await ask("warm up", 8)
-    rows = [await _together(system, ask, count, options) for count in options["clients"]]
-    new = [(await ask(f"{number} {SHARED}", 2)).first for number in range(3)]
-    again = [(await ask(f"2 {SHARED}{number}?", 2)).first for number in range(5)]
-    rows.append(
-        {
-            "system": system,
-            "first_unread_ms": round(1000 * median(new), 1),
-            "first_cached_ms": round(1000 * median(again), 1),
-        }
-    )
-    return rows
 
 
-async def _together(system: str, ask: Ask, count: int, options: Mapping[str, Any]) -> Row:
-    firsts, speeds, totals = [], [], []
-    for number in range(options["rounds"] if count > 1 else 2 * options["rounds"] + 1):
-        begun = time.perf_counter()
-        asked = (ask(f"{count} {number} {client} What now?", options["tokens"]) for client in range(count))
-        told = await asyncio.gather(*asked)
-        totals.append(sum(one.tokens for one in told) / (time.perf_counter() - begun))
-        firsts += [one.first for one in told]
-        speeds += [(one.tokens - 1) / (one.whole - one.first) for one in told if one.whole > one.first]
-    return {
-        "system": system,
-        "clients": count,
-        "first_ms": round(1000 * median(firsts), 1),
-        "stream_tokens_s": round(median(speeds), 1),
-        "total_tokens_s": round(median(totals), 1),
-    }
+async def _beginnings(ask: Ask) -> Row:
+    new = [(await ask(f"{number} {SHARED}", 2)).first for number in range(5)]
+    again = [(await ask(f"2 {SHARED}{number}?", 2)).first for number in range(7)]
+    return {"first_unread_ms": round(1000 * median(new), 1), "first_cached_ms": round(1000 * median(again), 1)}
 
 
 if __name__ == "__main__":

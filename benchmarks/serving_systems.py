@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
+import socket
+import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from statistics import median
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
+import psutil
+
+T = TypeVar("T")
 SEATS = 64
+START_SECONDS = 120
 ALL = ("raw", "sonneteer", "transformers", "llamacpp", "sonneteer-llamacpp")
 OURS = """
 import sys
@@ -24,6 +31,12 @@ chat = opened(Path(sys.argv[1]))
 served = ServedModel("bench", chat, datetime.now(UTC), chat.context)
 serve([served], ServingSettings(port=int(sys.argv[2])), Keys(), print)
 """
+RAW = """
+import sys
+from pathlib import Path
+from benchmarks.serving_raw import serve
+serve(Path(sys.argv[1]), int(sys.argv[2]))
+"""
 LLAMA_CPP = """
 import sys, time
 from pathlib import Path
@@ -33,30 +46,143 @@ time.sleep(100_000)
 """
 
 
-def command(system: str, folder: Path, port: int) -> list[str]:
-    """How a server is started."""
-    if system == "transformers":
+class Told(NamedTuple):
+    """How one answer came."""
+
+    first: float
+    """Seconds to the first token."""
+    whole: float
+    """Seconds to the end."""
+    tokens: int
+
+
+Ask = Callable[[str, int], Awaitable[Told]]
+"""Asks for so many tokens."""
+
+
+class System:
+    """A server in a process of its own, which is stopped unless it is its turn."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name = name
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self._port = int(free.getsockname()[1])
+        self._model = str(folder) if name == "transformers" else "bench"
+        self._process = subprocess.Popen(
+            command(name, folder, self._port),
+            env=surroundings(os.environ),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        self._seen = psutil.Process(self._process.pid)
+
+    def __enter__(self) -> System:
+        if self.name == "llamacpp":  # it chooses its port itself
+            assert self._process.stdout is not None
+            lines = (line for line in self._process.stdout if line.startswith(b"http"))
+            self._port = int(next(lines).rsplit(b":", 1)[1])
+        self._wait()
+        self._process.send_signal(signal.SIGSTOP)
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        self._process.kill()
+        self._process.wait()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+    def run(self, work: Callable[[Ask], Awaitable[T]]) -> T:
+        """Its turn."""
+        self._process.send_signal(signal.SIGCONT)
+        try:
+            return asyncio.run(self._with_client(work))
+        finally:
+            self._process.send_signal(signal.SIGSTOP)
+
+    def cpu_seconds(self) -> float:
+        """What the processors have done for it so far."""
+        times = self._seen.cpu_times()
+        return float(times.user + times.system)
+
+    def adapter_ms(self) -> float:
+        """Milliseconds to load an adapter beside the others; the engine alone can be asked."""
+
+        async def asked(_: Ask) -> float:
+            reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
+            writer.write(b"null\n")
+            told = float(await reader.readline())
+            writer.close()
+            return round(told, 1)
+
+        return self.run(asked)
+
+    async def _with_client(self, work: Callable[[Ask], Awaitable[T]]) -> T:
+        import httpx2
+
+        if self.name == "raw":
+            return await work(lambda text, tokens: ask_alone(self._port, text, tokens))
+        async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{self._port}", timeout=300) as client:
+            return await work(lambda text, tokens: ask_over_http(client, self._model, text, tokens))
+
+    def _wait(self) -> None:
+        for _ in range(5 * START_SECONDS):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self._port)) == 0:
+                    return
+            if self._process.poll() is not None:
+                raise SystemExit(f"{self.name} ended with status {self._process.returncode}")
+            time.sleep(0.2)
+        raise SystemExit(f"{self.name} did not start in {START_SECONDS} seconds")
+
+
+async def ask_over_http(client: Any, model: str, text: str, tokens: int) -> Told:
+    """Ask a server that speaks OpenAI's API."""
+    body = {"model": model, "stream": True, "max_tokens": tokens, "temperature": 0}
+    body |= {"messages": [{"role": "user", "content": text}], "stream_options": {"include_usage": True}}
+    begun, first, pieces, told = time.perf_counter(), 0.0, 0, 0
+    async with client.stream("POST", "/v1/chat/completions", json=body) as response:
+        response.raise_for_status()
+        async for line in response.aiter_lines():
+            if not line.startswith("data: {"):
+                continue
+            event = json.loads(line[6:])
+            told = (event.get("usage") or {}).get("completion_tokens") or told
+            if any(choice["delta"].get("content") for choice in event["choices"]):
+                first = first or time.perf_counter() - begun
+                pieces += 1
+    return Told(first, time.perf_counter() - begun, told or pieces)
+
+
+async def ask_alone(port: int, text: str, tokens: int) -> Told:
+    """Ask the engine alone, which measures itself."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(json.dumps([text, tokens]).encode() + b"\n")
+    told = Told(*json.loads(await reader.readline()))
+    writer.close()
+    return told
+
+
+def command(name: str, folder: Path, port: int) -> list[str]:
+    """How a system is started."""
+    if name == "transformers":
         return [
             *(str(Path(sys.executable).with_name("transformers")), "serve", str(folder), "--device", "cpu"),
             *("--dtype", "bfloat16", "--port", str(port), "--continuous-batching"),
             *("--cb-num-blocks", "512", "--cb-max-batch-tokens", "512"),
         ]
     programs = {
+        "raw": RAW,
         "sonneteer": OURS.format(opened="engine_chat"),
         "sonneteer-llamacpp": OURS.format(opened="gguf_chat"),
         "llamacpp": LLAMA_CPP,
     }
-    return [sys.executable, "-c", programs[system], str(folder), str(port)]
+    return [sys.executable, "-c", programs[name], str(folder), str(port)]
 
 
 def surroundings(variables: Mapping[str, str]) -> dict[str, str]:
     """The environment of every system."""
     return {**variables, "OMP_WAIT_POLICY": "PASSIVE", "HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1"}
-
-
-def name_of(system: str, folder: Path) -> str:
-    """What the model is called there."""
-    return str(folder) if system == "transformers" else "bench"
 
 
 def write_model(folder: Path, layers: int) -> None:
@@ -121,46 +247,3 @@ def write_adapter(folder: Path, target: Path, seed: int) -> None:
     from sonneteer.recipe.sections import TrainingSettings
 
     add_adapter(open_folder("bench", folder).network, TrainingSettings(rank=16), seed=seed).save_pretrained(target)
-
-
-async def _alone(folder: Path, options: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The embedded engine's figures without a server."""
-    from benchmarks.serving import Told, figures
-    from sonneteer.chat import Answer, Options, Piece
-    from sonneteer.records import Message, Prompt
-
-    chat, loop = engine_chat(folder), asyncio.get_running_loop()
-
-    async def ask(text: str, tokens: int) -> Told:
-        begun = time.perf_counter()
-        firsts: list[float] = []
-        over: asyncio.Future[Answer] = loop.create_future()
-
-        def tell(piece: Piece | Exception) -> None:
-            if isinstance(piece, Exception):
-                loop.call_soon_threadsafe(over.set_exception, piece)
-            elif piece.answer is not None:
-                loop.call_soon_threadsafe(over.set_result, piece.answer)
-            else:
-                firsts.append(time.perf_counter())
-
-        prompt = Prompt(messages=(Message(role="user", text=text),))
-        chat.begin(prompt, Options(max_tokens=tokens), tell)
-        answer = await over
-        end = time.perf_counter()
-        return Told((firsts or [end])[0] - begun, end - begun, answer.answer_tokens)
-
-    rows = await figures("raw", ask, options)
-    paths = [folder / f"adapter-{seed}" for seed in range(5)]
-    for seed, path in enumerate(paths):
-        write_adapter(folder, path, seed)
-    spent = []
-    for path in paths:
-        begun = time.perf_counter()
-        chat.engine.load_adapter(path.name, path)
-        spent.append(time.perf_counter() - begun)
-    return [*rows, {"system": "raw", "adapter_ms": round(1000 * median(spent), 1)}]
-
-
-if __name__ == "__main__":
-    print(json.dumps(asyncio.run(_alone(Path(sys.argv[1]), json.loads(sys.argv[2])))))

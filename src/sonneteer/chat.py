@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 from pydantic import Field
 
-from sonneteer.records import Example, Prompt, Record, ToolCall
+from sonneteer.records import Example, Message, Prompt, Record, ToolCall
 
 StopReason = Literal["end", "length", "stop_sequence", "tool_use"]
 
@@ -106,6 +106,28 @@ class Chat(Protocol):
         ...
 
 
+class Picture(NamedTuple):
+    """An image in a message."""
+
+    url: str
+    """Its address, or the image itself as a `data:` URL."""
+    place: str
+    """Where it stands in the request."""
+    at: int = 0
+    """Before which character of the message's text it stands."""
+
+
+class Illustrated(Message):
+    """A message with images. Only its text is ever written down."""
+
+    pictures: tuple[Picture, ...]
+
+
+def pictures_of(prompt: Prompt) -> tuple[Picture, ...]:
+    """All images of a conversation."""
+    return tuple(picture for said in prompt.messages if isinstance(said, Illustrated) for picture in said.pictures)
+
+
 Source = Prompt | str | tuple[int, ...]
 """What a model reads: a conversation, or plain text or token ids that no template is laid around."""
 
@@ -137,6 +159,16 @@ class Engine(Protocol):
 
         Raises RequestError for what cannot be answered, such as a prompt that is too long.
         """
+        ...
+
+
+@runtime_checkable
+class Sees(Protocol):
+    """A chat that knows whether its model sees. Optional; no other is given images."""
+
+    @property
+    def sees_images(self) -> bool:
+        """Whether `Illustrated` messages are read whole."""
         ...
 
 

@@ -99,7 +99,7 @@ def test_sampling_settings_are_taken_within_what_a_model_can_compute() -> None:
     assert (options.temperature, options.top_p, options.top_k, options.seed) == (1.0, 0.5, 3, 3)
 
 
-@pytest.mark.parametrize("kind", ["image", "document", "server_tool_use", "search_result"])
+@pytest.mark.parametrize("kind", ["document", "server_tool_use", "search_result"])
 def test_content_that_the_models_cannot_read_is_refused_in_words(kind: str) -> None:
     with pytest.raises(ValidationError, match=f"content of type '{kind}' is not supported") as problem:
         understood({"role": "user", "content": [text("See"), {"type": kind, "source": {}}]})

@@ -160,10 +160,10 @@ def test_messages_that_do_not_fit_together_are_refused_by_their_place(message: d
         understood(USER, message)
 
 
-def test_images_are_refused_in_words() -> None:
-    part = {"type": "image_url", "image_url": {"url": "data:image/png;base64,"}}
-    with pytest.raises(ValidationError, match="content of type 'image_url' is not supported"):
-        understood({"role": "user", "content": [part]})
+@pytest.mark.parametrize("kind", ["input_audio", "file"])
+def test_content_that_no_model_reads_is_refused_in_words(kind: str) -> None:
+    with pytest.raises(ValidationError, match=f"content of type '{kind}' is not supported"):
+        understood({"role": "user", "content": [{"type": kind, kind: {}}]})
 
 
 values = st.recursive(

@@ -71,7 +71,7 @@ class VllmVersions:
             shape = shape_of(whole)
             reader = reader_of(shape._replace(context=min(shape.context, context or shape.context)), whole)
             dialect = VllmDialect(sorted(reader.renderer.stop_ids()), _decoder(reader))
-            server = Server(self.server.address, dialect, name)
+            server = Server(self.server.address, dialect, name, shape.sees_images)
             self._engine = AttachedEngine(reader, server, self._settings.max_streams)
             self._engine.on_missing = self.server.load_again
             self._base = base

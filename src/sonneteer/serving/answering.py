@@ -8,11 +8,13 @@ from collections.abc import Mapping
 from functools import partial
 from typing import NamedTuple
 
+from sonneteer.chat import Sees, pictures_of
 from sonneteer.recipe.sections import ServingSettings
-from sonneteer.records import Key
+from sonneteer.records import Key, Prompt
 from sonneteer.serving.apis import Api, Wanted
 from sonneteer.serving.limits import Meters
-from sonneteer.serving.lineup import Lineup
+from sonneteer.serving.lineup import Lineup, ServedModel
+from sonneteer.serving.refusals import Refusal
 from sonneteer.serving.shadow import Shadow
 from sonneteer.serving.traffic import Witness, visit_of
 from sonneteer.serving.turns import Turn, Turns
@@ -53,6 +55,7 @@ class Answering:
         shadow = live.shadow() if live and caller.is_live and served.name == live.champion.name else None
         observer = Shadow(self.watch, self.turns, shadow, asked) if shadow else self.watch
         witness = Witness(visit, served, asked.prompt, observer)
+        refuse_unseen(served, asked.prompt)
         turn = await self.turns.begin(served, asked, witness, caller.is_live)
         if caller.key is not None:
             turn.spend = partial(self.meters.spend, caller.key)
@@ -63,3 +66,11 @@ class Answering:
         with await self.begin(api, wanted, caller) as turn:
             async with asyncio.timeout(turn.seconds):
                 return api.whole(wanted, turn, await turn.answers())
+
+
+def refuse_unseen(served: ServedModel, prompt: Prompt) -> None:
+    """Raises Refusal for images that the model does not see."""
+    pictures = pictures_of(prompt)
+    if pictures and not (isinstance(served.chat, Sees) and served.chat.sees_images):
+        place = pictures[0].place
+        raise Refusal(400, f"{place}: images are not supported: {served.name} reads text and tool calls", field=place)

@@ -6,14 +6,24 @@ Sampling settings are taken in every version of the API, though the newest one r
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from sonneteer.chat import Form
+from sonneteer.chat import Form, Picture
 from sonneteer.recipe.sections import ServingSettings
 from sonneteer.records import Message, Prompt, ToolCall
-from sonneteer.serving.asked import Asked, Sampling, merged, options_of, split_prefill
+from sonneteer.serving.asked import (
+    Asked,
+    Sampling,
+    illustrated,
+    image_url,
+    merged,
+    options_of,
+    set_out,
+    split_prefill,
+)
 from sonneteer.serving.refusals import Refusal
 from sonneteer.serving.wire import Wire
 
@@ -46,7 +56,6 @@ class Unreadable(Wire):
     """Content that only Anthropic's own models read."""
 
     type: Literal[
-        "image",
         "document",
         "search_result",
         "container_upload",
@@ -69,12 +78,56 @@ class Unreadable(Wire):
         )
 
 
+class Data(Wire):
+    """An image as it is."""
+
+    type: Literal["base64"]
+    media_type: Literal["image/jpeg", "image/png", "image/gif", "image/webp"]
+    data: str
+
+    @property
+    def url(self) -> str:
+        """As other APIs write it."""
+        return f"data:{self.media_type};base64,{self.data}"
+
+
+class Link(Wire):
+    """Where an image is."""
+
+    type: Literal["url"]
+    url: str
+
+
+class Image(Wire):
+    """An image, for models that see."""
+
+    type: Literal["image"]
+    source: Annotated[Data | Link, Field(discriminator="type")]
+
+    @model_validator(mode="after")
+    def _is_an_image(self) -> Image:
+        image_url(self.source.url)
+        return self
+
+
 def _as_blocks(content: Any) -> Any:
     """Plain text is one block."""
     return [{"type": "text", "text": content}] if isinstance(content, str) else content
 
 
-ResultBlock = Annotated[Text | Unreadable, Field(discriminator="type")]
+class UnreadableResult(Wire):
+    """An image that a tool gave."""
+
+    type: Literal["image"]
+
+    @model_validator(mode="after")
+    def _is_refused(self) -> UnreadableResult:
+        raise ValueError(
+            "content of type 'image' is not supported in a tool's result: send it in a message of the user's"
+        )
+
+
+ResultBlock = Annotated[Text | UnreadableResult | Unreadable, Field(discriminator="type")]
 
 
 class ToolResult(Wire):
@@ -86,7 +139,7 @@ class ToolResult(Wire):
     is_error: bool | None = None
 
 
-Block = Annotated[Text | ToolUse | ToolResult | Thought | Unreadable, Field(discriminator="type")]
+Block = Annotated[Text | Image | ToolUse | ToolResult | Thought | Unreadable, Field(discriminator="type")]
 
 
 class WireMessage(Wire):
@@ -233,10 +286,18 @@ def _messages(said: WireMessage, path: str) -> list[Message]:
         for block in said.content
         if isinstance(block, ToolUse)
     )
-    text = _joined(said.content)
-    if text or calls or not results:
-        return [*results, Message(role=said.role, text=text, tool_calls=calls)]
+    text, pictures = set_out(_parts(said, path))
+    if text or pictures or calls or not results:
+        return [*results, illustrated(Message(role=said.role, text=text, tool_calls=calls), pictures)]
     return results
+
+
+def _parts(said: WireMessage, path: str) -> Iterator[str | Picture]:
+    for index, block in enumerate(said.content):
+        if isinstance(block, Text):
+            yield block.text
+        elif isinstance(block, Image):
+            yield Picture(block.source.url, f"{path}.content.{index}")
 
 
 def _check_roles(said: WireMessage, path: str) -> None:
@@ -244,6 +305,8 @@ def _check_roles(said: WireMessage, path: str) -> None:
         place = f"{path}.content.{index}"
         if isinstance(block, ToolUse) and said.role != "assistant":
             raise Refusal(400, f"{place}: `tool_use` blocks can only be in `assistant` messages", field=place)
+        if isinstance(block, Image) and said.role != "user":
+            raise Refusal(400, f"{place}: `image` blocks can only be in `user` messages", field=place)
         if isinstance(block, ToolResult) and said.role != "user":
             raise Refusal(400, f"{place}: `tool_result` blocks can only be in `user` messages", field=place)
 

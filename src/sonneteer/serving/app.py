@@ -12,10 +12,11 @@ from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
+from sonneteer.chat import pictures_of
 from sonneteer.errors import MissingError, RecipeError, RequestError, SonneteerError
 from sonneteer.recipe.sections import ServingSettings
 from sonneteer.serving import anthropic, anthropic_answers, openai_answers
-from sonneteer.serving.answering import Answering, Caller
+from sonneteer.serving.answering import Answering, Caller, refuse_unseen
 from sonneteer.serving.apis import APIS, COMPLETIONS, MESSAGES, TEXTS, Api
 from sonneteer.serving.batch_endpoints import BatchEndpoints
 from sonneteer.serving.batch_work import BatchWork
@@ -145,6 +146,9 @@ class Endpoints:
         wanted = await read(request, anthropic.CountRequest)
         served = await self._lineup.found(wanted.model)
         conversation = anthropic.asked(wanted, self._settings, seed=0).conversation
+        refuse_unseen(served, conversation)
+        if pictures := pictures_of(conversation):
+            raise Refusal(400, f"{pictures[0].place}: the tokens of images cannot be counted", field=pictures[0].place)
         return reply({"input_tokens": await self._answering.turns.count(served, conversation)})
 
     async def list_models(self, request: Request) -> Response:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import base64
+import binascii
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from sonneteer.chat import Form, Options
+from sonneteer.chat import Form, Illustrated, Options, Picture
 from sonneteer.recipe.sections import ServingSettings
 from sonneteer.records import Message, Prompt
 from sonneteer.serving.refusals import Refusal
@@ -14,6 +16,8 @@ COLDEST = 0.01
 """Below this temperature the likeliest token is certain in any case, and dividing by it may overflow."""
 NARROWEST = 1e-6
 """A nucleus of nothing holds the likeliest token alone."""
+
+IMAGE_KINDS = {f"data:image/{kind}" for kind in ("jpeg", "png", "gif", "webp")}
 
 
 class Asked(NamedTuple):
@@ -82,8 +86,54 @@ def merged(messages: Iterable[Message], roles: set[str]) -> list[Message]:
     told: list[Message] = []
     for message in messages:
         if told and message.role == told[-1].role and message.role in roles:
-            before = told.pop()
-            text = "\n".join(text for text in (before.text, message.text) if text)
-            message = message.model_copy(update={"text": text, "tool_calls": before.tool_calls + message.tool_calls})
+            message = _joined(told.pop(), message)
         told.append(message)
     return told
+
+
+def _joined(before: Message, message: Message) -> Message:
+    text = "\n".join(text for text in (before.text, message.text) if text)
+    shift = len(text) - len(message.text)
+    later = [picture._replace(at=picture.at + shift) for picture in _pictures(message)]
+    joined = message.model_copy(update={"text": text, "tool_calls": before.tool_calls + message.tool_calls})
+    return illustrated(joined, [*_pictures(before), *later])
+
+
+def _pictures(message: Message) -> tuple[Picture, ...]:
+    return message.pictures if isinstance(message, Illustrated) else ()
+
+
+def illustrated(message: Message, pictures: Sequence[Picture]) -> Message:
+    """The message with these images, if there are any."""
+    return Illustrated(**{**dict(message), "pictures": tuple(pictures)}) if pictures else message
+
+
+def set_out(parts: Iterable[str | Picture]) -> tuple[str, list[Picture]]:
+    """The words, a part on each line, and the images, which know where they stood among them."""
+    texts: list[str] = []
+    pictures: list[Picture] = []
+    length = -1
+    for part in parts:
+        if isinstance(part, Picture):
+            pictures.append(part._replace(at=max(length, 0)))
+        else:
+            texts.append(part)
+            length += len(part) + 1
+    return "\n".join(texts), pictures
+
+
+def image_url(url: str) -> str:
+    """The same if it is the address of an image or an image itself. Raises ValueError if it is neither."""
+    head, _, data = url.partition(";base64,")
+    if url.startswith(("https://", "http://")):
+        return url
+    if head not in IMAGE_KINDS:
+        raise ValueError(
+            "an image is an https: address, or base64 data of image/jpeg, image/png, image/gif or image/webp"
+        )
+    try:
+        if not base64.b64decode(data, validate=True):
+            raise ValueError("the image is empty")
+    except binascii.Error:
+        raise ValueError("the image is no base64 data") from None
+    return url

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections import deque
+from collections.abc import AsyncGenerator
 from concurrent.futures import Executor
+from functools import partial
 
 from sonneteer.chat import Engine, Options, Piece, Source, Ticket
 
@@ -39,26 +41,42 @@ class Begun:
             self._ticket.cancel()
 
 
-async def begin(engine: Engine, source: Source, options: Options, readers: Executor) -> Begun:
+class Post:
+    """Brings what engines tell into the event loop. What is told while the loop is at work needs no further waking."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._told: deque[tuple[asyncio.Queue[Piece | Exception], Piece | Exception]] = deque()
+        self._is_awake = False
+
+    def bring(self, queue: asyncio.Queue[Piece | Exception], piece: Piece | Exception) -> None:
+        """Put it into the queue, from any thread."""
+        self._told.append((queue, piece))
+        if not self._is_awake and not self._loop.is_closed():
+            self._is_awake = True
+            self._loop.call_soon_threadsafe(self._deliver)
+
+    def _deliver(self) -> None:
+        if not self._told:
+            self._is_awake = False
+        for _ in range(len(self._told)):
+            queue, piece = self._told.popleft()
+            queue.put_nowait(piece)
+        if self._is_awake or self._told:  # the second: told by somebody who still saw the loop awake
+            self._is_awake = True
+            self._loop.call_soon(self._deliver)
+
+
+async def begin(engine: Engine, source: Source, options: Options, readers: Executor, post: Post) -> Begun:
     """Begin an answer. The prompt is read into tokens by one of the readers, so that the loop goes on meanwhile."""
     loop = asyncio.get_running_loop()
     told: asyncio.Queue[Piece | Exception] = asyncio.Queue()
-    future = loop.run_in_executor(readers, engine.begin, source, options, _teller(loop, told))
+    future = loop.run_in_executor(readers, engine.begin, source, options, partial(post.bring, told))
     try:
         return Begun(await asyncio.shield(future), told)
     except asyncio.CancelledError:
         future.add_done_callback(_cancel)
         raise
-
-
-def _teller(
-    loop: asyncio.AbstractEventLoop, told: asyncio.Queue[Piece | Exception]
-) -> Callable[[Piece | Exception], None]:
-    def tell(piece: Piece | Exception) -> None:
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(told.put_nowait, piece)
-
-    return tell
 
 
 def _cancel(future: asyncio.Future[Ticket]) -> None:

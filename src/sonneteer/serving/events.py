@@ -32,11 +32,14 @@ class EventStream(Response):
         self._dialect = dialect
         self._request_id = request_id
         self._is_begun = False
+        self._is_silent = True
         self._ready: asyncio.Queue[bytes | None] = asyncio.Queue()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the events until they end or the client goes."""
-        tasks = [asyncio.create_task(work) for work in (self._send(send), until_gone(receive), self._produce())]
+        tasks = [
+            asyncio.create_task(work) for work in (self._send(send), until_gone(receive), self._produce(), self._ping())
+        ]
         try:
             done, _ = await asyncio.wait(tasks[:2], return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -54,6 +57,7 @@ class EventStream(Response):
             async with asyncio.timeout(self._turn.seconds), aclosing(self._events) as events:
                 async for event in events:
                     self._ready.put_nowait(event)
+                    self._is_silent = False
         except Exception as problem:  # the answer has begun, so the status can no longer tell
             self._ready.put_nowait(self._error(refusal_of(problem, self._request_id)))
         finally:
@@ -63,18 +67,21 @@ class EventStream(Response):
     async def _send(self, send: Send) -> None:
         self._is_begun = True
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        while (event := await self._next()) is not None:
-            await send({"type": "http.response.body", "body": event, "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
+        events = [await self._ready.get()]
+        while None not in events:
+            await send({"type": "http.response.body", "body": b"".join(filter(None, events)), "more_body": True})
+            events = [await self._ready.get()]
+            while not self._ready.empty():
+                events.append(self._ready.get_nowait())
+        await send({"type": "http.response.body", "body": b"".join(filter(None, events))})
 
-    async def _next(self) -> bytes | None:
-        if not self._ready.empty():
-            return self._ready.get_nowait()
-        try:
-            async with asyncio.timeout(PING_SECONDS):
-                return await self._ready.get()
-        except TimeoutError:
-            return self._dialect.ping
+    async def _ping(self) -> None:
+        """Break each silence before it is twice as long as that."""
+        while True:
+            self._is_silent = True
+            await asyncio.sleep(PING_SECONDS)
+            if self._is_silent:
+                self._ready.put_nowait(self._dialect.ping)
 
     def _error(self, refusal: Refusal) -> bytes:
         return self._dialect.frame(self._dialect.error(refusal, self._request_id))

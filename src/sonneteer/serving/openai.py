@@ -6,15 +6,25 @@ and `prediction` are taken and have no effect. A last message of the assistant i
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 from pydantic_core import from_json
 
-from sonneteer.chat import Form
+from sonneteer.chat import Form, Picture
 from sonneteer.recipe.sections import ServingSettings
 from sonneteer.records import Message, Prompt, Role, ToolCall
-from sonneteer.serving.asked import Asked, Sampling, merged, options_of, split_prefill
+from sonneteer.serving.asked import (
+    Asked,
+    Sampling,
+    illustrated,
+    image_url,
+    merged,
+    options_of,
+    set_out,
+    split_prefill,
+)
 from sonneteer.serving.refusals import Refusal
 from sonneteer.serving.wire import Wire
 
@@ -49,7 +59,7 @@ class RefusalText(Wire):
 class Unreadable(Wire):
     """Content that our models do not read."""
 
-    type: Literal["image_url", "input_audio", "file", "video_url"]
+    type: Literal["input_audio", "file", "video_url"]
 
     @model_validator(mode="after")
     def _is_refused(self) -> Unreadable:
@@ -58,7 +68,20 @@ class Unreadable(Wire):
         )
 
 
-Part = Annotated[Text | RefusalText | Unreadable, Field(discriminator="type")]
+class ImageUrl(Wire):
+    """Where an image is, or itself as a `data:` URL."""
+
+    url: Annotated[str, AfterValidator(image_url)]
+
+
+class Image(Wire):
+    """An image, for models that see."""
+
+    type: Literal["image_url"]
+    image_url: ImageUrl
+
+
+Part = Annotated[Text | RefusalText | Image | Unreadable, Field(discriminator="type")]
 
 
 def _as_parts(content: Any) -> Any:
@@ -256,13 +279,26 @@ def _message(said: WireMessage, path: str) -> Message:
         raise Refusal(400, f"{path}.content: Field required", field=f"{path}.content")
     if said.role != "assistant" and said.tool_calls:
         raise Refusal(400, f"{path}.tool_calls: only the assistant calls tools", field=f"{path}.tool_calls")
+    text, pictures = set_out(_parts(said, path))
+    if pictures and said.role != "user":
+        place = pictures[0].place
+        raise Refusal(400, f"{place}: only the user's messages may have images", field=place)
     calls = [_call(call, f"{path}.tool_calls.{index}") for index, call in enumerate(said.tool_calls or ())]
-    return Message(
+    message = Message(
         role=ROLES[said.role],
-        text="\n".join(part.text for part in said.content or () if not isinstance(part, Unreadable)),
+        text=text,
         tool_calls=tuple(calls),
         tool_call_id=said.tool_call_id if said.role == "tool" else None,
     )
+    return illustrated(message, pictures)
+
+
+def _parts(said: WireMessage, path: str) -> Iterator[str | Picture]:
+    for index, part in enumerate(said.content or ()):
+        if isinstance(part, Image):
+            yield Picture(part.image_url.url, f"{path}.content.{index}")
+        elif not isinstance(part, Unreadable):
+            yield part.text
 
 
 def _call(call: Call, path: str) -> ToolCall:

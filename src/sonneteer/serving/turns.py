@@ -16,7 +16,7 @@ from sonneteer.chat import Answer, Chat, Engine, Options, Piece
 from sonneteer.errors import RequestError
 from sonneteer.records import Prompt
 from sonneteer.serving.asked import Asked
-from sonneteer.serving.begun import Begun, begin
+from sonneteer.serving.begun import Begun, Post, begin
 from sonneteer.serving.lineup import ServedModel
 from sonneteer.serving.refusals import OVERLOADED, RETRY_SECONDS, Refusal
 from sonneteer.serving.traffic import Witness
@@ -43,6 +43,7 @@ class Turns:
         self._is_closed = False
         self._floor = asyncio.Lock()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="model")
+        self._post: Post | None = None
         self._readers = ThreadPoolExecutor(max_workers=READERS, thread_name_prefix="reader")
 
     async def begin(self, served: ServedModel, asked: Asked, witness: Witness, is_live: bool = True) -> Turn:
@@ -148,10 +149,11 @@ class Turns:
         """Begin every answer that is wanted. Raises Refusal for what cannot be answered."""
         if self._is_closed:
             raise Refusal(OVERLOADED, STOPPING, code="overloaded", retry_after=RETRY_SECONDS)
+        self._post = self._post or Post()
         try:
             for number, options in enumerate(asked.choices):
                 source = asked.texts[number] if asked.texts else asked.prompt
-                begun.append(await begin(engine, source, options, self._readers))
+                begun.append(await begin(engine, source, options, self._readers, self._post))
         except RequestError as problem:
             is_long = "too long" in str(problem)
             code, field = ("context_length_exceeded", "messages") if is_long else (None, None)

@@ -19,6 +19,7 @@ Body = dict[str, Any]
 MOST_BYTES = 32 * 1024 * 1024  # as Anthropic's API
 BODY_SECONDS = 60.0
 """How long a client may take to send a request; longer where more may be sent."""
+COMPACT = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"))
 MOST_PROBLEMS, MOST_CHARACTERS = 5, 300  # of an error message
 
 
@@ -108,7 +109,7 @@ def _refusal(problem: ValidationError) -> Refusal:
 
 def as_json(body: Body) -> bytes:
     """Pure ASCII: some clients take the line separators of Unicode for the end of an event."""
-    return json.dumps(body, ensure_ascii=True, separators=(",", ":")).encode("ascii")
+    return COMPACT.encode(body).encode("ascii")
 
 
 def reply(body: Body, status: int = 200) -> Response:

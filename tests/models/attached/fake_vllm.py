@@ -15,6 +15,9 @@ from typing import Any
 KNOWN = {"model", "prompt", "max_tokens", "temperature", "top_p", "top_k", "seed", "frequency_penalty"}
 KNOWN |= {"presence_penalty", "stop_token_ids", "stream", "stream_options", "logit_bias", "logprobs"}
 KNOWN |= {"return_tokens_as_token_ids", "structured_outputs"}
+KNOWN_IN_CHATS = KNOWN - {"prompt"} | {"messages", "top_logprobs", "tools", "tool_choice"}
+KNOWN_IN_CHATS |= {"add_generation_prompt", "continue_final_message"}
+IMAGE_TOKENS = 100
 
 
 class FakeVllm(ThreadingHTTPServer):
@@ -64,7 +67,9 @@ class Handler(BaseHTTPRequestHandler):
             self.server.adapters.pop(body["lora_name"], None)
             self._reply(200, b"Success: LoRA adapter removed successfully.")
         elif self.path == "/v1/completions":
-            self._complete(body)
+            self._complete(body, KNOWN, len(body["prompt"]))
+        elif self.path == "/v1/chat/completions":
+            self._complete(body, KNOWN_IN_CHATS, _chat_tokens(body["messages"]))
         else:
             self._json(404, {"detail": "Not Found"})
 
@@ -75,24 +80,28 @@ class Handler(BaseHTTPRequestHandler):
         self.server.adapters[body["lora_name"]] = body["lora_path"]
         self._reply(200, b"Success: LoRA adapter added successfully.")
 
-    def _complete(self, body: dict[str, Any]) -> None:
+    def _complete(self, body: dict[str, Any], known: set[str], read: int) -> None:
         self.server.asked.append(body)
-        unknown = set(body) - KNOWN
+        unknown = set(body) - known
         if unknown:
             self._error(400, "BadRequestError", f"extra fields: {sorted(unknown)}")
         elif body["model"] != "base" and body["model"] not in self.server.adapters:
             self._error(404, "NotFoundError", f"The model `{body['model']}` does not exist.")
         else:
-            self._stream(body, *_words(body))
+            self._stream(body, read, *_words(body, read))
 
-    def _stream(self, body: dict[str, Any], words: list[str], reason: str) -> None:
+    def _stream(self, body: dict[str, Any], read: int, words: list[str], reason: str) -> None:
         self.send_response(200)
         self.send_header("content-type", "text/event-stream")
         self.send_header("transfer-encoding", "chunked")
         self.end_headers()
         for number, word in enumerate(words):
-            choice: dict[str, Any] = {"index": 0, "text": word, "finish_reason": None, "stop_reason": None}
-            if body.get("logprobs") is not None:
+            said = {"delta": {"content": word}} if "messages" in body else {"text": word}
+            choice: dict[str, Any] = {"index": 0, **said, "finish_reason": None, "stop_reason": None}
+            if "messages" in body and body.get("logprobs"):
+                token = {"token": f"token_id:{number + 40}", "logprob": -0.5, "bytes": list(word.encode())}
+                choice["logprobs"] = {"content": [token | {"top_logprobs": [token][: body["top_logprobs"]]}]}
+            elif body.get("logprobs") is not None:
                 choice["logprobs"] = {
                     "tokens": [f"token_id:{number + 40}"],
                     "token_logprobs": [-0.5],
@@ -100,7 +109,7 @@ class Handler(BaseHTTPRequestHandler):
                 }
             if number + 1 == len(words):
                 choice["finish_reason"] = reason
-            usage = {"prompt_tokens": len(body["prompt"]), "completion_tokens": number + 1}
+            usage = {"prompt_tokens": read, "completion_tokens": number + 1}
             self._event({"id": "cmpl-1", "object": "text_completion", "choices": [choice], "usage": usage})
         self._event({"id": "cmpl-1", "choices": [], "usage": {"completion_tokens": len(words)}})
         self._chunk(b"data: [DONE]\n\n")
@@ -131,7 +140,12 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(raw)
 
 
-def _words(body: dict[str, Any]) -> tuple[list[str], str]:
+def _chat_tokens(messages: list[dict[str, Any]]) -> int:
+    parts = [part for message in messages for part in message["content"] if isinstance(message["content"], list)]
+    return len(messages) + IMAGE_TOKENS * sum(part["type"] == "image_url" for part in parts)
+
+
+def _words(body: dict[str, Any], read: int) -> tuple[list[str], str]:
     """What it says, token by token, and why it ends."""
     schema = (body.get("structured_outputs") or {}).get("json")
     if schema is not None:
@@ -141,7 +155,7 @@ def _words(body: dict[str, Any]) -> tuple[list[str], str]:
     elif body["model"] == "caller":
         words = ["Let me ", "see.\n", "<tool", "_call>", "nonsense", " for ever"]
     else:
-        words = [body["model"], " has", " read", f" {len(body['prompt'])}"]
+        words = [body["model"], " has", " read", f" {read}"]
     is_cut = len(words) > body["max_tokens"]
     return words[: body["max_tokens"]], "length" if is_cut else "stop"
 

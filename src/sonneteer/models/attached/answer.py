@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Literal
 
-from sonneteer.chat import Answer, Chance, Options, Piece, Source
+from sonneteer.chat import Answer, Chance, Options, Piece, Source, pictures_of
 from sonneteer.errors import MissingError
 from sonneteer.models.attached.calls import CALL_ENDS, call_schema
 from sonneteer.models.attached.dialects import Call
@@ -37,6 +37,8 @@ class AttachedAnswer:
         self._tell = tell
         self._adapter = adapter
         self._tools = source.tools if isinstance(source, Prompt) else ()
+        self._seen = source if isinstance(source, Prompt) and pictures_of(source) else None
+        self._prompt_tokens = len(ids)
         tokenizer = engine.reader.tokenizer.backend_tokenizer
         self._writing = Writing(tokenizer, options.stop, bool(self._tools))
         self._limit = min(options.max_tokens, engine.context - len(ids))
@@ -50,7 +52,7 @@ class AttachedAnswer:
     @property
     def prompt_tokens(self) -> int:
         """How many tokens the model reads."""
-        return len(self._ids)
+        return self._prompt_tokens
 
     def cancel(self) -> None:
         """Nobody waits for it any more."""
@@ -65,7 +67,7 @@ class AttachedAnswer:
                 self._writing.extend(CALL_BEGINS)
                 self._write_call()
             else:
-                self._read(self._call(self._ids, self._options.form.json_schema))
+                self._read(self._call(self._ids, self._options.prefill, self._options.form.json_schema))
                 if self._writing.has_call and self._end is None and self._writing.stop_sequence is None:
                     self._write_call()
             if not self._is_cancelled:
@@ -79,16 +81,17 @@ class AttachedAnswer:
         """The call whose mark stands at the end, held to the tools' schemas."""
         begun = self._writing.begin_call() + "\n"
         self._writing.extend("\n")
-        ids = self._engine.prompt_ids(self._source, self._options.prefill + begun)
+        begun = self._options.prefill + begun
+        ids = self._engine.prompt_ids(self._source, begun)
         self._end = None
-        self._read(self._call(ids, call_schema(self._tools, self._options.form)))
+        self._read(self._call(ids, begun, call_schema(self._tools, self._options.form)))
         if self._end == "end":
             self._writing.extend(CALL_ENDS)
 
-    def _call(self, ids: list[int], schema: dict[str, object] | None) -> Call:
+    def _call(self, ids: list[int], begun: str, schema: dict[str, object] | None) -> Call:
         left = max(self._limit - self._written, 0)
         model = self._adapter or self._engine.server.base
-        return Call(ids, self._options, left, model, schema)
+        return Call(ids, self._options, left, model, schema, self._seen, begun)
 
     def _read(self, call: Call) -> None:
         """One stream to its end. An adapter that the server has lost is loaded again, once."""
@@ -108,9 +111,11 @@ class AttachedAnswer:
         stream = self._stream = Stream(self._engine.server.address)
         if self._is_cancelled:
             return
-        for event in stream.events(dialect.path, dialect.body(call)):
+        for event in stream.events(dialect.path(call), dialect.body(call)):
             told = dialect.read(event)
             self._written = before + told.written if told.written is not None else self._written + bool(told.text)
+            if self._seen and call.ids is self._ids:  # what an image takes, the server alone knows
+                self._prompt_tokens = told.read or self._prompt_tokens
             self._cached = max(self._cached, told.cached or 0) if call.ids is self._ids else self._cached
             self._end = told.end or self._end
             self._take(told.text, told.chances)
@@ -140,9 +145,9 @@ class AttachedAnswer:
             stop_reason=self._writing.reason(self._end == "end", bool(calls)),
             stop_sequence=self._writing.stop_sequence,
             tool_calls=calls,
-            prompt_tokens=len(self._ids),
+            prompt_tokens=self._prompt_tokens,
             answer_tokens=self._written,
-            cached_tokens=min(self._cached, len(self._ids)),
+            cached_tokens=min(self._cached, self._prompt_tokens),
             chances=tuple(self._chances),
         )
         self._tell(Piece("", answer))

@@ -12,7 +12,9 @@ from typing import Any, Literal, NamedTuple, Protocol
 from sonneteer.chat import Chance, Options
 from sonneteer.errors import RequestError
 from sonneteer.models.attached.http import Body
+from sonneteer.models.attached.pictures import as_chat
 from sonneteer.models.engine.guides import COMPACT
+from sonneteer.records import Prompt
 
 Decode = Callable[[int], bytes]
 
@@ -26,6 +28,10 @@ class Call(NamedTuple):
     model: str
     """Base or adapter, by the server's name for it."""
     json_schema: dict[str, Any] | None = None
+    seen: Prompt | None = None
+    """A conversation with images, which the server's own template must lay out in place of the tokens."""
+    begun: str = ""
+    """The answer's first words, for that case."""
 
 
 class Told(NamedTuple):
@@ -38,12 +44,16 @@ class Told(NamedTuple):
     """Tokens of the prompt that had been read before."""
     end: Literal["end", "length"] | None = None
     chances: tuple[Chance, ...] = ()
+    read: int | None = None
+    """Tokens of the prompt."""
 
 
 class Dialect(Protocol):
     """A server's language."""
 
-    path: str
+    def path(self, call: Call) -> str:
+        """Where this is asked."""
+        ...
 
     def body(self, call: Call) -> Body:
         """The request. Raises RequestError for what this server cannot do as we mean it."""
@@ -57,7 +67,9 @@ class Dialect(Protocol):
 class LlamaCppDialect:
     """llama.cpp's own /completion: all samplers but the wanted ones are off."""
 
-    path = "/completion"
+    def path(self, call: Call) -> str:
+        """Where this is asked."""
+        return "/completion"
 
     def body(self, call: Call) -> Body:
         """The request."""
@@ -104,20 +116,22 @@ def _llama_chance(one: Body) -> Chance:
 
 
 class VllmDialect:
-    """vLLM's OpenAI-compatible /v1/completions with token ids."""
-
-    path = "/v1/completions"
+    """vLLM's OpenAI-compatible /v1/completions with token ids; conversations with images as /v1/chat/completions."""
 
     def __init__(self, stop_ids: Sequence[int], decode: Decode) -> None:
         self._stop_ids = list(stop_ids)
         self._decode = decode
+
+    def path(self, call: Call) -> str:
+        """Where this is asked."""
+        return "/v1/chat/completions" if call.seen else "/v1/completions"
 
     def body(self, call: Call) -> Body:
         """The request."""
         options = call.options
         body: Body = {
             "model": call.model,
-            "prompt": list(call.ids),
+            **(as_chat(call.seen, call.begun) if call.seen else {"prompt": list(call.ids)}),
             "max_tokens": call.max_tokens,
             "temperature": options.temperature,
             "top_p": options.top_p,
@@ -132,7 +146,10 @@ class VllmDialect:
         if options.logit_bias:
             body["logit_bias"] = {str(token): bias for token, bias in options.logit_bias.items()}
         if options.log_probs is not None:
-            body |= {"logprobs": options.log_probs, "return_tokens_as_token_ids": True}
+            told = (
+                {"logprobs": True, "top_logprobs": options.log_probs} if call.seen else {"logprobs": options.log_probs}
+            )
+            body |= told | {"return_tokens_as_token_ids": True}
         return body | ({"structured_outputs": {"json": call.json_schema}} if call.json_schema is not None else {})
 
     def read(self, event: Body) -> Told:
@@ -145,8 +162,10 @@ class VllmDialect:
         for choice in event.get("choices") or ():
             reason = choice.get("finish_reason")
             end: Literal["end", "length"] | None = ("length" if reason == "length" else "end") if reason else None
-            chances = self._chances(choice.get("logprobs") or {})
-            return Told(choice.get("text") or "", usage.get("completion_tokens"), cached, end, chances)
+            logprobs = choice.get("logprobs") or {}
+            chances = _chat_chances(logprobs) if "content" in logprobs else self._chances(logprobs)
+            text = choice.get("text") or choice.get("delta", {}).get("content") or ""
+            return Told(text, usage.get("completion_tokens"), cached, end, chances, usage.get("prompt_tokens"))
         return Told("", usage.get("completion_tokens"), cached)
 
     def _chances(self, told: Body) -> tuple[Chance, ...]:
@@ -159,6 +178,18 @@ class VllmDialect:
             decoded = tuple((self._decode(_token(other)), float(value)) for other, value in others)
             chances.append(Chance(token, self._decode(token), log_prob, decoded))
         return tuple(chances)
+
+
+def _chat_chances(told: Body) -> tuple[Chance, ...]:
+    return tuple(
+        Chance(
+            _token(one["token"]),
+            bytes(one["bytes"]),
+            float(one["logprob"]),
+            tuple((bytes(other["bytes"]), float(other["logprob"])) for other in one.get("top_logprobs") or ()),
+        )
+        for one in told["content"] or ()
+    )
 
 
 def _token(name: str) -> int:

@@ -23,6 +23,7 @@ class Server(NamedTuple):
     dialect: Dialect
     base: str = ""
     """Its name for the model without an adapter."""
+    sees_images: bool = False
     keeps: object = None
     """What must live as long as it is asked."""
 
@@ -37,6 +38,11 @@ class AttachedEngine:
         self._threads = ThreadPoolExecutor(seats, thread_name_prefix="stream")
         self.on_missing: Callable[[str], None] | None = None
         """Loads an adapter again that the server no longer has."""
+
+    @property
+    def sees_images(self) -> bool:
+        """Whether the model sees."""
+        return self.server.sees_images
 
     @property
     def context(self) -> int:

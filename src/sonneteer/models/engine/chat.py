@@ -24,6 +24,11 @@ class Answers(Protocol):
         """Longest prompt and answer together, in tokens."""
         ...
 
+    @property
+    def sees_images(self) -> bool:
+        """Whether the model sees."""
+        ...
+
     def begin(self, source: Source, options: Options, tell: Tell, adapter: Any = None) -> Ticket:
         """Queue an answer. Raises RequestError for what cannot be answered."""
         ...
@@ -50,6 +55,11 @@ class EngineChat:
     def context(self) -> int:
         """Longest prompt and answer together, in tokens."""
         return self.engine.context
+
+    @property
+    def sees_images(self) -> bool:
+        """Whether the model sees."""
+        return self.engine.sees_images
 
     def begin(self, source: Source, options: Options, tell: Tell) -> Ticket:
         """Begin an answer; its pieces are told from the engine's thread."""

@@ -27,13 +27,20 @@ class Wish(NamedTuple):
 
 def choose(logits_BV: Tensor, wishes: Sequence[Wish]) -> list[int]:
     """The likeliest token, or one drawn after temperature, top-k and top-p (nucleus, arXiv 1904.09751)."""
-    chosen = logits_BV.argmax(-1)
+    chosen = _likeliest(logits_BV)
     free = [row for row, wish in enumerate(wishes) if wish.options.temperature > 0]
     if free:
         rows = torch.tensor(free, device=logits_BV.device)
         chosen[rows] = _draw(logits_BV[rows], [wishes[row] for row in free])
     told: list[int] = chosen.tolist()
     return told
+
+
+def _likeliest(logits_BV: Tensor) -> Tensor:
+    """NumPy looks through a row of many several times as fast as PyTorch does on a processor."""
+    if logits_BV.device.type != "cpu":
+        return logits_BV.argmax(-1)
+    return torch.from_numpy(logits_BV.numpy().argmax(-1))
 
 
 def _draw(logits_BV: Tensor, wishes: Sequence[Wish]) -> Tensor:

@@ -62,6 +62,8 @@ class Figures(NamedTuple):
 class AnsweringEngine:
     """Answers by one base model and its adapters. Raises ModelError where the lean pass does not fit the network."""
 
+    sees_images = False
+
     def __init__(self, model: LanguageModel, limits: Limits | None = None, keeps_network: bool = True) -> None:
         """A network that is not kept gives its weights to the engine: there is no second copy in memory."""
         if not is_like_llama(model.network.eval()):

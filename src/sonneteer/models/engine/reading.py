@@ -60,16 +60,19 @@ class Shape(NamedTuple):
     """How many it knows."""
     numbers_per_token: int
     """Keys and values of one token."""
+    sees_images: bool = False
 
 
 def shape_of(path: Path) -> Shape:
     """From a folder of transformers files; no weights are opened."""
-    config = AutoConfig.from_pretrained(path, local_files_only=True).get_text_config()
+    whole = AutoConfig.from_pretrained(path, local_files_only=True)
+    config = whole.get_text_config()
     heads = int(config.num_attention_heads)
     width = int(getattr(config, "head_dim", None) or config.hidden_size // heads)
     key_heads = int(getattr(config, "num_key_value_heads", None) or heads)
     numbers = int(config.num_hidden_layers) * 2 * key_heads * width
-    return Shape(int(config.max_position_embeddings), int(config.vocab_size), numbers)
+    sees_images = getattr(whole, "vision_config", None) is not None
+    return Shape(int(config.max_position_embeddings), int(config.vocab_size), numbers, sees_images)
 
 
 def reader_of(shape: Shape, tokenizer_path: Path) -> PromptReader:
