@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sonneteer import deployments, lifecycle, serving
+from sonneteer import deployments, lifecycle, serving, versions
 from sonneteer.chat import Options, Piece
 from sonneteer.circle import learning, live, patterns, voice, watching
 from sonneteer.progress import Silent
@@ -128,7 +128,7 @@ def test_the_circle_closes(loaded: LoadedRecipe, tmp_path: Path) -> None:
     assert lifecycle.run(loaded, store, Silent()).verdict == "better"
     lifecycle.certify(loaded, store, Silent())
     assert lifecycle.promote(loaded, store).is_done
-    with running(loaded, live.watch_of(loaded, store, lifecycle.opener(loaded, store))) as shop:
+    with running(loaded, live.watch_of(loaded, store, versions.opener(loaded, store))) as shop:
         before = _traffic_shifts_and_people_correct(shop, loaded, store)
         model = _a_better_version_is_made(loaded, store)
         _it_is_tried_and_promoted(shop, store, model)

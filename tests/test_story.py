@@ -13,7 +13,7 @@ import anthropic
 import openai
 import pytest
 
-from sonneteer import data, lifecycle
+from sonneteer import data, lifecycle, versions
 from sonneteer.errors import MissingError
 from sonneteer.progress import Silent
 from sonneteer.recipe import LoadedRecipe, read_recipe
@@ -116,7 +116,7 @@ def test_what_is_served_is_what_was_trained(tmp_path: Path) -> None:
     recipe = read_recipe(tmp_path / "recipe.yaml", ["--training.epochs=20", "--training.batch_size=8"])
     store = Store(tmp_path / "workspace")
     lifecycle.run(recipe, store, Silent())
-    model = lifecycle.newest_model(recipe, store)
+    model = versions.newest(recipe, store)
     served = ServedModel(model.name, lifecycle.open_chat(recipe, store, "tuned"), model.created_at, 512)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         host = server(create_app([served], recipe.recipe.serving, Keys({})), recipe.recipe.serving)
@@ -137,7 +137,7 @@ def test_what_is_served_is_what_was_trained(tmp_path: Path) -> None:
 def test_a_model_that_was_never_trained_cannot_be_served(tmp_path: Path) -> None:
     recipe = loaded(tmp_path, "base")
     with pytest.raises(MissingError, match="no model 'tiny'"):
-        lifecycle.newest_model(recipe, Store(tmp_path / "workspace"))
+        versions.newest(recipe, Store(tmp_path / "workspace"))
 
 
 def test_the_libraries_that_call_home_are_told_not_to() -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from sonneteer import data, evaluation
+from sonneteer import data, evaluation, versions
 from sonneteer.errors import MissingError
-from sonneteer.lifecycle import newest_model
 from sonneteer.recipe import LoadedRecipe
 from sonneteer.records import Case, DatasetVersion, ModelVersion, Report, Run
 from sonneteer.search.report import SearchReport
@@ -16,7 +15,7 @@ from sonneteer.store import Store
 
 def advise(loaded: LoadedRecipe, store: Store) -> list[evaluation.Advice]:
     """What promises most for the newest model, with evidence. Nothing is computed anew."""
-    model = newest_model(loaded, store)
+    model = versions.newest(loaded, store)
     run, dataset = store.get(Run, model.run_id), store.get(DatasetVersion, model.dataset_id)
     report = store.get(Report, model.report_id) if model.report_id else None
     ledger = data.read_ledger(store, dataset)

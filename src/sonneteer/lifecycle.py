@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from sonneteer import data, deployments, evaluation, serving
+from sonneteer import contest, data, deployments, evaluation, serving, versions
 from sonneteer.backends import export as exporting
 from sonneteer.backends import promotion
-from sonneteer.backends.engines import versions_of
 from sonneteer.backends.local import LocalBackend
 from sonneteer.backends.runs import new_run, status_kept
 from sonneteer.backends.vocabulary import VocabularyReport
@@ -23,15 +20,12 @@ from sonneteer.recipe import LoadedRecipe
 from sonneteer.recipe.sections import BaseSettings, ExternalSettings, Recipe, TrainingSettings
 from sonneteer.records import (
     Certificate,
-    CurvePoint,
     DatasetVersion,
     LedgerEntry,
     ModelVersion,
     Report,
     Run,
-    fingerprint_of,
 )
-from sonneteer.search.choose import unwatched
 from sonneteer.search.find import find_settings, folder_name
 from sonneteer.search.report import SearchReport, write_report
 from sonneteer.search.space import with_settings
@@ -42,7 +36,6 @@ from sonneteer.training.plan import Plan, refuse
 from sonneteer.training.range_test import RangeTest, sane_pace
 
 Which = Literal["base", "tuned"]
-Opener = Callable[[str], serving.ServedModel]
 
 
 class Found(NamedTuple):
@@ -73,7 +66,7 @@ def prepare(loaded: LoadedRecipe, store: Store, progress: Progress) -> DatasetVe
     """Raw rows become a frozen, split data set with its ledger."""
     progress.stage("preparing")
     with store.writing(f"data-{loaded.recipe.name}"):
-        return data.prepare(loaded.recipe, loaded.folder, store, _backend(loaded, store), progress)
+        return data.prepare(loaded.recipe, loaded.folder, store, versions.backend(loaded, store), progress)
 
 
 def check(loaded: LoadedRecipe, store: Store, progress: Progress) -> data.Proof:
@@ -104,7 +97,7 @@ def plan(loaded: LoadedRecipe, store: Store, progress: Progress) -> Plan:
     """What training will take: tokens, memory, time and cost. No weights are loaded."""
     dataset = prepare(loaded, store, progress)
     progress.stage("planning")
-    made = _backend(loaded, store).plan(dataset)
+    made = versions.backend(loaded, store).plan(dataset)
     prices = read_prices(store.root / "prices.yaml")
     past = store.latest(Report, loaded.recipe.name)
     sealed = data.read_split(store, dataset, "test")
@@ -118,7 +111,7 @@ def vocabulary(loaded: LoadedRecipe, store: Store, progress: Progress) -> Vocabu
     """What the domain's words cost in tokens, which would save most as one, and what those of the recipe did."""
     dataset = prepare(loaded, store, progress)
     progress.stage("measuring the vocabulary")
-    backend = _backend(loaded, store)
+    backend = versions.backend(loaded, store)
     known = store.find(ModelVersion, run_id=new_run(loaded, dataset, backend).id)
     return backend.vocabulary(dataset, known[0] if known else None)
 
@@ -126,7 +119,7 @@ def vocabulary(loaded: LoadedRecipe, store: Store, progress: Progress) -> Vocabu
 def search(loaded: LoadedRecipe, store: Store, progress: Progress) -> Found:
     """Better settings, compared by validation loss. The same command goes on after an interruption."""
     dataset = prepare(loaded, store, progress)
-    backend = _backend(loaded, store)
+    backend = versions.backend(loaded, store)
     refuse(backend.plan(dataset, loaded.recipe.search.processes), loaded.recipe.training)
     if loaded.recipe.search.by == "auto":
         progress.stage("testing learning rates")
@@ -146,7 +139,7 @@ def train(loaded: LoadedRecipe, store: Store, progress: Progress) -> ModelVersio
     """The data set becomes a model version. A finished run of the same recipe and data is not done again."""
     dataset = prepare(loaded, store, progress)
     progress.stage("training")
-    backend = _backend(loaded, store)
+    backend = versions.backend(loaded, store)
     run = new_run(loaded, dataset, backend)
     with store.writing(f"run-{run.id}"):
         known = store.find(ModelVersion, run_id=run.id)
@@ -157,26 +150,16 @@ def train(loaded: LoadedRecipe, store: Store, progress: Progress) -> ModelVersio
             run = backend.fit(dataset, run, progress)
         store.save(run)
         evaluation.plot_losses(store.folder(run.id) / "metrics.jsonl", store.folder(run.id) / "loss.svg")
-        return _register(loaded, store, run, dataset)
+        return versions.register(loaded, store, run, dataset)
 
 
 def evaluate(loaded: LoadedRecipe, store: Store, progress: Progress) -> Report:
     """Base and tuned model answer the sealed test split; the report says which is better, and how surely."""
     model = train(loaded, store, progress)
     progress.stage("evaluating")
-    run, dataset = store.get(Run, model.run_id), store.get(DatasetVersion, model.dataset_id)
-    backend = _backend(loaded, store)
-    with store.writing(f"report-{run.id}"):
-        base = backend.open_base(run)
-        others = tuple(_other_arms(loaded, store, model, base))
-        suites = tuple(evaluation.read_suite(one, loaded.folder) for one in loaded.recipe.evaluation.suites)
-        learned = data.read_split(store, dataset, "train") if loaded.recipe.evaluation.is_audited else []
-        cases = _cases(loaded, store, run)
-        arms = evaluation.Arms(base, backend.open(model), others, suites, _judge(loaded, others), learned, cases)
-        examples = data.read_split(store, dataset, "test")
-        report = evaluation.evaluate(loaded.recipe, run, dataset, arms, store, examples, progress)
-        if not report.learning_curve:
-            curve = _learning_curve(loaded, store, dataset, progress)
+    with store.writing(f"report-{model.run_id}"):
+        report = evaluation.evaluate(contest.contest_of(loaded, store, model), store, progress)
+        if curve := contest.learning_curve(loaded, store, model, progress):
             report = report.model_copy(update={"learning_curve": curve})
         store.save(report)
         store.save(model.model_copy(update={"report_id": report.id}))
@@ -185,7 +168,7 @@ def evaluate(loaded: LoadedRecipe, store: Store, progress: Progress) -> Report:
 
 def pairs_to_judge(loaded: LoadedRecipe, store: Store) -> evaluation.Ballot:
     """The newest model's answers beside its base model's, for people to judge; what they say is kept with the run."""
-    model = newest_model(loaded, store)
+    model = versions.newest(loaded, store)
     run, dataset = store.get(Run, model.run_id), store.get(DatasetVersion, model.dataset_id)
     pairs = evaluation.read_pairs(loaded.recipe, run, store, data.read_split(store, dataset, "test"))
     if not pairs:
@@ -204,10 +187,10 @@ def dossier(loaded: LoadedRecipe, store: Store, report: Report) -> Path:
 
 def certify(loaded: LoadedRecipe, store: Store, progress: Progress) -> Certificate:
     """Prove that the newest model, as it is served, is the one that was trained. Kept with the model."""
-    model = newest_model(loaded, store)
+    model = versions.newest(loaded, store)
     progress.stage("certifying")
     run, dataset = store.get(Run, model.run_id), store.get(DatasetVersion, model.dataset_id)
-    certificate = _backend(loaded, store).certify(model, run, dataset)
+    certificate = versions.backend(loaded, store).certify(model, run, dataset)
     name = store.put(certificate.model_dump_json(indent=1).encode(), "json")
     store.save(model.model_copy(update={"certificate_file": name}))
     return certificate
@@ -219,7 +202,7 @@ def promote(loaded: LoadedRecipe, store: Store, allow: str | None = None) -> pro
     Running servers take it on at once.
     """
     before = deployments.current(store, loaded.recipe.name).champion_id
-    promoted = promotion.promote(store, newest_model(loaded, store), allow)
+    promoted = promotion.promote(store, versions.newest(loaded, store), allow)
     if promoted.is_done:
         former = before if before != promoted.model.id else None
         because = allow or "better and certified"
@@ -233,16 +216,18 @@ def export(
     loaded: LoadedRecipe, store: Store, progress: Progress, wanted: exporting.Wanted, allow: str | None = None
 ) -> exporting.Exported:
     """The newest model as files that other programs load, each proven to be the model that was trained."""
-    model = newest_model(loaded, store)
+    model = versions.newest(loaded, store)
     progress.stage("exporting")
     dataset = store.get(DatasetVersion, model.dataset_id)
-    return exporting.export(lambda: _backend(loaded, store).original(model, dataset), store, model, wanted, allow)
+    return exporting.export(
+        lambda: versions.backend(loaded, store).original(model, dataset), store, model, wanted, allow
+    )
 
 
 def open_chat(loaded: LoadedRecipe, store: Store, which: Which) -> Chat:
     """The base model, or the newest model that this recipe's name has."""
-    backend = _backend(loaded, store)
-    model = newest_model(loaded, store) if which == "tuned" or loaded.recipe.base.from_scratch else None
+    backend = versions.backend(loaded, store)
+    model = versions.newest(loaded, store) if which == "tuned" or loaded.recipe.base.from_scratch else None
     if which == "tuned" and model is not None:
         return backend.open(model)
     return backend.open_base(store.get(Run, model.run_id) if model else None)
@@ -253,7 +238,7 @@ def serve(
     store: Store,
     progress: Progress,
     watch: serving.Watch | None = None,
-    opened: Opener | None = None,
+    opened: versions.Opener | None = None,
 ) -> None:
     """The deployed model behind Anthropic's and OpenAI's API, until stopped; without a deployment the newest one.
 
@@ -263,7 +248,7 @@ def serve(
     progress.stage("serving")
     if model.retrain_because:
         progress.note(f"{model.id} should be trained again: {model.retrain_because}.")
-    open_one = opened or opener(loaded, store)
+    open_one = opened or versions.opener(loaded, store)
     served = watch.live.champion if watch and watch.live else open_one(model.id)
 
     def other(id: str) -> serving.ServedModel | None:
@@ -275,58 +260,15 @@ def serve(
     serving.serve([served], loaded.recipe.serving, keys, progress.note, around)
 
 
-def opener(loaded: LoadedRecipe, store: Store) -> Opener:
-    """Opens versions by their ids to be served beside one another, by the engine that the recipe names."""
-    versions = versions_of(loaded.recipe.serving, store, loaded.folder, partial(_proven_gguf, loaded, store))
-
-    def opened(id: str) -> serving.ServedModel:
-        model = store.get(ModelVersion, id)
-        chat = versions.open(model)
-        return serving.ServedModel(model.name, chat, model.created_at, chat.context, id)
-
-    return opened
-
-
-def _proven_gguf(loaded: LoadedRecipe, store: Store, model: ModelVersion) -> Path:
-    """The version's weights for llama.cpp, written if they are not there yet."""
-    dataset = store.get(DatasetVersion, model.dataset_id)
-    numbers = loaded.recipe.serving.llamacpp.numbers
-    return exporting.proven_gguf(lambda: _backend(loaded, store).original(model, dataset), store, model, numbers)
-
-
-def open_version(loaded: LoadedRecipe, store: Store, model: ModelVersion) -> Chat:
-    """A version to talk to."""
-    return _backend(loaded, store).open(model)
-
-
-def write_merged(loaded: LoadedRecipe, store: Store, model: ModelVersion, target: Path) -> None:
-    """Write a version as plain files, which a further training can start from."""
-    _backend(loaded, store).write_merged(model, target)
-
-
 def show(loaded: LoadedRecipe, store: Store, count: int, progress: Progress) -> list[list[tuple[str, bool]]]:
     """The first training examples as the model reads them: each token's text, and whether it is learned."""
     dataset = prepare(loaded, store, progress)
     examples = data.read_split(store, dataset, "train")
-    return _backend(loaded, store).show(examples[:count], examples)
+    return versions.backend(loaded, store).show(examples[:count], examples)
 
 
 def _note_served(store: Store, model: ModelVersion, address: str) -> None:
     store.note_deed("serve", f"models/{model.id}", f"at {address}")
-
-
-def newest_model(loaded: LoadedRecipe, store: Store) -> ModelVersion:
-    """The last model that was trained under the recipe's name."""
-    found = store.find(ModelVersion, name=loaded.recipe.name)
-    if not found:
-        raise MissingError(
-            f"There is no model '{loaded.recipe.name}' in {store.root} yet. Train it first: sonneteer run {loaded.path}"
-        )
-    return found[0]
-
-
-def _backend(loaded: LoadedRecipe, store: Store) -> LocalBackend:
-    return LocalBackend(loaded.recipe, loaded.folder, store, loaded.reward)
 
 
 def _teacher(loaded: LoadedRecipe, store: Store) -> Chat:
@@ -340,65 +282,3 @@ def _teacher(loaded: LoadedRecipe, store: Store) -> Chat:
         name="teacher", url=teacher.url, model=name, api=teacher.api, key_variable=teacher.key_variable
     )
     return ClaudeChat(settings) if teacher.api == "anthropic" else ServerChat(settings)
-
-
-def _cases(loaded: LoadedRecipe, store: Store, run: Run) -> evaluation.Cases:
-    """The confirmed bad answers, and which of them another run's report found mended."""
-    others = [report for report in store.find(Report, name=loaded.recipe.name) if report.run_id != run.id]
-    fixed = evaluation.fixed_in([outcome for report in others for outcome in report.cases])
-    return evaluation.Cases(evaluation.read_cases(store, loaded.recipe.name), fixed)
-
-
-def _learning_curve(
-    loaded: LoadedRecipe, store: Store, dataset: DatasetVersion, progress: Progress
-) -> tuple[CurvePoint, ...]:
-    """The same training with a part of the examples. What the catalogue knows is not trained again."""
-    points = []
-    for share in loaded.recipe.evaluation.learning_curve:
-        progress.stage(f"training with {share:.0%} of the examples")
-        part = data.share_of(store, dataset, share)
-        trained = TrialTrainer(loaded, store.root, part.id)({}, loaded.recipe.seed, unwatched)
-        examples = part.splits["train"].examples
-        points.append(CurvePoint(share=share, examples=examples, validation_loss=trained.loss))
-    return tuple(points)
-
-
-def _judge(loaded: LoadedRecipe, arms: Sequence[evaluation.Arm]) -> Chat | None:
-    """The model that judges pairs; None where people do, or nobody."""
-    judge = loaded.recipe.evaluation.judge.by
-    return next((arm.chat for arm in arms if arm.name == judge), None)
-
-
-def _other_arms(loaded: LoadedRecipe, store: Store, model: ModelVersion, base: Chat) -> Iterator[evaluation.Arm]:
-    """The base model with examples in its prompt, the champion, and the models that the recipe names."""
-    settings = loaded.recipe.evaluation
-    if settings.few_shot:
-        training = data.read_split(store, store.get(DatasetVersion, model.dataset_id), "train")
-        shots = evaluation.shots_of(training, settings.few_shot)
-        version = fingerprint_of([model.base_fingerprint, [shot.id for shot in shots]])
-        yield evaluation.Arm("few_shot", evaluation.FewShot(base, shots), version)
-    for champion in store.find(ModelVersion, name=model.name, stage="champion"):
-        if champion.id != model.id:
-            yield evaluation.Arm("champion", _backend(loaded, store).open(champion), champion.run_id)
-    for external in settings.externals:
-        chat = ServerChat(external)
-        yield evaluation.Arm(external.name, chat, fingerprint_of(external.model_dump(mode="json")))
-
-
-def _register(loaded: LoadedRecipe, store: Store, run: Run, dataset: DatasetVersion) -> ModelVersion:
-    numbers = [model.number for model in store.find(ModelVersion, name=run.name)]
-    number = max(numbers, default=0) + 1
-    model = ModelVersion(
-        id=f"{run.name}-{number}",
-        name=run.name,
-        number=number,
-        base=run.base,
-        base_fingerprint=run.base_fingerprint,
-        folder=str((store.folder(run.id) / "result").relative_to(store.root)),
-        is_adapter=loaded.recipe.training.method == "lora",
-        run_id=run.id,
-        dataset_id=dataset.id,
-        created_at=datetime.now(UTC),
-    )
-    store.save(model)
-    return model

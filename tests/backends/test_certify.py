@@ -14,7 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from sonneteer import lifecycle
+from sonneteer import lifecycle, versions
 from sonneteer.cli import main
 from sonneteer.models.render import TemplateRenderer
 from sonneteer.progress import Silent
@@ -39,7 +39,7 @@ class Trained(NamedTuple):
 
     @property
     def result(self) -> Path:
-        return self.store.root / lifecycle.newest_model(self.loaded, self.store).folder
+        return self.store.root / versions.newest(self.loaded, self.store).folder
 
     def certify(self) -> Certificate:
         return lifecycle.certify(self.loaded, self.store, Silent())
@@ -163,5 +163,5 @@ def test_the_audit_log_tells_what_was_served_where(trained: Trained, monkeypatch
     recipe = trained.loaded.recipe.model_copy(update={"serving": settings})
     lifecycle.serve(trained.loaded._replace(recipe=recipe), trained.store, Silent())
     (entry,) = [entry for entry in trained.store.audit_log() if entry.action == "serve"]
-    assert entry.subject == f"models/{lifecycle.newest_model(trained.loaded, trained.store).id}"
+    assert entry.subject == f"models/{versions.newest(trained.loaded, trained.store).id}"
     assert re.fullmatch(r"at 127\.0\.0\.1:\d+", entry.content)

@@ -15,7 +15,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from sonneteer import lifecycle
+from sonneteer import lifecycle, versions
 from sonneteer.backends import export_forms
 from sonneteer.backends.export import Exported, Wanted
 from sonneteer.backends.export_files import SpelledTemplate
@@ -161,7 +161,7 @@ def test_a_model_without_certificate_stays_here_unless_somebody_gives_a_reason(
     shutil.copytree(plain.folder, tmp_path / "copy")
     store = Store(tmp_path / "copy" / "workspace")
     loaded = read_recipe(tmp_path / "copy")
-    model = lifecycle.newest_model(loaded, store)
+    model = versions.newest(loaded, store)
     store.save(model.model_copy(update={"certificate_file": None}))
     place = [str(loaded.path), "--workspace", str(store.root), "--to", "adapter"]
     assert main(["export", *place]) == 3
@@ -230,16 +230,16 @@ def test_a_version_is_served_by_llama_cpp_once_its_numbers_are_proven(
     store = Store(worded.folder / "workspace")
     serving = ServingSettings(engine="llamacpp", llamacpp={"threads": 1})
     loaded = worded._replace(recipe=worded.recipe.model_copy(update={"serving": serving}))
-    model = lifecycle.newest_model(worded, store)
-    served = lifecycle.opener(loaded, store)(model.id)
+    model = versions.newest(worded, store)
+    served = versions.opener(loaded, store)(model.id)
     prompt, options = Prompt(messages=(Message(role="user", text="Say 3"),)), Options(max_tokens=6)
     ours = lifecycle.open_chat(worded, store, "tuned").answer([prompt], options)
     assert served.chat.answer([prompt], options)[0].text == ours[0].text
-    monkeypatch.setattr(lifecycle.exporting, "export", None)  # what was proven is not written again
-    lifecycle.opener(loaded, store)(model.id)
+    monkeypatch.setattr(versions.exporting, "export", None)  # what was proven is not written again
+    versions.opener(loaded, store)(model.id)
     monkeypatch.setattr(LlamaCpp, "is_there", lambda: False)
     with pytest.raises(ExtraError, match=r"sonneteer\[llamacpp\]"):
-        lifecycle.opener(loaded, store)
+        versions.opener(loaded, store)
 
 
 @pytest.mark.usefixtures("llama_cpp_reads")
@@ -262,8 +262,8 @@ def test_llama_cpp_is_started_again_when_it_dies_and_ends_when_nobody_holds_it(
 
 def test_a_version_that_fails_its_proof_is_not_served(plain: LoadedRecipe, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store(plain.folder / "workspace")
-    model = lifecycle.newest_model(plain, store)
-    failed = lifecycle.exporting.Exported(Wanted("gguf", "q8_0", Path()), None, ("tokens: they differ.",), False)
-    monkeypatch.setattr(lifecycle.exporting, "export", lambda *_, **__: failed)
+    model = versions.newest(plain, store)
+    failed = versions.exporting.Exported(Wanted("gguf", "q8_0", Path()), None, ("tokens: they differ.",), False)
+    monkeypatch.setattr(versions.exporting, "export", lambda *_, **__: failed)
     with pytest.raises(ModelError, match=r"cannot be served by llama.cpp.*they differ"):
-        lifecycle.exporting.proven_gguf(lambda: None, store, model, "q8_0")  # type: ignore[arg-type, return-value]
+        versions.exporting.proven_gguf(lambda: None, store, model, "q8_0")  # type: ignore[arg-type, return-value]

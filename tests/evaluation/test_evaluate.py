@@ -11,8 +11,9 @@ import pytest
 from sonneteer.chat import Answer, Likelihood, Options
 from sonneteer.errors import DataError
 from sonneteer.evaluation.ask import Arm
+from sonneteer.evaluation.cases import Cases, Mistake, case_of
 from sonneteer.evaluation.dossier import Papers, write_dossier
-from sonneteer.evaluation.evaluate import Arms, evaluate
+from sonneteer.evaluation.evaluate import Arms, Contest, evaluate
 from sonneteer.progress import Silent
 from sonneteer.recipe.sections import DataSettings, PromotionSettings, Recipe, SourceSettings
 from sonneteer.records import DatasetVersion, Example, LedgerEntry, Machine, Message, Prompt, Report, Run, Source, Split
@@ -96,7 +97,7 @@ class Knowing(ScriptedChat):
 
 def report(store: Store, *better_on: str, tuned: str = "the right answer", count: int = 12) -> Report:
     arms = Arms(base=ScriptedChat(["something else"]), tuned=ScriptedChat([tuned]))
-    return evaluate(recipe(*better_on), run(), dataset(), arms, store, examples(count), Silent())
+    return evaluate(Contest(recipe(*better_on), run(), dataset(), arms, examples(count)), store, Silent())
 
 
 def test_better_answers_are_found_better(tmp_path: Path) -> None:
@@ -119,7 +120,7 @@ def test_likelihoods_give_a_perplexity(tmp_path: Path) -> None:
     likely = [Likelihood(-1.0 - i / 10, 10, 5, 20) for i in range(12)]
     unlikely = [Likelihood(-20.0 - i, 10, 1, 20) for i in range(12)]
     arms = Arms(base=ScriptedChat(["a"], unlikely), tuned=ScriptedChat(["a"], likely))
-    made = evaluate(recipe("perplexity"), run(), dataset(), arms, Store(tmp_path), examples(), Silent())
+    made = evaluate(Contest(recipe("perplexity"), run(), dataset(), arms, examples()), Store(tmp_path), Silent())
     assert made.verdict == "better"
 
 
@@ -136,9 +137,8 @@ def test_the_same_sealed_examples_in_another_data_set_are_no_new_ones(tmp_path: 
     fresh = examples(12, "a question that nobody has seen")
     counts = []
     for sealed in (examples()[:6] + fresh[6:], fresh[:6]):
-        made = evaluate(
-            recipe(), run().model_copy(update={"dataset_id": other.id}), other, arms, store, sealed, Silent()
-        )
+        again = run().model_copy(update={"dataset_id": other.id})
+        made = evaluate(Contest(recipe(), again, other, arms, sealed), store, Silent())
         counts.append(made.test_openings)
         other = dataset().model_copy(update={"id": "data-3"})
     assert counts == [2, 1]
@@ -152,6 +152,19 @@ def test_each_opening_makes_the_intervals_wider_and_an_interrupted_evaluation_co
     assert second.confidence == pytest.approx(1 - 0.1 / 6)
 
 
+def test_a_new_case_or_a_learning_curve_is_no_new_look_at_the_sealed_examples(tmp_path: Path) -> None:
+    store, told = Store(tmp_path), recipe()
+    case = case_of(Mistake((Message(role="user", text="and now?"),), bad="bad", good="the right answer"))
+    curved = told.model_copy(update={"evaluation": told.evaluation.model_copy(update={"learning_curve": (0.5,)})})
+    arms = Arms(base=ScriptedChat(["something else"]), tuned=ScriptedChat(["the right answer"]))
+    first = evaluate(Contest(told, run(), dataset(), arms, examples()), store, Silent())
+    cased = arms._replace(cases=Cases((case,)))
+    again = evaluate(Contest(told, run(), dataset(), cased, examples()), store, Silent())
+    third = evaluate(Contest(curved, run(), dataset(), arms, examples()), store, Silent())
+    assert (again.test_openings, again.confidence, len(again.cases)) == (1, first.confidence, 1)
+    assert again.id != first.id == third.id
+
+
 def test_metrics_and_parts_are_corrected_together(tmp_path: Path) -> None:
     made = report(Store(tmp_path))
     for figure in (*made.comparisons, *made.slices.values()):
@@ -162,7 +175,7 @@ def test_metrics_and_parts_are_corrected_together(tmp_path: Path) -> None:
 def test_further_models_answer_the_same_examples_and_stand_in_the_dossier(tmp_path: Path) -> None:
     others = (Arm("champion", ScriptedChat(["the right thing"]), "v1"),)
     arms = Arms(ScriptedChat(["something else"]), ScriptedChat(["the right answer"]), others)
-    made = evaluate(recipe(), run(), dataset(), arms, Store(tmp_path / "w"), examples(), Silent())
+    made = evaluate(Contest(recipe(), run(), dataset(), arms, examples()), Store(tmp_path / "w"), Silent())
     (figures,) = made.against.values()
     gains = {figure.metric: figure.gain.value for figure in figures}
     assert 0 < gains["rouge_l"] < next(c.gain.value for c in made.comparisons if c.metric == "rouge_l")
@@ -191,7 +204,7 @@ def test_a_gain_that_only_one_group_had_is_refused_and_stands_in_the_dossier(tmp
     rules = PromotionSettings(better_on=("rouge_l",), equal_over=("topic", "person"))
     told = recipe().model_copy(update={"promotion": rules})
     arms = Arms(ScriptedChat(["something else"]), Knowing(said))
-    made = evaluate(told, run(), dataset(), arms, Store(tmp_path / "w"), asked, Silent())
+    made = evaluate(Contest(told, run(), dataset(), arms, asked), Store(tmp_path / "w"), Silent())
     (gap,) = made.gaps
     assert (gap.tag, gap.gap, gap.p_value < 0.01) == ("topic", 1.0, True)
     verdicts = {rule.rule: rule.verdict for rule in made.rules}
@@ -203,7 +216,7 @@ def test_a_gain_that_only_one_group_had_is_refused_and_stands_in_the_dossier(tmp
 def test_a_test_split_without_conversations_is_refused(tmp_path: Path) -> None:
     arms = Arms(base=ScriptedChat(["a"]), tuned=ScriptedChat(["a"]))
     with pytest.raises(DataError, match="no conversation"):
-        evaluate(recipe(), run(), dataset(), arms, Store(tmp_path), [], Silent())
+        evaluate(Contest(recipe(), run(), dataset(), arms, []), Store(tmp_path), Silent())
 
 
 def dossier(tmp_path: Path, made: Report, reason: str = "no JSON") -> str:

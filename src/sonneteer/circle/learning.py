@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from sonneteer import data, deployments, evaluation, lifecycle, monitoring
+from sonneteer import data, deployments, evaluation, lifecycle, monitoring, versions
 from sonneteer.chat import Options
 from sonneteer.circle import patterns
 from sonneteer.errors import MissingError
@@ -110,7 +110,7 @@ def improve(loaded: LoadedRecipe, store: Store, progress: Progress) -> Improveme
     successor = next_recipe(loaded, store, champion, gathered.folder)
     report = lifecycle.evaluate(successor, store, progress)
     lifecycle.dossier(successor, store, report)
-    model = lifecycle.newest_model(successor, store)
+    model = versions.newest(successor, store)
     refusals = [] if report.verdict == "better" else _broken_rules(report)
     refusals += _regressions(successor, store, champion, report)
     if not refusals:
@@ -137,7 +137,7 @@ def next_recipe(loaded: LoadedRecipe, store: Store, champion: ModelVersion, fold
     }
     if is_further:
         merged = store.root / "merged" / champion.id
-        lifecycle.write_merged(loaded, store, champion, merged)
+        versions.write_merged(loaded, store, champion, merged)
         changes["base"] = recipe.base.model_copy(update={"model": str(merged), "from_scratch": None})
     return loaded._replace(recipe=Recipe.model_validate(recipe.model_copy(update=changes).model_dump()))
 
@@ -208,7 +208,7 @@ def _regressions(loaded: LoadedRecipe, store: Store, champion: ModelVersion, rep
         return []
     options = Options(max_tokens=loaded.recipe.evaluation.max_answer_tokens)
     prompts = [Prompt(messages=case.prompt) for case in cases]
-    said = lifecycle.open_version(loaded, store, champion).answer(prompts, options)
+    said = versions.open_version(loaded, store, champion).answer(prompts, options)
     broken = [case.id for case, old in zip(cases, said, strict=True) if evaluation.is_fixed(case, old.text)]
     if len(broken) <= loaded.recipe.improvement.most_broken_share * len(report.cases):
         return []

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
-from sonneteer import deployments, lifecycle, serving
+from sonneteer import deployments, lifecycle, serving, versions
 from sonneteer.backends import promotion
 from sonneteer.circle import watching
 from sonneteer.errors import BusyError, SonneteerError
@@ -27,11 +27,11 @@ UNREAD = 100_000
 
 def serve(loaded: LoadedRecipe, store: Store, progress: Progress) -> None:
     """The deployed model behind the APIs, until stopped, watched in all that it does."""
-    opened = lifecycle.opener(loaded, store)
+    opened = versions.opener(loaded, store)
     lifecycle.serve(loaded, store, progress, watch_of(loaded, store, opened), opened)
 
 
-def watch_of(loaded: LoadedRecipe, store: Store, opened: lifecycle.Opener) -> serving.Watch:
+def watch_of(loaded: LoadedRecipe, store: Store, opened: versions.Opener) -> serving.Watch:
     """Everybody who watches a server of this recipe; `opened` loads its versions."""
     monitoring = loaded.recipe.monitoring
     usual = partial(watching.usual_answers, loaded, store)

@@ -7,7 +7,7 @@ from sonneteer.evaluation.canaries import planted
 from sonneteer.evaluation.cases import Cases, Mistake, add_cases, case_of, drop_cases, fixed_in, is_fixed, read_cases
 from sonneteer.evaluation.charts import plot_losses
 from sonneteer.evaluation.dossier import Papers, write_dossier
-from sonneteer.evaluation.evaluate import Arms, evaluate, labels_of, read_pairs
+from sonneteer.evaluation.evaluate import Arms, Contest, evaluate, labels_of, read_pairs
 from sonneteer.evaluation.few_shot import FewShot, shots_of
 from sonneteer.evaluation.judging import Ballot, Pair
 from sonneteer.evaluation.outlook import outlook
@@ -22,6 +22,7 @@ __all__ = [
     "Arms",
     "Ballot",
     "Cases",
+    "Contest",
     "Entrant",
     "Facts",
     "FewShot",

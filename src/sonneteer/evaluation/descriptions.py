@@ -1,4 +1,4 @@
-"""Figures that are no mean over examples, and so described rather than tested: macro-F1, confusion, calibration."""
+"""What is described rather than tested: macro-F1, confusion, calibration, and ten answers beside each other."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from collections.abc import Sequence
 import numpy as np
 
 from sonneteer.evaluation.ask import Reply
+from sonneteer.evaluation.measure import Asked
 from sonneteer.evaluation.scorers import choice_shares, choices_of
-from sonneteer.evaluation.texts import words
-from sonneteer.records import Classification, Example
+from sonneteer.evaluation.texts import rouge_l, words
+from sonneteer.records import Classification, Example, SideBySide
 
 MOST_CLASSES = 20
 FEWEST_EACH = 2
 BINS = 10
 OTHER = "(something else)"
+SHOWN = 10
 
 
 def classification(examples: Sequence[Example], replies: Sequence[Reply]) -> Classification | None:
@@ -43,6 +45,29 @@ def calibration_error(examples: Sequence[Example], replies: Sequence[Reply]) -> 
     bins = np.minimum((beliefs * BINS).astype(int), BINS - 1)
     gaps = [abs(float((beliefs - hits)[bins == b].sum())) for b in range(BINS)]
     return sum(gaps) / len(beliefs)
+
+
+def side_by_side(asked: Asked) -> tuple[SideBySide, ...]:
+    """Ten examples at even steps from the greatest loss to the greatest gain in ROUGE-L: a rule, and no choice."""
+    references = [example.answer.text for example in asked.examples]
+    gains = [
+        rouge_l(reference, tuned.text) - rouge_l(reference, base.text)
+        for reference, base, tuned in zip(references, asked.base, asked.tuned, strict=True)
+    ]
+    order = sorted(range(len(gains)), key=lambda i: (gains[i], asked.examples[i].id))
+    places = np.unique(np.linspace(0, len(order) - 1, SHOWN).round().astype(int))
+    return tuple(
+        SideBySide(
+            example_id=asked.examples[i].id,
+            prompt=asked.examples[i].prompt.messages,
+            tags=asked.examples[i].tags,
+            reference=references[i],
+            base=asked.base[i].text,
+            tuned=asked.tuned[i].text,
+            score_gain=gains[i],
+        )
+        for i in (order[place] for place in places)
+    )
 
 
 def _label(text: str) -> str:

@@ -35,10 +35,10 @@ def export(
 ) -> Outcome:
     """Write the newest model for other programs: safetensors, PEFT, GGUF, Ollama, vLLM. Refused unless certified."""
     work = opened(context, workspace, json, words)
-    from sonneteer import lifecycle
+    from sonneteer import lifecycle, versions
     from sonneteer.backends.export import Wanted
 
-    model = lifecycle.newest_model(work.loaded, work.store)
+    model = versions.newest(work.loaded, work.store)
     place = folder or work.store.root / "exports" / f"{model.id}-{to}"
     done = lifecycle.export(*work, Wanted(to, numbers, place.absolute()), allow)
     page = [pages.certificate_page(done.certificate)] if done.certificate else []

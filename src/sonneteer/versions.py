@@ -1,0 +1,84 @@
+"""Model versions: how one is registered, which is the newest, and how each is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from sonneteer import serving
+from sonneteer.backends import export as exporting
+from sonneteer.backends.engines import versions_of
+from sonneteer.backends.local import LocalBackend
+from sonneteer.chat import Chat
+from sonneteer.errors import MissingError
+from sonneteer.recipe import LoadedRecipe
+from sonneteer.records import DatasetVersion, ModelVersion, Run
+from sonneteer.store import Store
+
+Opener = Callable[[str], serving.ServedModel]
+
+
+def backend(loaded: LoadedRecipe, store: Store) -> LocalBackend:
+    """The place where the recipe's models are trained and opened."""
+    return LocalBackend(loaded.recipe, loaded.folder, store, loaded.reward)
+
+
+def register(loaded: LoadedRecipe, store: Store, run: Run, dataset: DatasetVersion) -> ModelVersion:
+    """The next version of the recipe's name, made by a run."""
+    numbers = [model.number for model in store.find(ModelVersion, name=run.name)]
+    number = max(numbers, default=0) + 1
+    model = ModelVersion(
+        id=f"{run.name}-{number}",
+        name=run.name,
+        number=number,
+        base=run.base,
+        base_fingerprint=run.base_fingerprint,
+        folder=str((store.folder(run.id) / "result").relative_to(store.root)),
+        is_adapter=loaded.recipe.training.method == "lora",
+        run_id=run.id,
+        dataset_id=dataset.id,
+        created_at=datetime.now(UTC),
+    )
+    store.save(model)
+    return model
+
+
+def newest(loaded: LoadedRecipe, store: Store) -> ModelVersion:
+    """The last model that was trained under the recipe's name."""
+    found = store.find(ModelVersion, name=loaded.recipe.name)
+    if not found:
+        raise MissingError(
+            f"There is no model '{loaded.recipe.name}' in {store.root} yet. Train it first: sonneteer run {loaded.path}"
+        )
+    return found[0]
+
+
+def open_version(loaded: LoadedRecipe, store: Store, model: ModelVersion) -> Chat:
+    """A version to talk to."""
+    return backend(loaded, store).open(model)
+
+
+def write_merged(loaded: LoadedRecipe, store: Store, model: ModelVersion, target: Path) -> None:
+    """Write a version as plain files, which a further training can start from."""
+    backend(loaded, store).write_merged(model, target)
+
+
+def opener(loaded: LoadedRecipe, store: Store) -> Opener:
+    """Opens versions by their ids to be served beside one another, by the engine that the recipe names."""
+    versions = versions_of(loaded.recipe.serving, store, loaded.folder, partial(_proven_gguf, loaded, store))
+
+    def opened(id: str) -> serving.ServedModel:
+        model = store.get(ModelVersion, id)
+        chat = versions.open(model)
+        return serving.ServedModel(model.name, chat, model.created_at, chat.context, id)
+
+    return opened
+
+
+def _proven_gguf(loaded: LoadedRecipe, store: Store, model: ModelVersion) -> Path:
+    """The version's weights for llama.cpp, written if they are not there yet."""
+    dataset = store.get(DatasetVersion, model.dataset_id)
+    numbers = loaded.recipe.serving.llamacpp.numbers
+    return exporting.proven_gguf(lambda: backend(loaded, store).original(model, dataset), store, model, numbers)
