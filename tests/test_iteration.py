@@ -60,9 +60,13 @@ def test_each_step_leads_to_the_next(
     assert lifecycle.plan(loaded, store, Silent()).detectable[0].basis.endswith(report.id)
     longer = read_recipe(loaded.path, ["--training.epochs", "2"])
     lifecycle.train(longer, store, Silent())
-    first, second = iteration.compare(store, ["tiny-1", "tiny-2"])
+    (first, second), _, page = iteration.compare(store, ["tiny-1", "tiny-2"])
     assert first.report == report
     assert second.report is None
+    text, document = page.read_text(), json.loads(page.with_suffix(".json").read_text())
+    for words in ("training.epochs", "not evaluated", "Side by side".lower(), page.with_suffix(".json").name):
+        assert words in text
+    assert (len(document["runs"]), document["is_comparable"]) == (2, True)
     monkeypatch.chdir(loaded.folder)
     assert main(["compare", "tiny-1", "tiny-2", report.id]) == 0
     shown = capsys.readouterr().out
@@ -94,5 +98,5 @@ def test_a_live_answer_that_was_bad_becomes_a_case_with_its_whole_conversation(
 
 
 def test_what_is_not_there_is_named(work: tuple[LoadedRecipe, Store]) -> None:
-    with pytest.raises(MissingError, match="no run, model or report 'tiny-9'"):
-        iteration.compare(work[1], ["tiny-9"])
+    with pytest.raises(MissingError, match="no run, model or report 'tiny-8', 'tiny-9'"):
+        iteration.compare(work[1], ["tiny-8", "tiny-9"])

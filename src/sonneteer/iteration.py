@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from sonneteer import data, evaluation, versions
-from sonneteer.errors import MissingError
+from sonneteer.errors import MissingError, RecipeError
 from sonneteer.recipe import LoadedRecipe
-from sonneteer.records import Case, DatasetVersion, ModelVersion, Report, Run
+from sonneteer.records import Case, DatasetVersion, ModelVersion, Report, Run, fingerprint_of
 from sonneteer.search.report import SearchReport
 from sonneteer.store import Store
+from sonneteer.store.prices import Prices, read_prices
 
 
 def advise(loaded: LoadedRecipe, store: Store) -> list[evaluation.Advice]:
@@ -22,9 +24,31 @@ def advise(loaded: LoadedRecipe, store: Store) -> list[evaluation.Advice]:
     return evaluation.advise(evaluation.Facts(run, report, dataset, ledger, _searched(store, dataset)))
 
 
-def compare(store: Store, ids: Sequence[str]) -> list[evaluation.Entrant]:
-    """Runs, named by their ids, by those of their models, or of their reports. Raises MissingError."""
-    return [_entrant(store, id) for id in ids]
+class Compared(NamedTuple):
+    """Runs side by side."""
+
+    entrants: list[evaluation.Entrant]
+    prices: Prices
+    page: Path
+
+
+def compare(store: Store, ids: Sequence[str]) -> Compared:
+    """Runs, named by their ids, by those of their models, or of their reports; with a page in the workspace.
+
+    Raises MissingError for all ids that are unknown, and RecipeError for fewer than two.
+    """
+    if len(set(ids)) < 2:
+        raise RecipeError("Name at least two different runs, models or reports to compare.")
+    unknown = [id for id in ids if not _is_known(store, id)]
+    if unknown:
+        known = [*(model.id for model in store.find(ModelVersion)), *(run.id for run in store.find(Run))]
+        raise MissingError(
+            f"There is no run, model or report {', '.join(map(repr, unknown))} in {store.root}. It has: "
+            f"{', '.join(known[:8]) or 'none yet'}."
+        )
+    entrants, prices = [_entrant(store, id) for id in dict.fromkeys(ids)], read_prices(store.root / "prices.yaml")
+    page = store.root / f"comparison-{fingerprint_of([one.name for one in entrants])}.html"
+    return Compared(entrants, prices, evaluation.write_abreast(entrants, prices, page))
 
 
 def add_case(loaded: LoadedRecipe, store: Store, mistake: evaluation.Mistake) -> Case:
@@ -51,18 +75,19 @@ def cases(loaded: LoadedRecipe, store: Store) -> tuple[Case, ...]:
     return evaluation.read_cases(store, loaded.recipe.name)
 
 
+def _is_known(store: Store, id: str) -> bool:
+    return bool(store.find(ModelVersion, id=id) or store.find(Run, id=id) or store.find(Report, id=id))
+
+
 def _entrant(store: Store, id: str) -> evaluation.Entrant:
     models, reports = store.find(ModelVersion, id=id), store.find(Report, id=id)
-    if reports:
-        return evaluation.Entrant(id, store.get(Run, reports[0].run_id), reports[0])
-    found = store.find(Run, id=models[0].run_id if models else id)
-    if not found:
-        known = [*(model.id for model in store.find(ModelVersion)), *(run.id for run in store.find(Run))]
-        raise MissingError(
-            f"There is no run, model or report '{id}' in {store.root}. It has: {', '.join(known[:8]) or 'none yet'}."
-        )
-    newest = store.find(Report, run_id=found[0].id)
-    return evaluation.Entrant(id, found[0], newest[0] if newest else None)
+    run = store.get(Run, reports[0].run_id if reports else models[0].run_id if models else id)
+    found = reports or store.find(Report, run_id=run.id)
+    return evaluation.Entrant(id, run, _dataset(store, run), found[0] if found else None)
+
+
+def _dataset(store: Store, run: Run) -> DatasetVersion | None:
+    return next(iter(store.find(DatasetVersion, id=run.dataset_id)), None)
 
 
 def _searched(store: Store, dataset: DatasetVersion) -> evaluation.Searched | None:

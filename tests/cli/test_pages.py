@@ -9,8 +9,17 @@ from typing import get_args
 import pytest
 from rich.console import Console, RenderableType
 
-from sonneteer.cli.pages import FATES, VERDICTS, comparison_table, figure, ledger_page, next_steps, token_page
-from sonneteer.records import Fate, Verdict
+from sonneteer.cli.pages import (
+    FATES,
+    VERDICTS,
+    comparison_table,
+    figure,
+    ledger_page,
+    next_steps,
+    token_page,
+    verdict_page,
+)
+from sonneteer.records import Fate, Judging, Verdict
 from tests.cli.conftest import DATASET, report_with
 
 
@@ -36,6 +45,21 @@ def test_the_rows_of_the_ledger_add_up_to_its_last_line() -> None:
 def test_the_figures_fit_a_terminal_of_eighty_columns() -> None:
     lines = printed(comparison_table(report_with("better")), width=74).splitlines()
     assert len(lines) == 3
+
+
+def test_the_verdict_names_further_models_the_judge_and_how_often_the_examples_were_opened() -> None:
+    told = report_with("better")
+    judging = Judging(by="big", preference=told.comparisons[0], ties=1, labelled=9, order_share=0.25, longer_share=0.7)
+    more = {"against": {"few_shot": told.comparisons[:1]}, "judging": judging, "test_openings": 3}
+    text = " ".join(printed(verdict_page(told.model_copy(update=more)), width=200).split())
+    for words in (
+        "against few shot:",
+        "1 tie",
+        "order of the answers in 25%",
+        "in 70% of the decided",
+        "opened 3 times",
+    ):
+        assert words in text
 
 
 def test_gains_are_green_above_zero_and_red_below() -> None:

@@ -55,10 +55,24 @@ def test_what_made_the_verdict_comes_first_and_what_speaks_against_it_is_named()
         update={"verdict": "not better", "rules": rules, "cases": (back,), "slices": {"topic: tea": lost}}
     )
     brief = brief_of(bad, run(), ["limit one", "limit two"], None)
-    assert brief.reasons == ("Broken: r1.", "Met: r0.")
+    assert brief.reasons[:2] == ("Broken: r1.", "Met: r0.")
     assert len(brief.risks) == 3
     assert "mended are back" in brief.risks[0]
     assert "worse than its base on topic: tea" in brief.risks[1]
+
+
+def test_what_no_rule_asks_for_fills_the_reasons_and_a_prompt_that_does_as_well_is_a_risk() -> None:
+    rule = RuleOutcome(rule="perplexity must be better", verdict="better", reason="perplexity fell.")
+    even = figures("rouge_l", 0.1).model_copy(
+        update={"gain": figures("rouge_l", 0.1).gain.model_copy(update={"low": -0.1})}
+    )
+    told = REPORT.model_copy(update={"rules": (rule,), "against": {"few_shot": (even,)}})
+    brief = brief_of(told, run(), ["limit"], None)
+    assert brief.reasons[1:] == (
+        "Rouge l is 0.1, and 0.1 for the base model with examples in its prompt: no difference is shown.",
+        "Rouge l went from 0.1 to 0.8: better.",
+    )
+    assert "perhaps no training was needed" in brief.risks[0]
 
 
 def test_every_figure_of_the_page_is_there_as_json(tmp_path: Path) -> None:

@@ -179,7 +179,11 @@ def test_further_models_answer_the_same_examples_and_stand_in_the_dossier(tmp_pa
     (figures,) = made.against.values()
     gains = {figure.metric: figure.gain.value for figure in figures}
     assert 0 < gains["rouge_l"] < next(c.gain.value for c in made.comparisons if c.metric == "rouge_l")
-    assert "champion: rouge l" in dossier(tmp_path, made)
+    page = dossier(tmp_path, made)
+    assert "champion: rouge l" in page
+    assert "Nothing left the machine" in page
+    external = made.model_copy(update={"against": {"big": figures}})
+    assert "test questions were sent to big" in dossier(tmp_path, external)
 
 
 def test_the_same_comparison_is_not_made_twice(tmp_path: Path) -> None:
@@ -196,6 +200,7 @@ def test_side_by_side_shows_the_worst_and_the_best_and_topics_are_compared(tmp_p
     assert gains == sorted(gains)
     assert len(gains) == 10
     assert set(made.slices) == {"topic: refunds", "topic: returns"}
+    assert dossier(tmp_path, made).count("be brief") == 1, "the instructions that all have in common stand there once"
 
 
 def test_a_gain_that_only_one_group_had_is_refused_and_stands_in_the_dossier(tmp_path: Path) -> None:
@@ -236,7 +241,7 @@ def test_the_dossier_tells_verdict_ledger_figures_and_limits(tmp_path: Path) -> 
         "a, row 7",
         "could not be read",
         "rouge l",
-        "1 source rows could not",
+        "1 source row could not",
         "side by side",
         "rouge l must be better: met",
         "smallest gain",

@@ -16,11 +16,8 @@ class Promotion(NamedTuple):
     verdict: Verdict
     refusals: tuple[str, ...]
     """What speaks against it."""
-
-    @property
-    def is_done(self) -> bool:
-        """Whether the model is the champion now."""
-        return self.model.stage == "champion"
+    is_done: bool
+    """Whether the wish was fulfilled."""
 
 
 def promote(store: Store, model: ModelVersion, allow: str | None) -> Promotion:
@@ -30,7 +27,7 @@ def promote(store: Store, model: ModelVersion, allow: str | None) -> Promotion:
     verdict: Verdict = report.verdict if report else "cannot tell"
     refusals = (*_of_report(report), *certificate_problems(store, model))
     if refusals and not allow:
-        return Promotion(model, verdict, refusals)
+        return Promotion(model, verdict, refusals, is_done=False)
     with store.writing(f"promotion-{model.name}"):
         for former in store.find(ModelVersion, name=model.name, stage="champion"):
             if former.id != model.id:
@@ -38,7 +35,7 @@ def promote(store: Store, model: ModelVersion, allow: str | None) -> Promotion:
         champion = model.model_copy(update={"stage": "champion"})
         store.save(champion)
         note_permission(store, "promote", model, refusals, allow)
-    return Promotion(champion, verdict, refusals)
+    return Promotion(champion, verdict, refusals, is_done=True)
 
 
 def _of_report(report: Report | None) -> list[str]:

@@ -20,7 +20,7 @@ def show_log(store: Store) -> Outcome:
     log = store.audit_log()
     table = Table(box=ROUNDED, title=f"Audit log of {store.root}", title_justify="left")
     for column in ("", "when", "who", "what", "which", "why"):
-        table.add_column(column)
+        table.add_column(column, overflow="fold")
     for entry in log:
         table.add_row(str(entry.number), entry.at[:19], entry.who, entry.action, entry.subject, _why(entry))
     return Outcome({"entries": [entry._asdict() for entry in log]}, [table])

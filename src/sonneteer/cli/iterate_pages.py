@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from sonneteer.evaluation import Advice, Entrant
+    from sonneteer.evaluation import Advice
+    from sonneteer.iteration import Compared
     from sonneteer.records import Case
 
 SHOWN_PLACES = 5
@@ -29,21 +30,22 @@ def advice_page(given: Sequence[Advice]) -> list[RenderableType]:
     return page or [Text("Nothing to say: there is neither a gap nor a doubt in what is known.")]
 
 
-def comparison_page(entrants: Sequence[Entrant]) -> list[RenderableType]:
+def comparison_page(compared: Compared) -> list[RenderableType]:
     """One column for each run."""
-    from sonneteer.evaluation import abreast
+    from sonneteer.evaluation import abreast, is_comparable
 
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
-    for name in ("", *(one.name for one in entrants)):
+    for name in ("", *(one.name for one in compared.entrants)):
         table.add_column(name, overflow="fold")
-    for row in abreast(entrants):
+    for row in abreast(compared.entrants, compared.prices):
         if row.is_heading:
             table.add_section()
             table.add_row(Text(f"\n{row.name}", style="bold"))
         else:
-            table.add_row(row.name, *row.cells)
+            cells = [Text.assemble(cell.text, (f"  {cell.small}" if cell.small else "", "dim")) for cell in row.cells]
+            table.add_row(row.name, *cells)
     page: list[RenderableType] = [table]
-    if len({one.report.dataset_id for one in entrants if one.report}) > 1:
+    if not is_comparable(compared.entrants):
         page.append(Text("They were tested on different data: their figures are not comparable.", style="yellow"))
     page.append(Text("Behind each figure: its gain over the base [interval], and the test examples.", style="dim"))
     return page

@@ -13,6 +13,14 @@ from sonneteer.cli.session import Session, Work
 
 WORKSPACE = Path("workspace")
 
+
+def _given_reason(reason: str | None) -> str | None:
+    """The words after `--allow`. Raises BadParameter where there are none."""
+    if reason is not None and not reason.strip():
+        raise typer.BadParameter("Say why: the reason goes into the audit log.")
+    return reason
+
+
 Words = Annotated[list[str] | None, typer.Argument(metavar="RECIPE [--SETTING VALUE]", hidden=True)]
 Workspace = Annotated[
     Path,
@@ -21,6 +29,15 @@ Workspace = Annotated[
         metavar="FOLDER",
         envvar="SONNETEER_WORKSPACE",
         help="Where data sets, models and reports are kept.",
+    ),
+]
+Allow = Annotated[
+    str | None,
+    typer.Option(
+        "--allow",
+        metavar="REASON",
+        callback=_given_reason,
+        help="Do it whatever speaks against it. The reason is logged.",
     ),
 ]
 Json = Annotated[

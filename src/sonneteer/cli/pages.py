@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         DatasetVersion,
         Fate,
         Interval,
+        Judging,
         Memorisation,
         PrivacySpent,
         Report,
@@ -81,7 +82,7 @@ def redacted_lines(dataset: DatasetVersion) -> list[Text]:
     """What was taken out of the rows, in types and counts."""
     if not dataset.redacted:
         return []
-    kinds = ", ".join(f"{number:,} {kind.replace('_', ' ')}" for kind, number in dataset.redacted.items())
+    kinds = ", ".join(f"{kind.replace('_', ' ')} ({number:,})" for kind, number in dataset.redacted.items())
     return [Text(f"redacted in {count(dataset.redacted_rows, 'row')}: {kinds}", style="yellow")]
 
 
@@ -112,6 +113,10 @@ def verdict_page(report: Report) -> RenderableType:
     lines: list[RenderableType] = [Text(words, style=f"bold {colour}"), Text(), comparison_table(report)]
     lines += [Text("↓ less is better. A gain above zero is always an improvement.", style="dim"), Text()]
     lines += [*(Text(f"• {reason}") for reason in report.reasons)]
+    lines += [Text(f"• {line}", style="dim") for line in [*_other_arms(report), *_judge_lines(report.judging)]]
+    if report.test_openings > 1:
+        looked = f"the sealed examples were opened {report.test_openings} times: this look had to convince at"
+        lines.append(Text(f"• {looked} {100 * report.confidence:.4g} % confidence", style="dim"))
     if promise := report.privacy:
         lines.append(Text(f"• differentially private: {_promised(promise)}", style="dim"))
     lines += [Text(f"• {line}", style="dim") for line in memorisation_lines(report.memorisation)]
@@ -121,6 +126,33 @@ def verdict_page(report: Report) -> RenderableType:
         lines += [Text(f"• generalisation gap: {said}.", style="dim")]
     lines += [Text(f"• {metric}: not available. {why}", style="dim") for metric, why in report.unavailable.items()]
     return Panel(Group(*lines), title="Verdict", title_align="left", border_style=colour, padding=(1, 2))
+
+
+def _other_arms(report: Report) -> list[str]:
+    """Each further model by the first metric that both have."""
+    return [
+        f"against {name.replace('_', ' ')}: {one.metric.replace('_', ' ')} {figure(one.base.value)}, tuned "
+        f"{figure(one.tuned.value)}, gain {gain(one.gain)}"
+        for name, figures in report.against.items()
+        for one in figures[:1]
+    ]
+
+
+def _judge_lines(judging: Judging | None) -> list[str]:
+    """Whom the judge prefers, and how far it can be trusted."""
+    if judging is None:
+        return []
+    lines = [
+        f"{judging.by} preferred the tuned model in {judging.preference.tuned.value:.0%} of "
+        f"{judging.preference.examples} pairs, {count(judging.ties, 'tie')}"
+    ]
+    if judging.order_share is not None:
+        lines.append(f"its ruling followed the order of the answers in {judging.order_share:.0%} of the pairs")
+    if judging.longer_share is not None:
+        lines.append(f"the longer answer was preferred in {judging.longer_share:.0%} of the decided pairs")
+    if judging.kappa:
+        lines.append(f"agreement with people on {count(judging.labelled, 'pair')}: kappa {_between(judging.kappa)}")
+    return lines
 
 
 def memorisation_lines(found: Memorisation | None) -> list[str]:

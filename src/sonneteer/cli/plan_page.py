@@ -55,8 +55,8 @@ def _lines(plan: Plan, prices: Path) -> Iterator[tuple[str, str, str]]:
     yield "time", f"{low}, {usual}, {high}", "unless it stops early"
     for one in plan.detectable:
         unit = " standard deviations" if one.is_in_deviations else ""
-        words = f"the smallest true gain that {one.clusters:,} independent test examples show 4 times of 5; {one.basis}"
-        yield f"to be seen, {one.metric.replace('_', ' ')}", f"{one.gain:.3g}{unit}", words
+        words = f"a true gain that {one.clusters:,} independent test examples show 4 times of 5; {one.basis}"
+        yield f"smallest gain, {one.metric.replace('_', ' ')}", f"{one.gain:.3g}{unit}", words
     for machine, cost in plan.costs.items():
         known = f"no price yet: put one into {prices}" if cost is None else f"by the prices in {prices}"
         yield f"cost, {machine}", "-" if cost is None else f"{cost:,.2f} {plan.currency}", known

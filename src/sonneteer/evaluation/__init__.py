@@ -1,6 +1,7 @@
 """Evaluation: base against tuned on the sealed test split, a verdict, and a dossier for whoever decides."""
 
-from sonneteer.evaluation.abreast import Entrant, Row, abreast
+from sonneteer.evaluation.abreast import Entrant, Row, abreast, is_comparable
+from sonneteer.evaluation.abreast_page import as_document, write_abreast
 from sonneteer.evaluation.advice import Advice, Facts, Searched, advise
 from sonneteer.evaluation.ask import Arm
 from sonneteer.evaluation.canaries import planted
@@ -34,11 +35,13 @@ __all__ = [
     "abreast",
     "add_cases",
     "advise",
+    "as_document",
     "case_of",
     "detectable_share",
     "drop_cases",
     "evaluate",
     "fixed_in",
+    "is_comparable",
     "is_fixed",
     "labels_of",
     "of_answer",
@@ -49,5 +52,6 @@ __all__ = [
     "read_pairs",
     "read_suite",
     "shots_of",
+    "write_abreast",
     "write_dossier",
 ]

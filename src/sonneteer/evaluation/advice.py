@@ -6,11 +6,10 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+from sonneteer.evaluation.learning_curve import WORTH, LearningCurve, learning_curve_of
 from sonneteer.evaluation.scorers import SCORERS
-from sonneteer.records import Comparison, CurvePoint, DatasetVersion, LedgerEntry, Record, Report, Run
+from sonneteer.records import Comparison, DatasetVersion, LedgerEntry, Record, Report, Run
 
-WORTH = 0.01
-"""Share of the present figure below which a step is not worth its trouble."""
 CONTRADICTION = "contradict"
 BOUNDED = {"exact_match", "normalized_match", "choice_accuracy", "token_accuracy", "json_valid", "json_fields"}
 """Metrics that end at 1."""
@@ -59,7 +58,7 @@ def _from_report(facts: Facts) -> Iterator[Advice]:
         yield Advice(what="Evaluate it: sonneteer evaluate.", evidence="There is no report of this run yet.")
         return
     yield from _worst_slices(report)
-    yield from _curve(facts.run, facts.dataset, report.learning_curve)
+    yield from _curve(learning_curve_of(report, facts.run, facts.dataset))
     if report.verdict == "cannot tell":
         why = next((rule.reason for rule in report.rules if rule.verdict == "cannot tell"), "")
         yield Advice(what="Seal more test examples, or make the gain larger.", evidence=why)
@@ -101,19 +100,15 @@ def _lack(part: Comparison, whole: Comparison) -> float:
     return sign * (whole.tuned.value - part.tuned.value)
 
 
-def _curve(run: Run, dataset: DatasetVersion, points: Sequence[CurvePoint]) -> Iterator[Advice]:
-    """What twice the data would gain, from the last step of the learning curve: it only gets flatter."""
-    if not points or run.best_validation_loss is None:
+def _curve(curve: LearningCurve | None) -> Iterator[Advice]:
+    """What twice the data would gain."""
+    if curve is None:
         return
-    last, count = max(points, key=lambda point: point.examples), dataset.splits["train"].examples
-    doublings = math.log2(count / last.examples)
-    gain = (last.validation_loss - run.best_validation_loss) / doublings / run.best_validation_loss
-    shown = f"With {last.examples} examples the validation loss is {last.validation_loss:.4g}, with {count} it is "
-    shown += f"{run.best_validation_loss:.4g}: {gain:.1%} for each doubling."
-    if gain >= WORTH:
-        yield Advice(what="Collect more examples like those that are there.", evidence=shown, gain=gain)
+    if curve.is_flat:
+        yield Advice(what="Collect no more of the same: the learning curve is flat.", evidence=curve.says)
     else:
-        yield Advice(what="Collect no more of the same: the learning curve is flat.", evidence=shown, gain=None)
+        what = "Collect more examples like those that are there."
+        yield Advice(what=what, evidence=curve.says, gain=curve.gain_per_doubling)
 
 
 def _from_run(facts: Facts) -> Iterator[Advice]:

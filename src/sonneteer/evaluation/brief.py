@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 
-from sonneteer.records import Record, Report, RuleOutcome, Run
+from sonneteer.records import Comparison, Record, Report, RuleOutcome, Run
 from sonneteer.store.prices import HOURS_A_MONTH, Prices
 
 MOST = 3
@@ -57,7 +56,34 @@ def _reasons(report: Report) -> tuple[str, ...]:
     """Those rules first that made the verdict; then the others."""
     deciding = [rule for rule in report.rules if rule.verdict == report.verdict]
     others = [rule for rule in report.rules if rule.verdict != report.verdict]
-    return tuple(_plain(rule) for rule in [*deciding, *others][:MOST]) or report.reasons[:MOST]
+    told = [_plain(rule) for rule in [*deciding, *others]] or list(report.reasons)
+    return tuple([*told, *_besides(report)][:MOST])
+
+
+def _besides(report: Report) -> Iterator[str]:
+    """What no rule asks for, and what was measured all the same."""
+    for name, figures in report.against.items():
+        for one in figures[:1]:
+            compared = f"{_words(one.metric)} is {one.tuned.value:.3g}, and {one.base.value:.3g} for {_arm(name)}"
+            yield f"{compared}: {_told(one)}."
+    asked = " ".join(rule.rule for rule in report.rules)
+    for one in report.comparisons:
+        if one.metric not in asked:
+            yield f"{_words(one.metric)} went from {one.base.value:.3g} to {one.tuned.value:.3g}: {_told(one)}."
+
+
+def _told(one: Comparison) -> str:
+    if one.gain.low > 0:
+        return "better"
+    return "worse" if one.gain.high < 0 else "no difference is shown"
+
+
+def _arm(name: str) -> str:
+    return {"few_shot": "the base model with examples in its prompt", "champion": "the champion"}.get(name, name)
+
+
+def _words(metric: str) -> str:
+    return metric.replace("_", " ").capitalize()
 
 
 def _plain(rule: RuleOutcome) -> str:
@@ -70,6 +96,9 @@ def _risks(report: Report, run: Run) -> Iterator[str]:
     back = [case for case in report.cases if case.was_fixed and not case.is_fixed]
     if back:
         yield f"Bad answers that an earlier model had mended are back: {len(back)} of {len(report.cases)}."
+    for one in report.against.get("few_shot", ())[:1]:
+        if one.gain.low <= 0:
+            yield "The base model with examples in its prompt may do as well: perhaps no training was needed."
     worse = [name for name, part in report.slices.items() if part.gain.high < 0]
     if worse:
         yield f"It is worse than its base on {', '.join(worse[:MOST])}."
@@ -104,7 +133,7 @@ def costs_of(report: Report, prices: Prices) -> Costs | None:
     return Costs(
         seconds=usage.seconds,
         per_thousand=None if hourly is None else hourly * usage.seconds / 3.6,
-        most_per_month=math.floor(most),
+        most_per_month=float(f"{most:.3g}"),
         managed=tuple(managed),
         currency=prices.currency,
     )

@@ -1,11 +1,11 @@
-"""The two pictures of a dossier as SVG: losses over the steps, and gains with their intervals."""
+"""The pictures of a dossier as SVG: losses over the steps, the learning curve, and gains with their intervals."""
 
 from __future__ import annotations
 
 import io
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,12 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from sonneteer.evaluation.learning_curve import LearningCurve
 from sonneteer.records import Comparison
 
-# A grey and two colours that read on a light and on a dark page; texts stay texts, in the page's own font.
+# Colours that read on a light and on a dark page; texts stay texts, in the page's own font.
 INK, TRAINING, VALIDATION = "#7a7f87", "#8fb3d9", "#d9822b"
+COLOURS = (VALIDATION, "#4a8fd0", "#3aa37a", "#b56ac4", "#c9a227", "#d9534f")
 STYLE = {"svg.fonttype": "none", "font.family": "sans-serif", "font.size": 10.0, "svg.hashsalt": "sonneteer"}
 
 
@@ -51,20 +53,53 @@ def losses_svg(metrics: Sequence[dict[str, Any]]) -> str:
         return _svg(figure)
 
 
-def gains_svg(comparisons: Sequence[Comparison]) -> str:
-    """Each metric's gain as share of the base model's figure, with its interval. Right of the line is better."""
-    shown = [c for c in comparisons if c.base.value and math.isfinite(c.gain.low) and math.isfinite(c.gain.high)]
+def learning_curve_svg(curve: LearningCurve) -> str:
+    """Validation loss over the number of training examples; each doubling is as wide as any other."""
+    counts = [point.examples for point in curve.points]
+    losses = [point.validation_loss for point in curve.points]
     with matplotlib.rc_context(STYLE):
-        figure, axes = _figure(0.7 + 0.38 * len(shown))
-        for place, comparison in enumerate(reversed(shown)):
-            scale = 100 / abs(comparison.base.value)
-            gain = comparison.gain
-            axes.plot([gain.low * scale, gain.high * scale], [place, place], color=INK, linewidth=3, alpha=0.6)
-            axes.plot([gain.value * scale], [place], "o", color=VALIDATION, markersize=7)
-        axes.axvline(0, color=INK, linewidth=1)
-        axes.set_yticks(range(len(shown)), [c.metric.replace("_", " ") for c in reversed(shown)])
-        axes.set_xlabel("gain in percent of the base model's figure (right of the line is better)", color=INK)
+        figure, axes = _figure(2.6)
+        axes.set_xscale("log", base=2)
+        axes.plot(counts, losses, color=VALIDATION, marker="o", markersize=5)
+        for count, loss in zip(counts, losses, strict=True):
+            axes.annotate(
+                f"{loss:.3f}", (count, loss), (0, 8), textcoords="offset points", ha="center", color=VALIDATION
+            )
+        axes.set_xticks(counts, [f"{point.examples:,}\n({point.share:.0%})" for point in curve.points])
+        axes.xaxis.minorticks_off()
+        axes.margins(0.08, 0.25)
+        axes.set_xlabel("training examples", color=INK)
+        axes.set_ylabel("validation loss", color=INK)
         return _svg(figure)
+
+
+def gains_svg(comparisons: Mapping[str, Sequence[Comparison]]) -> str:
+    """By model, each metric's gain as share of the base model's figure, with its interval."""
+    shown = {name: {c.metric: c for c in told if _has_share(c)} for name, told in comparisons.items()}
+    metrics = list(dict.fromkeys(metric for told in shown.values() for metric in told))
+    apart = 0.6 / max(1, len(shown))
+    with matplotlib.rc_context(STYLE):
+        figure, axes = _figure(0.7 + (0.3 + 0.12 * len(shown)) * len(metrics))
+        for number, (name, told) in enumerate(shown.items()):
+            colour = COLOURS[number % len(COLOURS)]
+            for metric, one in told.items():
+                place = len(metrics) - 1 - metrics.index(metric) + apart * ((len(shown) - 1) / 2 - number)
+                scale = 100 / abs(one.base.value)
+                axes.plot(
+                    [one.gain.low * scale, one.gain.high * scale], [place, place], color=INK, linewidth=3, alpha=0.6
+                )
+                axes.plot([one.gain.value * scale], [place], "o", color=colour, markersize=7)
+            axes.plot([], [], "o", color=colour, label=name)
+        axes.axvline(0, color=INK, linewidth=1)
+        axes.set_yticks(range(len(metrics)), [metric.replace("_", " ") for metric in reversed(metrics)])
+        axes.set_xlabel("gain in percent of the base model's figure (right of the line is better)", color=INK)
+        if len(shown) > 1:
+            figure.legend(loc="outside upper center", ncols=3, frameon=False, labelcolor=INK)
+        return _svg(figure)
+
+
+def _has_share(one: Comparison) -> bool:
+    return bool(one.base.value) and math.isfinite(one.gain.low) and math.isfinite(one.gain.high)
 
 
 def _figure(height: float) -> tuple[Figure, Axes]:

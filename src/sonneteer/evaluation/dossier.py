@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 from markupsafe import Markup
 
 from sonneteer.evaluation.brief import Brief, brief_of
-from sonneteer.evaluation.charts import gains_svg, losses_svg, read_metrics
+from sonneteer.evaluation.charts import gains_svg, learning_curve_svg, losses_svg, read_metrics
+from sonneteer.evaluation.learning_curve import LearningCurve, learning_curve_of
 from sonneteer.evaluation.scorers import SCORERS
-from sonneteer.pages import templates_of
-from sonneteer.records import Comparison, DatasetVersion, Fate, Interval, LedgerEntry, Report, Run
+from sonneteer.pages import count, percent, templates_of
+from sonneteer.records import Comparison, DatasetVersion, Fate, LedgerEntry, Report, Run
 from sonneteer.store import write_whole
 from sonneteer.store.prices import Prices
 
@@ -58,9 +59,8 @@ def write_dossier(papers: Papers, target: Path) -> Path:
     report, run, dataset, ledger, metrics_path, prices = papers
     limits = _limits(report, dataset)
     brief = brief_of(report, run, limits, prices)
+    curve = learning_curve_of(report, run, dataset)
     environment = templates_of("sonneteer.evaluation")
-    environment.filters |= {"figure": _figure, "number": _number, "interval": _interval, "duration": _duration}
-    environment.filters |= {"percent": _percent}
     environment.tests |= {"holding": lambda c: (c.adjusted_p_value or 1.0) <= 1 - report.confidence}
     page = environment.get_template("dossier.html.jinja").render(
         report=report,
@@ -76,16 +76,20 @@ def write_dossier(papers: Papers, target: Path) -> Path:
         hidden_rows=max(0, sum(bool(entry.reason) for entry in ledger) - LISTED_ROWS),
         metrics={name: scorer.says for name, scorer in SCORERS.items()},
         losses=Markup(losses_svg(read_metrics(metrics_path))),
-        gains=Markup(gains_svg(report.comparisons)),
+        gains=Markup(gains_svg({"tuned": report.comparisons})),
+        curve=curve,
+        curve_plot=Markup(learning_curve_svg(curve)) if curve else None,
+        instructions=_instructions(report),
+        asked_elsewhere=[name for name in report.against if name not in ("few_shot", "champion")],
         settings=_settings(run),
         limits=limits,
     )
     write_whole(target, page.encode("utf-8"))
-    write_whole(target.with_suffix(".json"), _as_json(papers, brief, limits))
+    write_whole(target.with_suffix(".json"), _as_json(papers, brief, curve, limits))
     return target
 
 
-def _as_json(papers: Papers, brief: Brief, limits: list[str]) -> bytes:
+def _as_json(papers: Papers, brief: Brief, curve: LearningCurve | None, limits: list[str]) -> bytes:
     """Every figure of the page. The ledger's rows stand in the workspace."""
     figures: dict[str, Any] = {
         "verdict": papers.report.verdict,
@@ -93,6 +97,7 @@ def _as_json(papers: Papers, brief: Brief, limits: list[str]) -> bytes:
         "report": papers.report.model_dump(mode="json"),
         "run": papers.run.model_dump(mode="json") | {"generalisation_gap": papers.run.generalisation_gap},
         "dataset": papers.dataset.model_dump(mode="json"),
+        "learning_curve": curve.model_dump(mode="json") if curve else None,
         "losses": read_metrics(papers.metrics_path),
         "limits": limits,
     }
@@ -101,6 +106,13 @@ def _as_json(papers: Papers, brief: Brief, limits: list[str]) -> bytes:
 
 def _key_comparison(report: Report) -> Comparison | None:
     return report.comparisons[0] if report.comparisons else None
+
+
+def _instructions(report: Report) -> str | None:
+    """The system prompt that all shown questions have in common."""
+    found = {tuple(m.text for m in one.prompt if m.role == "system") for one in report.side_by_side}
+    (texts,) = found if len(found) == 1 else ((),)
+    return texts[0] if texts else None
 
 
 def _settings(run: Run) -> dict[str, Any]:
@@ -137,36 +149,12 @@ def _limits(report: Report, dataset: DatasetVersion) -> list[str]:
         limits.insert(
             1,
             f"The sealed test split has been opened {report.test_openings} times. Each look makes it easier to be "
-            f"fooled by chance, so this one had to convince at {_percent(report.confidence)} confidence. Fresh test "
+            f"fooled by chance, so this one had to convince at {percent(report.confidence)} confidence. Fresh test "
             "examples start again at the first look.",
         )
     if dataset.totals.get("broken"):
         limits.append(
-            f"{dataset.totals['broken']} source rows could not be read and are missing from everything above."
+            f"{count(dataset.totals['broken'], 'source row')} could not be read: nothing above knows of "
+            f"{'it' if dataset.totals['broken'] == 1 else 'them'}."
         )
     return limits
-
-
-def _figure(value: float) -> str:
-    """Three significant digits, and a true minus sign."""
-    return f"{value:.3g}".replace("-", "−") if abs(value) < 1000 else f"{value:,.0f}".replace("-", "−")
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.4g} %"
-
-
-def _number(value: float) -> str:
-    return f"{value:,.0f}"
-
-
-def _interval(interval: Interval) -> str:
-    return f"{_figure(interval.low)} to {_figure(interval.high)}"
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{seconds:.0f} s"

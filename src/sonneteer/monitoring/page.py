@@ -5,9 +5,8 @@ from __future__ import annotations
 import urllib.request
 from pathlib import Path
 
-import jinja2
-
 from sonneteer.errors import MachineError
+from sonneteer.pages import figure, templates_of
 from sonneteer.records import Health
 from sonneteer.store import write_whole
 
@@ -16,9 +15,8 @@ PATIENCE_SECONDS = 10
 
 def write_page(health: Health, target: Path) -> Path:
     """Write the page, and its figures beside it; returns the page's path."""
-    loader = jinja2.FileSystemLoader(Path(__file__).parent)
-    environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
-    environment.filters["figure"] = lambda value: "–" if value is None else f"{value:.3g}"
+    environment = templates_of("sonneteer.monitoring")
+    environment.filters["figure"] = lambda value: "–" if value is None else figure(value)
     page = environment.get_template("health.html.jinja").render(health=health)
     write_whole(target, page.encode())
     write_whole(target.with_suffix(".json"), health.model_dump_json(indent=1).encode())

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from sonneteer.cli import pages
-from sonneteer.cli.options import WORKSPACE, Json, Words, Workspace, opened
+from sonneteer.cli.options import WORKSPACE, Allow, Json, Words, Workspace, opened
 from sonneteer.cli.session import ExitCode, Outcome, as_json
 
 
@@ -26,10 +26,7 @@ def export(
     folder: Annotated[
         Path | None, typer.Option("--folder", metavar="FOLDER", help="Where to write. Default: in the workspace.")
     ] = None,
-    allow: Annotated[
-        str | None,
-        typer.Option("--allow", metavar="REASON", help="Export whatever speaks against it. The reason is logged."),
-    ] = None,
+    allow: Allow = None,
     workspace: Workspace = WORKSPACE,
     json: Json = False,
 ) -> Outcome:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -32,20 +33,17 @@ def compare(
     workspace: Workspace = WORKSPACE,
     json: Json = False,
 ) -> Outcome:
-    """Show runs side by side: what was different, what it cost, what came of it."""
+    """Show runs side by side, here and as a page: what was different, what it cost, what came of it."""
     begin_session(context, workspace, json)
     from sonneteer import iteration
     from sonneteer.cli.iterate_pages import comparison_page
+    from sonneteer.evaluation import as_document
     from sonneteer.store import Store
 
-    entrants = iteration.compare(Store(workspace), ids)
-    document = {
-        "runs": [
-            {"id": one.name, "run": as_json(one.run), "report": as_json(one.report) if one.report else None}
-            for one in entrants
-        ]
-    }
-    return Outcome(document, comparison_page(entrants))
+    compared = iteration.compare(Store(workspace), ids)
+    document = as_document(compared.entrants, compared.prices) | {"page": str(compared.page)}
+    steps: dict[str, str | Path] = {"the same, to read and to print:": compared.page}
+    return Outcome(document, [*comparison_page(compared), *pages.next_steps(steps)])
 
 
 def case(

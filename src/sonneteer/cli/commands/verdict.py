@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
 
 import typer
 from rich.text import Text
 
 from sonneteer.cli import pages
-from sonneteer.cli.options import WORKSPACE, Json, Words, Workspace, begin_session, command_line, opened
+from sonneteer.cli.options import WORKSPACE, Allow, Json, Words, Workspace, begin_session, command_line, opened
 from sonneteer.cli.session import ExitCode, Outcome, Work, as_json
 from sonneteer.records import Report
 
@@ -56,10 +55,7 @@ def certify(
 def promote(
     context: typer.Context,
     words: Words = None,
-    allow: Annotated[
-        str | None,
-        typer.Option("--allow", metavar="REASON", help="Promote whatever speaks against it. The reason is logged."),
-    ] = None,
+    allow: Allow = None,
     workspace: Workspace = WORKSPACE,
     json: Json = False,
 ) -> Outcome:
