@@ -79,6 +79,8 @@ class Answer(Record):
     chances: tuple[Chance, ...] = ()
     """One for each token, where that was asked for."""
     prompt_chances: tuple[Chance, ...] = ()
+    end_chances: tuple[Chance, ...] = ()
+    """The mark that ended the answer, where that was asked for: it is no part of the text."""
 
 
 class Piece(NamedTuple):
@@ -190,6 +192,33 @@ class TokenLogProbs(Protocol):
 
     def token_log_probs(self, examples: Sequence[Example]) -> list[list[float]]:
         """Natural logarithms, one for each learned token of each example, in the same order."""
+        ...
+
+
+@runtime_checkable
+class PlainText(Protocol):
+    """A model that goes on from plain text, with no template around it, and weighs what others go on with. Optional."""
+
+    @property
+    def context(self) -> int:
+        """Longest text and what it goes on with together, in tokens."""
+        ...
+
+    @property
+    def opening_id(self) -> int:
+        """The token that stands before a text with nothing before it."""
+        ...
+
+    def text_ids(self, text: str, has_marks: bool = True) -> list[int]:
+        """What the model reads, with the marks that its tokenizer puts around a text or without them."""
+        ...
+
+    def continued(self, texts: Sequence[tuple[int, ...]], options: Options) -> list[Answer]:
+        """How the model goes on from each text. Raises RequestError for one that is too long."""
+        ...
+
+    def continuation_likelihoods(self, pairs: Sequence[tuple[Sequence[int], Sequence[int]]]) -> list[Likelihood]:
+        """How likely the model finds the second part of each pair, behind the first, which must not be empty."""
         ...
 
 

@@ -158,6 +158,21 @@ def test_plain_text_and_tokens_go_on_and_their_likelihood_is_told(server: Any, c
             gpt.completions.create(**({"model": "poet", "prompt": "a"} | wrong))
 
 
+def test_the_mark_that_ends_an_answer_is_a_token_and_no_text(server: Any, chat: EngineChat) -> None:
+    gpt = openai.OpenAI(base_url=f"{server.url}/v1", api_key="any", max_retries=0)
+    ids, ends = chat.engine.prompt_ids("The cat sat"), {"3": 100}
+    asked: Any = {"model": "poet", "prompt": ids, "max_tokens": 1, "logprobs": 1, "logit_bias": ends}
+    whole = gpt.completions.create(**asked, echo=True).choices[0]
+    told = whole.logprobs
+    assert told is not None
+    assert (whole.text, whole.finish_reason) == ("The cat sat", "stop")
+    assert (told.tokens or [])[-1] == "<|im_end|>"
+    assert len(told.tokens or ()) == len(told.token_logprobs or ()) == len(told.top_logprobs or ()) == len(ids) + 1
+    assert (told.text_offset or [])[-1] == len(whole.text)
+    streamed = [chunk.choices[0] for chunk in gpt.completions.create(**asked, stream=True)]
+    assert [token for part in streamed if part.logprobs for token in part.logprobs.tokens or ()] == ["<|im_end|>"]
+
+
 def test_several_answers_to_one_question_are_written_together(gpt: openai.OpenAI) -> None:
     told = gpt.chat.completions.create(model="poet", messages=said("a"), n=3, temperature=2, seed=5, max_tokens=8)
     again = gpt.chat.completions.create(model="poet", messages=said("a"), n=3, temperature=2, seed=5, max_tokens=8)

@@ -8,8 +8,7 @@ from __future__ import annotations
 import importlib
 import io
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +18,7 @@ import pyarrow.parquet as parquet
 
 from sonneteer.data.files import SourceFile, kept_aside
 from sonneteer.errors import DataError, ExtraError
+from sonneteer.external.hub import online
 from sonneteer.recipe.sections import SourceSettings
 
 PREFIX = "hf:"
@@ -81,22 +81,10 @@ def _splits(path: str, named: _Named, folder: Path) -> Mapping[str, Any]:
             return {"train": datasets.load_from_disk(str(local))}
         if local.is_dir():
             return dict(datasets.load_dataset(str(local), named.configuration))
-        with _online(datasets):
+        with online(datasets):
             return dict(datasets.load_dataset(named.name, named.configuration))
     except (OSError, ValueError, KeyError, RuntimeError, arrow.ArrowException) as problem:
         raise DataError(f"{path} cannot be read: {type(problem).__name__}: {problem}") from problem
-
-
-@contextmanager
-def _online(datasets: Any) -> Iterator[None]:
-    """The hub may be asked: the recipe names it."""
-    constants: Any = importlib.import_module("huggingface_hub.constants")
-    before = constants.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE
-    constants.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE = False
-    try:
-        yield
-    finally:
-        constants.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE = before
 
 
 def _with_label_names(split: Any) -> arrow.Table:

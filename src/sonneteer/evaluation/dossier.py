@@ -142,7 +142,7 @@ def _limits(report: Report, dataset: DatasetVersion) -> list[str]:
     ]
     if report.memorisation is None:
         limits.append("What the model remembers of single examples was not tested; evaluation.memorisation can.")
-    kinds = {re.split(r"[ ,]", name)[0] for name in report.suites}
+    kinds = {re.split(r"[ ,]", name)[0].replace("harness", "retention") for name in report.suites}
     missing = [f"{what} was not tested; evaluation.suites can." for kind, what in UNTESTED.items() if kind not in kinds]
     limits += missing
     if report.test_openings > 1:

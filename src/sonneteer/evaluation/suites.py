@@ -16,6 +16,7 @@ import numpy as np
 from sonneteer.chat import Chat, LogProbs, Options
 from sonneteer.errors import DataError
 from sonneteer.evaluation.compare import compare
+from sonneteer.evaluation.harness import harness_version, measure_tasks
 from sonneteer.evaluation.intervals import SHARE, Bootstrap
 from sonneteer.evaluation.pair_files import Pair, field_of, read_pairs_of, read_rows
 from sonneteer.evaluation.safety import SafetyRow, misbehaviour, safety_row
@@ -37,6 +38,7 @@ LACKING = {
     "retention": "A model cannot say how likely it finds a text.",
     "stereotype": "A model cannot say how likely it finds a text.",
     "swaps": "No test question mentions a group that can be swapped.",
+    "harness": "A model does not read plain text, or no metric of the tasks is a mean over rows.",
 }
 
 
@@ -45,6 +47,9 @@ class Suite(NamedTuple):
 
     settings: SuiteSettings
     rows: Sequence[tuple[str, ...]]
+    """For tasks of the harness: the fingerprints of their files."""
+    folder: Path = Path()
+    """The recipe's."""
 
     @property
     def name(self) -> str:
@@ -71,6 +76,8 @@ def read_suite(settings: SuiteSettings, folder: Path) -> Suite:
     """The bundled suite, or a file beside the recipe. Raises DataError for rows without their fields."""
     if settings.kind == "swaps":
         return Suite(settings, [])
+    if settings.kind == "harness":
+        return Suite(settings, harness_version(settings, folder), folder)
     path = BUNDLED / f"{settings.kind}.jsonl" if settings.path == "bundled" else (folder / settings.path).resolve()
     if not path.is_file():
         raise DataError(f"evaluation.suites: there is no file {path}. Say 'bundled' for the one that comes along.")
@@ -90,15 +97,23 @@ def read_suite(settings: SuiteSettings, folder: Path) -> Suite:
 
 def weigh_suite(suite: Suite, base: Chat, tuned: Chat, asked: Questions, bootstrap: Bootstrap) -> Cost:
     """All figures of a suite, and a rule for each."""
-    if suite.settings.kind != "swaps":
-        measured = measure_suite(suite, base, tuned, bootstrap)
-        return Cost({suite.name: measured} if measured else {}, [suite_rule(suite.settings, measured)])
-    pairs = swapped_pairs(asked.examples, suite.settings)
-    if not pairs:
-        return Cost({}, [suite_rule(suite.settings, None)])
-    measured_swaps = measure_swaps(pairs, (base, tuned), asked.options, asked.keep_together, bootstrap)
-    rules = [suite_rule(suite.settings, figures, f", {name}") for name, figures in measured_swaps.items()]
-    return Cost({f"swaps, {name}": figures for name, figures in measured_swaps.items()}, rules)
+    settings = suite.settings
+    if settings.kind == "harness":
+        return _cost(settings, measure_tasks(settings, suite.folder, (base, tuned), bootstrap))
+    if settings.kind == "swaps":
+        pairs = swapped_pairs(asked.examples, settings)
+        measured = measure_swaps(pairs, (base, tuned), asked.options, asked.keep_together, bootstrap) if pairs else {}
+        return _cost(settings, measured)
+    one = measure_suite(suite, base, tuned, bootstrap)
+    return Cost({suite.name: one} if one else {}, [suite_rule(settings, one)])
+
+
+def _cost(settings: SuiteSettings, measured: dict[str, Comparison]) -> Cost:
+    """A rule for each figure; without any, that nobody can tell."""
+    if not measured:
+        return Cost({}, [suite_rule(settings, None)])
+    rules = [suite_rule(settings, figures, f", {name}") for name, figures in measured.items()]
+    return Cost({f"{settings.kind}, {name}": figures for name, figures in measured.items()}, rules)
 
 
 def measure_suite(suite: Suite, base: Chat, tuned: Chat, bootstrap: Bootstrap) -> Comparison | None:
@@ -119,7 +134,7 @@ def measure_suite(suite: Suite, base: Chat, tuned: Chat, bootstrap: Bootstrap) -
 
 def suite_rule(settings: SuiteSettings, measured: Comparison | None, measure: str = "") -> RuleOutcome:
     """Not worse than the base model by more than is allowed, with confidence."""
-    of = "" if settings.kind == "swaps" else f" ({settings.path})"
+    of = "" if settings.kind in ("swaps", "harness") else f" ({settings.path})"
     rule = f"{settings.kind}{measure}{of} must not be worse by {settings.at_most:.4g} or more"
     if measured is None:
         return RuleOutcome(rule=rule, verdict="cannot tell", reason=LACKING[settings.kind])

@@ -16,7 +16,7 @@ from sonneteer.models.engine.draw import Wish, choose
 from sonneteer.models.engine.writing import Writing
 from sonneteer.models.load import LanguageModel
 from sonneteer.models.logprobs import forests, predict
-from sonneteer.records import Example, Prompt
+from sonneteer.records import Example, Prompt, Rendered
 
 SCORED_TOKENS = 2048  # unique tokens that are scored at once
 
@@ -41,12 +41,19 @@ class LocalChat:
 
     def answer(self, prompts: Sequence[Prompt], options: Options) -> list[Answer]:
         """Answers in batches, prompts of similar length together. Raises RequestError for a prompt that is too long."""
-        ids = [self._prompt_ids(prompt, options) for prompt in prompts]
+        return self._answered(prompts, options)
+
+    def continued(self, texts: Sequence[tuple[int, ...]], options: Options) -> list[Answer]:
+        """How the model goes on from token ids. Raises RequestError for a text that is too long."""
+        return self._answered(texts, options)
+
+    def _answered(self, sources: Sequence[Prompt | tuple[int, ...]], options: Options) -> list[Answer]:
+        ids = [self._source_ids(source, options) for source in sources]
         answers: dict[int, Answer] = {}
         order = sorted(range(len(ids)), key=lambda i: len(ids[i]), reverse=True)
         for start in range(0, len(order), self._batch_size):
             batch = order[start : start + self._batch_size]
-            drafts = [self._draft(ids[i], options, options.seed, prompts[i]) for i in batch]
+            drafts = [self._draft(ids[i], options, options.seed, sources[i]) for i in batch]
             for _ in self._decode([ids[i] for i in batch], options.max_tokens, drafts):
                 pass
             answers |= {i: draft.finished()[1] for i, draft in zip(batch, drafts, strict=True)}
@@ -71,7 +78,7 @@ class LocalChat:
 
     def stream(self, prompt: Prompt, options: Options) -> Iterator[Piece]:
         """The answer as it comes; half a character or half a stop sequence is held back until it is whole."""
-        ids = self._prompt_ids(prompt, options)
+        ids = self._source_ids(prompt, options)
         draft = self._draft(ids, options, options.seed, prompt)
         with closing(self._decode([ids], options.max_tokens, [draft])) as steps:
             for _ in steps:
@@ -88,8 +95,26 @@ class LocalChat:
 
     def likelihoods(self, examples: Sequence[Example]) -> list[Likelihood]:
         """How likely the model finds each example's answer, every shared prefix computed once."""
-        renderer = self._model.renderer
-        rendered = [renderer.answer(example) for example in examples]
+        return self._weighed([self._model.renderer.answer(example) for example in examples])
+
+    @property
+    def opening_id(self) -> int:
+        """The mark that begins a text, or else the one that ends the text before it."""
+        tokenizer = self._model.tokenizer
+        return int(tokenizer.eos_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id)
+
+    def text_ids(self, text: str, has_marks: bool = True) -> list[int]:
+        """Plain text as token ids, with the marks that the tokenizer puts around a text or without them."""
+        return list(self._model.tokenizer.encode(text, add_special_tokens=has_marks))
+
+    def continuation_likelihoods(self, pairs: Sequence[tuple[Sequence[int], Sequence[int]]]) -> list[Likelihood]:
+        """How likely the model finds the second part of each pair of token ids, behind the first."""
+        weights = [[0.0] * len(given) + [1.0] * len(further) for given, further in pairs]
+        return self._weighed(
+            [Rendered([*given, *further], own) for (given, further), own in zip(pairs, weights, strict=True)]
+        )
+
+    def _weighed(self, rendered: Sequence[Rendered]) -> list[Likelihood]:
         scored: dict[int, Likelihood] = {}
         self._model.network.eval()
         for group, forest in forests(rendered, SCORED_TOKENS, self._model.device):
@@ -100,9 +125,9 @@ class LocalChat:
                     log_prob=float(told.log_probs_M[own].double().sum()),
                     tokens=int(own.sum()),
                     right_tokens=int(told.is_first_M[own].sum()),
-                    characters=len(renderer.learned_text(rendered[i])),
+                    characters=len(self._model.renderer.learned_text(rendered[i])),
                 )
-        return [scored[i] for i in range(len(examples))]
+        return [scored[i] for i in range(len(rendered))]
 
     def token_log_probs(self, examples: Sequence[Example]) -> list[list[float]]:
         """How likely the model finds each token of each example's answer."""
@@ -115,14 +140,15 @@ class LocalChat:
                 scored[i] = told.log_probs_M[forest.terms.sequences_M == place].tolist()
         return [scored[i] for i in range(len(examples))]
 
-    def _prompt_ids(self, prompt: Prompt, options: Options) -> list[int]:
-        ids = self._model.renderer.prompt_ids(prompt, options.prefill)
+    def _source_ids(self, source: Prompt | tuple[int, ...], options: Options) -> list[int]:
+        ids = list(source) if isinstance(source, tuple) else self._model.renderer.prompt_ids(source, options.prefill)
         if len(ids) >= self._model.context:
             raise RequestError(f"prompt is too long: {len(ids)} tokens > {self._model.context - 1} maximum")
         return ids
 
-    def _draft(self, ids: list[int], options: Options, seed: int, prompt: Prompt | None = None) -> Draft:
-        return Draft(self._model, options, ids, seed, has_tools=bool(prompt and prompt.tools))
+    def _draft(self, ids: list[int], options: Options, seed: int, source: Prompt | tuple[int, ...] = ()) -> Draft:
+        has_tools = isinstance(source, Prompt) and bool(source.tools)
+        return Draft(self._model, options, ids, seed, has_tools)
 
     @torch.no_grad()
     def _decode(self, prompts: list[list[int]], most_tokens: int, drafts: list[Draft]) -> Generator[list[int]]:

@@ -36,25 +36,44 @@ class JudgeSettings(Section):
     """A judging model is asked about at most this many pairs, each twice."""
 
 
-SuiteKind = Literal["retention", "stereotype", "swaps", "refusal", "over_refusal", "injection", "system_leak"]
+SuiteKind = Literal[
+    "retention", "harness", "stereotype", "swaps", "refusal", "over_refusal", "injection", "system_leak"
+]
 
 
 class SuiteSettings(Section):
     """Texts that show what the training costs elsewhere; a promotion rule of their own."""
 
     kind: SuiteKind
-    """'retention' measures forgetting on general texts, 'stereotype' whether stereotypes are found likelier, 'swaps'
-    how differently your own test questions are answered when a group changes, 'refusal' how often what is harmful is
-    done, 'over_refusal' how often what is harmless is refused, 'injection' how often orders in retrieved text are
-    followed, 'system_leak' how often the system prompt is given away."""
+    """'retention' measures forgetting on general texts, 'harness' on tasks of lm-evaluation-harness, 'stereotype'
+    whether stereotypes are found likelier, 'swaps' how differently your own test questions are answered when a group
+    changes, 'refusal' how often what is harmful is done, 'over_refusal' how often what is harmless is refused,
+    'injection' how often orders in retrieved text are followed, 'system_leak' how often the system prompt is given
+    away."""
     path: str = "bundled"
-    """A .jsonl, .csv or .tsv file beside the recipe: docs/evaluation.md says what stands in it. 'swaps' needs none."""
+    """A .jsonl, .csv or .tsv file beside the recipe: docs/evaluation.md says what stands in it. 'swaps' needs none. For
+    'harness': a folder with the YAML files of tasks of your own."""
+    tasks: tuple[str, ...] = ()
+    """For 'harness': which tasks or groups of tasks, by name. Those of the folder `path` need not be named. Data of the
+    harness's own tasks are brought from the hub."""
+    metrics: tuple[str, ...] = ()
+    """For 'harness': which of the tasks' metrics count. All where none is named."""
     at_most: float = Field(gt=0)
-    """How much worse than the base model it may be: bits per character, or a share from 0 to 1."""
+    """How much worse than the base model it may be: bits per character, a share from 0 to 1, or what a task is
+    measured in."""
     axes: tuple[Axis, ...] = ("gender", "age", "religion", "origin")
     """For 'swaps': which groups change places. Origin changes names alone."""
     max_rows: int = Field(400, ge=2)
-    """At most so many questions are asked, or texts weighed: the first of a file, pairs of 'swaps' by fingerprint."""
+    """At most so many questions are asked, or texts weighed: the first of a file or task, pairs of 'swaps' by
+    fingerprint."""
+
+    @model_validator(mode="after")
+    def _has_tasks(self) -> SuiteSettings:
+        if self.kind == "harness" and not self.tasks and self.path == "bundled":
+            raise ValueError(
+                "evaluation.suites: 'harness' needs `tasks`, such as [hellaswag], or in `path` a folder of your own."
+            )
+        return self
 
 
 class MemorisationSettings(Section):

@@ -1,6 +1,8 @@
 """OpenAI's older Completions API: plain text or token ids that the model goes on from, and how likely they are.
 
-`suffix` is refused, and `best_of` where it differs from `n`; `user` is taken and has no effect.
+`suffix` is refused, and `best_of` where it differs from `n`; `user` is taken and has no effect. The mark that ends an
+answer stands among the tokens of `logprobs` and not in the text, as in OpenAI's own, and `stop` takes more than four
+texts: evaluation harnesses count on both.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ class TextRequest(Wire):
     suffix: str | None = None
     echo: bool | None = None
     logprobs: int | None = Field(None, ge=0, le=5)
-    stop: str | Annotated[list[str], Field(max_length=4)] | None = None
+    stop: str | Annotated[list[str], Field(max_length=16)] | None = None
     seed: int | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
@@ -101,7 +103,7 @@ def completion(turn: Turn, answers: Sequence[Answer], has_echo: bool) -> Body:
         given = answer.prompt_chances if has_echo else ()
         text = b"".join(chance.raw for chance in given).decode(errors="replace") + answer.text
         has_chances = turn.asked.choices[index].log_probs is not None
-        told = _log_probs((*given, *answer.chances)) if has_chances else None
+        told = _log_probs((*given, *answer.chances, *answer.end_chances)) if has_chances else None
         reason = FINISH_REASONS[answer.stop_reason]
         choices.append({"index": index, "text": text, "logprobs": told, "finish_reason": reason})
     return _head(turn) | {"choices": choices, "usage": usage(answers)}
@@ -114,7 +116,8 @@ async def events(turn: Turn, has_usage: bool) -> AsyncGenerator[bytes, None]:
         offset = 0
         async with aclosing(turn.pieces(index)) as pieces:
             async for piece in pieces:
-                told = _log_probs(piece.chances, offset) if options.log_probs is not None else None
+                chances = (*piece.chances, *(piece.answer.end_chances if piece.answer else ()))
+                told = _log_probs(chances, offset) if options.log_probs is not None else None
                 offset += len(piece.text)
                 reason = FINISH_REASONS[piece.answer.stop_reason] if piece.answer else None
                 choice = {"index": index, "text": piece.text, "logprobs": told, "finish_reason": reason}
@@ -133,10 +136,8 @@ def _head(turn: Turn) -> Body:
 def _log_probs(chances: Sequence[Chance], offset: int = 0) -> Body:
     tokens = [chance.raw.decode(errors="replace") for chance in chances]
     offsets = list(accumulate(map(len, tokens), initial=offset))[:-1]
-    others = [
-        None if chance.log_prob is None else {raw.decode(errors="replace"): value for raw, value in chance.others}
-        for chance in chances
-    ]
+    # The likeliest last: halves of characters may look alike.
+    others = [{raw.decode(errors="replace"): value for raw, value in reversed(chance.others)} for chance in chances]
     return {
         "tokens": tokens,
         "token_logprobs": [chance.log_prob for chance in chances],

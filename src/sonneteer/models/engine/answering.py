@@ -52,6 +52,7 @@ class Answering:
     is_ended: bool = False
     chances: list[Chance] = field(default_factory=list)
     prompt_chances: list[Chance] = field(default_factory=list)
+    end_chances: tuple[Chance, ...] = ()
     _told_chances: int = 0
 
     def __post_init__(self) -> None:
@@ -112,16 +113,21 @@ class Answering:
         """The next token, and what the model thought of it. A mark that ends the answer is no part of it."""
         if self.limit == 0:
             return
+        told = self._told(token, logits_V)
         if token in stop_ids:
             self.is_ended = True
+            self.end_chances = told
             return
         if self.guide is not None:
             self.guide.take(token)
         self.writing.add(token)
-        if self.options.log_probs is not None:
-            self.chances.append(chance_of(logits_V, token, self.options.log_probs, self.decode))
+        self.chances += told
         if self.guide is None and self.call_guide is not None and self.writing.has_call:
             self.guide = self.call_guide(self.writing.after_call_mark)
+
+    def _told(self, token: int, logits_V: Tensor) -> tuple[Chance, ...]:
+        wanted = self.options.log_probs
+        return () if wanted is None else (chance_of(logits_V, token, wanted, self.decode),)
 
     def pass_on(self) -> None:
         """Tell what is new. The last piece brings the whole answer."""
@@ -152,6 +158,7 @@ class Answering:
             confidence=self.certainty.share,
             chances=tuple(self.chances),
             prompt_chances=tuple(self.prompt_chances),
+            end_chances=self.end_chances,
         )
         self.tell(Piece("", answer))
 
