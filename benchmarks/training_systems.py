@@ -25,7 +25,13 @@ from typing import Any
 
 from workloads import END, VOCABULARY, WORKLOADS, Row
 
-PEERS_SETTINGS = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "DO_NOT_TRACK": "1"}
+PEERS_SETTINGS = {
+    "HF_HUB_OFFLINE": "1",
+    "HF_DATASETS_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "DO_NOT_TRACK": "1",
+    "TRL_EXPERIMENTAL_SILENCE": "1",
+}
 RANK, ALPHA, RATE = 16, 32, 2e-4
 MICRO_BATCH = 4  # examples that a peer computes at once
 
@@ -181,27 +187,62 @@ def trainer(workload: str, layers: int, steps: int) -> dict[str, Any]:
 
 
 def trl(workload: str, layers: int, steps: int) -> dict[str, Any]:
-    """TRL's SFTTrainer or DPOTrainer: bfloat16, batches grouped by length where the trainer can."""
+    """TRL's SFTTrainer, DPOTrainer or GRPOTrainer: bfloat16, batches grouped by length where the trainer can."""
     from peft import LoraConfig
-    from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
+    from trl import DPOConfig, DPOTrainer, GRPOConfig, GRPOTrainer, SFTConfig, SFTTrainer
 
     rows = WORKLOADS[workload]()
-    if any(row.weight != 1.0 for row in rows):
-        raise NotApplicable("GRPOTrainer samples its own answers, so its step alone cannot be timed on given ones")
     network, lora, clock = new_network(layers), LoraConfig(**lora_settings(), task_type="CAUSAL_LM"), _clock()
     with tempfile.TemporaryDirectory() as folder:
         common = common_settings(folder, len(rows), steps)
         shared = {"peft_config": lora, "callbacks": [clock], "processing_class": word_tokenizer()}
-        if rows[0].rejected is None:
+        in_order = common | {"train_sampling_strategy": "random"}
+        if any(row.weight != 1.0 for row in rows):
+            answers = _GivenAnswers(rows)
+            grpo = GRPOConfig(**in_order, num_generations=answers.of_each, max_completion_length=answers.longest)
+            given = {"reward_funcs": answers.rewards, "rollout_func": answers.roll_out}
+            made = GRPOTrainer(network, args=grpo, train_dataset=answers.prompts(), **given, **shared)
+        elif rows[0].rejected is None:
             sft = SFTConfig(**common, max_length=None)
             made = SFTTrainer(network, sft, train_dataset=_dataset(rows), **shared)
         else:
-            common |= {"train_sampling_strategy": "random", "per_device_train_batch_size": 2}
-            common |= {"gradient_accumulation_steps": len(rows) // 2}
-            dpo = DPOConfig(**common, max_length=None, beta=0.1, precompute_ref_log_probs=True)
+            in_order |= {"per_device_train_batch_size": 2, "gradient_accumulation_steps": len(rows) // 2}
+            dpo = DPOConfig(**in_order, max_length=None, beta=0.1, precompute_ref_log_probs=True)
             made = DPOTrainer(network, args=dpo, train_dataset=_pairs(rows), **shared)
         made.train()
     return clock.watch.figures()
+
+
+class _GivenAnswers:
+    """Stands for the sampling of GRPOTrainer, so that its step alone is timed: it is handed the workload's answers."""
+
+    def __init__(self, rows: list[Row]) -> None:
+        self._groups: dict[str, list[Row]] = {}
+        for row in rows:
+            self._groups.setdefault(_words(row.prompt), []).append(row)
+        self._reward_of = {tuple(row.answer): row.weight for row in rows}
+        self.of_each = max(len(group) for group in self._groups.values())
+        self.longest = max(len(row.answer) for row in rows)
+
+    def prompts(self) -> Any:
+        """One row for each group."""
+        from datasets import Dataset
+
+        return Dataset.from_dict({"prompt": list(self._groups)})
+
+    def roll_out(self, prompts: list[str], _: Any) -> dict[str, Any]:
+        """Each prompt comes as many times as it has answers."""
+        left = {prompt: list(group) for prompt, group in self._groups.items()}
+        rows = [left[prompt].pop(0) for prompt in prompts]
+        return {
+            "prompt_ids": [row.prompt for row in rows],
+            "completion_ids": [row.answer for row in rows],
+            "logprobs": None,
+        }
+
+    def rewards(self, completion_ids: list[list[int]], **_: Any) -> list[float]:
+        """The advantages: a group's have mean 0 and deviation 1 already."""
+        return [self._reward_of[tuple(ids)] for ids in completion_ids]
 
 
 def llamafactory(workload: str, layers: int, steps: int) -> dict[str, Any]:
@@ -306,16 +347,17 @@ def _dataset(rows: list[Row]) -> Any:
 def _pairs(rows: list[Row]) -> Any:
     from datasets import Dataset
 
-    def words(ids: list[int] | None) -> str:
-        return " ".join(f"w{i}" for i in ids or [] if i != END)
-
     return Dataset.from_dict(
         {
-            "prompt": [words(row.prompt) for row in rows],
-            "chosen": [f" {words(row.answer)} </s>" for row in rows],
-            "rejected": [f" {words(row.rejected)} </s>" for row in rows],
+            "prompt": [_words(row.prompt) for row in rows],
+            "chosen": [f" {_words(row.answer)} </s>" for row in rows],
+            "rejected": [f" {_words(row.rejected or [])} </s>" for row in rows],
         }
     )
+
+
+def _words(ids: list[int]) -> str:
+    return " ".join(f"w{i}" for i in ids if i != END)
 
 
 def word_tokenizer() -> Any:
