@@ -3,7 +3,9 @@
 A quiet year: all in-scope questions are shuffled and dealt to the view, the profile and a stream of 60 a day for 200
 days, so that nothing differs but by chance. Then a share of out-of-scope questions sets in after a quiet time.
 
-    python benchmarks/drift.py ../shared/data/customer_service/clinc150 --years 40
+    python benchmarks/drift.py [FOLDER] [--years 40]
+
+FOLDER is clinc150's; by default that of the folder shared/data beside the checkout.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import argparse
 import gzip
 import json
 import random
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +24,7 @@ from sonneteer.monitoring.health import PROFILE_PART
 from sonneteer.monitoring.view import Figures, Seen, View
 from sonneteer.recipe.sections import MonitoringSettings
 
+CLINC = Path(__file__).resolve().parents[2] / "shared" / "data" / "customer_service" / "clinc150"
 PER_DAY, DAYS, VIEW, PROFILE = 60, 200, 4000, 6000
 IN_SCOPE, OUT_OF_SCOPE = (
     ("train.jsonl.gz", "val.jsonl", "test.jsonl"),
@@ -32,10 +36,12 @@ Signals = dict[str, Figures]
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, nargs="?", default=CLINC)
     parser.add_argument("--years", type=int, default=40)
     arguments = parser.parse_args()
+    if not arguments.folder.exists():
+        sys.exit(f"drift: skipped, there is no {arguments.folder}; name clinc150's folder.")
     pool, strange = (read(arguments.folder, names) for names in (IN_SCOPE, OUT_OF_SCOPE))
     level = PROFILE_PART * MonitoringSettings().false_alarm_share
     false_alarms, delays = 0, {(share, quiet): [] for share in SHARES for quiet in QUIET_DAYS}
