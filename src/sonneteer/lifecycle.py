@@ -26,10 +26,11 @@ from sonneteer.records import (
     Report,
     Run,
 )
-from sonneteer.search.find import find_settings, folder_name
+from sonneteer.search.find import find_settings, study_name
 from sonneteer.search.report import SearchReport, write_report
 from sonneteer.search.space import with_settings
 from sonneteer.search.training import TrialTrainer
+from sonneteer.search.trials import Place
 from sonneteer.store import Store
 from sonneteer.store.prices import read_prices
 from sonneteer.training.plan import Plan, refuse
@@ -128,11 +129,15 @@ def search(loaded: LoadedRecipe, store: Store, progress: Progress) -> Found:
         settings = {f"training.{name}": value for name, value in pace._asdict().items()}
         recipe = with_settings(loaded.recipe, settings | {"training.learning_rate": rates.learning_rate})
         return Found(recipe, rates=rates)
-    folder = store.root / "search" / folder_name(loaded, dataset, backend.fingerprint)
-    with store.writing(f"search-{folder.name}"):
+    place = Place(store.root, study_name(loaded, dataset, backend.fingerprint))
+    with store.writing(f"search-{place.name}"):
         trainer = TrialTrainer(loaded, store.root, dataset.id)
-        report = find_settings(loaded, dataset, trainer, folder, progress)
-    return Found(with_settings(loaded.recipe, report.chosen.settings), report, write_report(report, folder))
+        report = find_settings(loaded, dataset, trainer, place, progress)
+    return Found(
+        with_settings(loaded.recipe, report.chosen.settings),
+        report,
+        write_report(report, store.root / "search" / place.name),
+    )
 
 
 def train(loaded: LoadedRecipe, store: Store, progress: Progress) -> ModelVersion:

@@ -39,7 +39,7 @@ def hunt(folder: Path, train: Callable[..., Trained] = bowl, **changes: object) 
         ranges={"training.learning_rate": (1e-6, 1e-1)}, choices={"training.rank": (8, 16)}
     ).model_copy(update=changes)
     recipe = RECIPE.model_copy(update={"search": settings})
-    return Hunt(settings, space_of(recipe), Place(folder / "trials.journal", "search"), train, 0)
+    return Hunt(settings, space_of(recipe), Place(folder / "workspace", "search"), train, 0)
 
 
 def own(one: Hunt) -> dict[str, object]:

@@ -18,7 +18,7 @@ from sonneteer.records import Run
 from sonneteer.store import Store
 
 TABLES = {"datasets", "runs", "reports", "models", "test_openings", "audit", "alembic_version"}
-TABLES |= {"batches", "files", "opened_rows", "deployments", "exchanges", "feedback", "keys"}
+TABLES |= {"batches", "files", "opened_rows", "deployments", "exchanges", "feedback", "keys", "trials"}
 
 
 def tables_of(root: Path) -> set[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from sonneteer.errors import DataError
@@ -18,9 +17,9 @@ from sonneteer.search.trials import Hunt, Place, Trainer
 
 
 def find_settings(
-    loaded: LoadedRecipe, dataset: DatasetVersion, train: Trainer, folder: Path, progress: Progress
+    loaded: LoadedRecipe, dataset: DatasetVersion, train: Trainer, place: Place, progress: Progress
 ) -> SearchReport:
-    """Search, or go on with a search of the same recipe and data that lies in `folder`.
+    """Search, or go on with the search that `place` keeps.
 
     Raises RecipeError where the search space cannot be, and DataError without validation examples.
     """
@@ -32,13 +31,12 @@ def find_settings(
         )
     space = space_of(recipe)
     own = own_settings(recipe, space)
-    folder.mkdir(parents=True, exist_ok=True)
-    hunt = Hunt(settings, space, Place(folder / "trials.journal", "search"), train, recipe.seed)
+    hunt = Hunt(settings, space, place, train, recipe.seed)
     study = hunt.go(own, _teller(progress, "searching"))
     control = None
     if settings.control:
         by_chance = settings.model_copy(update={"sampler": "random"})
-        control = hunt._replace(settings=by_chance, place=hunt.place._replace(name="control"))
+        control = hunt._replace(settings=by_chance, place=place._replace(name=f"{place.name}, by chance"))
     drawn = control.go(own, _teller(progress, "searching by chance")) if control else None
     seeds = [recipe.seed + number for number in range(settings.seeds)]
     progress.stage("training the finalists")
@@ -57,7 +55,7 @@ def find_settings(
     )
 
 
-def folder_name(loaded: LoadedRecipe, dataset: DatasetVersion, base_fingerprint: str) -> str:
+def study_name(loaded: LoadedRecipe, dataset: DatasetVersion, base_fingerprint: str) -> str:
     """The same recipe, data and base is the same search; more trials go on with it."""
     recipe = loaded.recipe
     asked = [recipe.search.ranges, recipe.search.choices, recipe.training.model_dump(mode="json"), recipe.seed]

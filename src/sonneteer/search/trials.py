@@ -15,13 +15,15 @@ from optuna.distributions import BaseDistribution
 from optuna.pruners import BasePruner, MedianPruner, SuccessiveHalvingPruner
 from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
 from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal import BaseJournalBackend
 from optuna.trial import TrialState
 
 from sonneteer.errors import MachineError, RecipeError
 from sonneteer.models.hardware import share_cores
 from sonneteer.recipe.sections import SearchSettings
 from sonneteer.search.space import Settings, Trained
+from sonneteer.store import Store
+from sonneteer.store.trials import TrialJournals
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 MANY, FEW = 50, 30
@@ -42,17 +44,31 @@ class Trainer(Protocol):
 
 
 class Place(NamedTuple):
-    """Where a study is kept: a file that several processes may write."""
+    """Where a study is kept: in the catalogue of a workspace, to which several processes may write."""
 
-    journal: Path
+    workspace: Path
     name: str
 
     def open(self, pruner: BasePruner, sampler: BaseSampler | None = None) -> optuna.Study:
         """The study, begun if it is not there."""
-        storage = JournalStorage(JournalFileBackend(str(self.journal)))
+        storage = JournalStorage(_Journal(Store(self.workspace).trials, self.name))
         return optuna.create_study(
             storage=storage, study_name=self.name, sampler=sampler, pruner=pruner, load_if_exists=True
         )
+
+
+class _Journal(BaseJournalBackend):  # type: ignore[misc]
+    """A study's journal as Optuna reads and writes it."""
+
+    def __init__(self, journals: TrialJournals, study: str) -> None:
+        self._journals = journals
+        self._study = study
+
+    def read_logs(self, log_number_from: int) -> list[dict[str, Any]]:
+        return self._journals.read(self._study, log_number_from)
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        self._journals.append(self._study, logs)
 
 
 class Ended(NamedTuple):

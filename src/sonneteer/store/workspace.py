@@ -19,6 +19,7 @@ from sonneteer.store.keys import KeyRing
 from sonneteer.store.locks import one_writer
 from sonneteer.store.shelf import Shelf
 from sonneteer.store.traffic import Traffic
+from sonneteer.store.trials import TrialJournals
 
 CATALOGUE_VARIABLE = "SONNETEER_CATALOGUE"
 """Environment variable with the URL of a database that a team shares, instead of the workspace's own file."""
@@ -34,6 +35,7 @@ class Store:
         url = catalogue_url or os.environ.get(CATALOGUE_VARIABLE) or f"sqlite:///{self.root / 'catalogue.sqlite'}"
         self._catalogue = Catalogue(url, self.root)
         self.keys = KeyRing(self._catalogue.connection, self.writing, self.note_deed)
+        self.trials = TrialJournals(self._catalogue.connection, self.writing)
         self.traffic = Traffic(self._catalogue.connection)
         self.shelf = Shelf(self._catalogue.connection, self.root / "uploads", self.writing)
         with self.writing("catalogue", wait_seconds=60):
