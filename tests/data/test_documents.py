@@ -81,6 +81,7 @@ def mail() -> bytes:
     message.set_content("Where is my parcel?")
     message.add_attachment(pdf("The invoice"), maintype="application", subtype="pdf", filename="invoice.pdf")
     message.add_attachment(b"\x00", maintype="image", subtype="png", filename="photo.png")
+    message.set_boundary("border")
     return bytes(message)
 
 

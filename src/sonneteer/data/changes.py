@@ -6,6 +6,7 @@ from collections import Counter
 from typing import NamedTuple
 
 from sonneteer.data.freeze import read_ledger
+from sonneteer.privacy import is_digest
 from sonneteer.records import KEPT, DatasetVersion, LedgerEntry
 from sonneteer.store import Store
 
@@ -60,7 +61,7 @@ def _of_numbers(before: DatasetVersion, after: DatasetVersion) -> list[Change]:
         old_tag, new_tag = before.tag_counts.get(tag, {}), after.tag_counts.get(tag, {})
         for value in sorted(old_tag.keys() | new_tag.keys()):
             old, new = old_tag.get(value, 0), new_tag.get(value, 0)
-            if old != new:
+            if old != new and not is_digest(value):  # which tells people nothing
                 found.append(Change(f"{tag}: {value}", f"{old:,}", f"{new:,}", []))
     return found
 
