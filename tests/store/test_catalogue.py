@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+import subprocess
+import sys
 import threading
 from contextlib import closing
 from pathlib import Path
@@ -12,8 +14,10 @@ import pytest
 import sqlalchemy as sql
 from alembic import command, op
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 
 from sonneteer.errors import ExtraError, MachineError, RecipeError
+from sonneteer.migrations import FOLDER, NEWEST
 from sonneteer.records import Run
 from sonneteer.store import Store
 
@@ -126,3 +130,13 @@ def test_openings_are_counted_once_each_when_many_open_at_once(tmp_path: Path) -
     for thread in threads:
         thread.join()
     assert sorted(counts) == list(range(1, 21))
+
+
+def test_a_catalogue_of_the_newest_form_is_opened_without_alembic(tmp_path: Path) -> None:
+    Store(tmp_path)
+    assert ScriptDirectory(str(FOLDER)).get_current_head() == NEWEST
+    opens = (
+        "import sys, pathlib, sonneteer.store as s; s.Store(pathlib.Path(sys.argv[1])); print('alembic' in sys.modules)"
+    )
+    told = subprocess.run([sys.executable, "-c", opens, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "False"
