@@ -1,11 +1,19 @@
 """What the server withstands: clients of all kinds, and everything else being killed, locked or full meanwhile.
 
     python -m benchmarks.resilience [--minutes 10] [--quick] [--database sqlite|postgres] [--json PATH]
+        [--engine embedded|llamacpp|vllm] [--disk FOLDER]
 
 64 clients ask the bundled model: patiently, in streams, hanging up, slowly, too much, and nonsense. Meanwhile the
-server is killed (kill -9) and started again, the database goes away (PostgreSQL: kill -9; SQLite: locked by somebody
-else), the server's disk is full (it may write no more to any file), and the model is rolled back. In the end every
-answer that a client has got must be in the catalogue once, every place in the queue free, every error as documented.
+server is killed (kill -9) and started again, and so is the engine where it is a process of its own; the database goes
+away (PostgreSQL: kill -9; SQLite: locked by somebody else), the server's disk is full, and the model is rolled back. In
+the end every answer that a client has got must be in the catalogue once, every place in the queue free, every error as
+documented.
+
+The engine `llamacpp` is llama.cpp with q8_0 weights; `vllm` is a stand-in that speaks vLLM's protocol. Without
+`--disk` the server may write no more to any file; with it the workspace lies in that folder, on a file system of its
+own, which is filled to the last byte. No rights are needed for one:
+
+    unshare -rm sh -c 'mount -t tmpfs -o size=64m none /mnt && python -m benchmarks.resilience --disk /mnt'
 """
 
 from __future__ import annotations
@@ -20,6 +28,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -28,6 +37,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import psutil
 from tests.store.postgres import Postgres, running_postgres
 
 from benchmarks.resilience_clients import Client, Seen, connected, read_reply, request
@@ -35,7 +45,7 @@ from benchmarks.resilience_server import NAME, QUEUE, SEATS
 from sonneteer.store import Store
 
 CLIENTS, QUICK_MINUTES = 64, 0.7
-SERVER_DIES, DATABASE_GOES, DISK_FILLS, ROLLS_BACK = 0.2, 0.4, 0.6, 0.85
+SERVER_DIES, ENGINE_DIES, DATABASE_GOES, DISK_FILLS, ROLLS_BACK = 0.2, 0.32, 0.45, 0.6, 0.85
 """When what happens, as shares of the time."""
 AWAY_SHARE = 0.08
 """How long database and disk stay away."""
@@ -48,9 +58,12 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a run of less than a minute")
     parser.add_argument("--clients", type=int, default=CLIENTS)
     parser.add_argument("--database", choices=["sqlite", "postgres"], default="sqlite")
+    parser.add_argument("--engine", choices=["embedded", "llamacpp", "vllm"], default="embedded")
+    parser.add_argument("--disk", type=Path)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    found = measured(QUICK_MINUTES if options.quick else options.minutes, options.clients, options.database)
+    minutes = QUICK_MINUTES if options.quick else options.minutes
+    found = measured(minutes, options.clients, options.database, options.engine, options.disk)
     for name, value in found.items():
         print(f"{name:>32}  {value}")
     if options.json:
@@ -59,15 +72,17 @@ def main() -> None:
         raise SystemExit("BROKEN: " + "; ".join(broken))
 
 
-def measured(minutes: float, clients: int, database: str) -> dict[str, Any]:
+def measured(
+    minutes: float, clients: int, database: str, engine: str = "embedded", disk: Path | None = None
+) -> dict[str, Any]:
     """The counts of one run."""
     is_postgres = database == "postgres"
     postgres: AbstractContextManager[Postgres | None] = running_postgres() if is_postgres else nullcontext()
-    with tempfile.TemporaryDirectory() as folder, postgres as server:
-        storm = Storm(Path(folder), server)
+    with tempfile.TemporaryDirectory(dir=disk) as folder, postgres as server:
+        storm = Storm(Path(folder), server, engine, disk)
         try:
             asyncio.run(storm.rage(60 * minutes, clients))
-            return storm.result(minutes, clients, database)
+            return {"engine": engine, "disk": str(disk or "")} | storm.result(minutes, clients, database)
         finally:
             storm.kill()
 
@@ -81,8 +96,10 @@ def broken_promises(found: dict[str, Any]) -> list[str]:
 class Storm:
     """One server with its database, and what happens to them."""
 
-    def __init__(self, folder: Path, postgres: Postgres | None) -> None:
+    def __init__(self, folder: Path, postgres: Postgres | None, engine: str, disk: Path | None) -> None:
         self._folder = folder
+        self._engine = engine
+        self._disk = disk
         self._postgres = postgres
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -130,13 +147,16 @@ class Storm:
         }
 
     def kill(self) -> None:
-        """kill -9."""
-        self._server.kill()
+        """kill -9, its engine included: what a container is killed with."""
+        for process in (*psutil.Process(self._server.pid).children(), self._server):
+            process.kill()
         self._server.wait()
 
     def _calamities(self, seconds: float) -> Iterator[tuple[float, Callable[[], None]]]:
         begun, pause = time.monotonic(), AWAY_SHARE * seconds
         yield begun + SERVER_DIES * seconds, self._server_dies
+        if self._engine != "embedded":
+            yield begun + ENGINE_DIES * seconds, self._engine_dies
         yield begun + DATABASE_GOES * seconds, lambda: self._database_goes(pause)
         yield begun + DISK_FILLS * seconds, lambda: self._disk_fills(pause)
         yield begun + ROLLS_BACK * seconds, self._roll_back
@@ -147,6 +167,24 @@ class Storm:
         self._memory.clear()
         self._server = self._started()
         self._wait_until_ready()
+
+    def _engine_dies(self) -> None:
+        """kill -9 in the middle of answers; the server stays, and says that one should come later."""
+        begun, refused = (
+            time.perf_counter(),
+            self._seen.counts["error 529"] + self._seen.counts["error within a stream"],
+        )
+        for process in psutil.Process(self._server.pid).children():
+            process.kill()
+        body = {"model": NAME, "max_tokens": 1, "messages": [{"role": "user", "content": "Hello!"}]}
+        raw = json.dumps(body).encode()
+        until(lambda: b"stop_reason" in self._get("/v1/messages", raw), "the engine does not come back")
+        self._events["seconds until the engine was back"] = round(time.perf_counter() - begun, 2)
+        self._events["told to come later meanwhile"] = self._sent_away() - refused
+
+    def _sent_away(self) -> int:
+        """How often clients were told to come later, or that their stream ends early."""
+        return sum(self._seen.counts[name] for name in ("error 503", "error 529", "error within a stream"))
 
     def _database_goes(self, pause: float) -> None:
         if self._postgres:
@@ -161,8 +199,23 @@ class Storm:
             other.close()
 
     def _disk_fills(self, pause: float) -> None:
-        with self._file_size(0):
+        with self._filled(self._disk) if self._disk else self._file_size(0):
             time.sleep(pause)
+
+    @contextmanager
+    def _filled(self, disk: Path) -> Iterator[None]:
+        """Not a byte is left, whatever is freed meanwhile."""
+        filler = disk / "filler"
+        is_over = threading.Event()
+        thread = threading.Thread(target=_fill, args=(filler, is_over))
+        thread.start()
+        try:
+            yield
+        finally:
+            is_over.set()
+            thread.join()
+            self._events["MB that filled the disk"] = filler.stat().st_size // 1024**2
+            filler.unlink()
 
     @contextmanager
     def _file_size(self, most: int) -> Iterator[None]:
@@ -201,7 +254,14 @@ class Storm:
         return sum(status != 200 for status in statuses)
 
     def _started(self) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "benchmarks.resilience_server", str(self._folder), str(self._port)]
+        command = [
+            sys.executable,
+            "-m",
+            "benchmarks.resilience_server",
+            str(self._folder),
+            str(self._port),
+            self._engine,
+        ]
         return subprocess.Popen(command, env=self._environment(), stdout=subprocess.DEVNULL)
 
     def _environment(self) -> dict[str, str]:
@@ -242,13 +302,24 @@ class Storm:
     def _metrics_text(self) -> str:
         return self._get("/metrics").decode()
 
-    def _get(self, path: str) -> bytes:
+    def _get(self, path: str, body: bytes | None = None) -> bytes:
         """Nothing where the server does not answer."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self._port}{path}", timeout=30) as reply:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self._port}{path}", body, timeout=30) as reply:
                 return bytes(reply.read())
         except OSError:
             return b""
+
+
+def _fill(filler: Path, is_over: threading.Event) -> None:
+    with filler.open("ab", buffering=0) as file:
+        size = 1024**2
+        while not is_over.is_set():
+            try:
+                file.write(bytes(size))
+            except OSError:  # full: the last bytes one by one, and again what somebody has freed
+                size = max(1, size // 2)
+                is_over.wait(0.0 if size > 1 else 0.01)
 
 
 def _children_seconds() -> float:

@@ -41,7 +41,8 @@ LLAMA_CPP = """
 import sys, time
 from pathlib import Path
 from benchmarks.serving_systems import gguf_chat
-print(gguf_chat(Path(sys.argv[1])).engine.server.address.url, flush=True)
+chat = gguf_chat(Path(sys.argv[1]))
+print(chat.engine.server.address.url, flush=True)
 time.sleep(100_000)
 """
 
@@ -61,7 +62,7 @@ Ask = Callable[[str, int], Awaitable[Told]]
 
 
 class System:
-    """A server in a process of its own, which is stopped unless it is its turn."""
+    """A server in processes of its own, which are stopped unless it is its turn."""
 
     def __init__(self, name: str, folder: Path) -> None:
         self.name = name
@@ -83,27 +84,34 @@ class System:
             lines = (line for line in self._process.stdout if line.startswith(b"http"))
             self._port = int(next(lines).rsplit(b":", 1)[1])
         self._wait()
-        self._process.send_signal(signal.SIGSTOP)
+        self._signal(signal.SIGSTOP)
         return self
 
     def __exit__(self, *problem: object) -> None:
-        self._process.kill()
+        self._signal(signal.SIGKILL)
         self._process.wait()
         assert self._process.stdout is not None
         self._process.stdout.close()
 
     def run(self, work: Callable[[Ask], Awaitable[T]]) -> T:
         """Its turn."""
-        self._process.send_signal(signal.SIGCONT)
+        self._signal(signal.SIGCONT)
         try:
             return asyncio.run(self._with_client(work))
         finally:
-            self._process.send_signal(signal.SIGSTOP)
+            self._signal(signal.SIGSTOP)
 
     def cpu_seconds(self) -> float:
         """What the processors have done for it so far."""
-        times = self._seen.cpu_times()
-        return float(times.user + times.system)
+        all_times = [process.cpu_times() for process in self._processes()]
+        return float(sum(times.user + times.system for times in all_times))
+
+    def _processes(self) -> list[psutil.Process]:
+        return [self._seen, *self._seen.children(recursive=True)]
+
+    def _signal(self, number: int) -> None:
+        for process in self._processes():
+            process.send_signal(number)
 
     def adapter_ms(self) -> float:
         """Milliseconds to load an adapter beside the others; the engine alone can be asked."""
@@ -122,7 +130,8 @@ class System:
 
         if self.name == "raw":
             return await work(lambda text, tokens: ask_alone(self._port, text, tokens))
-        async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{self._port}", timeout=300) as client:
+        url, limits = f"http://127.0.0.1:{self._port}", httpx2.Limits(max_keepalive_connections=0)
+        async with httpx2.AsyncClient(base_url=url, timeout=300, limits=limits) as client:
             return await work(lambda text, tokens: ask_over_http(client, self._model, text, tokens))
 
     def _wait(self) -> None:

@@ -121,7 +121,7 @@ class Pile:
             raise OSError(errno.ENOENT, "there is no folder")
         if self._file is None:
             self._file = open(self._next_path(self._folder), "ab", buffering=0)  # noqa: SIM115 - closed with the page
-        before = self._file.tell()
+        before = self._file.seek(0, os.SEEK_END)  # not where a refused write has left off
         try:
             if self._file.write(line) != len(line):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

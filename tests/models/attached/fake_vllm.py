@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,7 @@ class Handler(BaseHTTPRequestHandler):
                 choice["finish_reason"] = reason
             usage = {"prompt_tokens": read, "completion_tokens": number + 1}
             self._event({"id": "cmpl-1", "object": "text_completion", "choices": [choice], "usage": usage})
+            time.sleep(float(os.environ.get("FAKE_VLLM_SECONDS", "0")))
         self._event({"id": "cmpl-1", "choices": [], "usage": {"completion_tokens": len(words)}})
         self._chunk(b"data: [DONE]\n\n")
         self._chunk(b"")
