@@ -79,11 +79,15 @@ class System:
         self._seen = psutil.Process(self._process.pid)
 
     def __enter__(self) -> System:
-        if self.name == "llamacpp":  # it chooses its port itself
-            assert self._process.stdout is not None
-            lines = (line for line in self._process.stdout if line.startswith(b"http"))
-            self._port = int(next(lines).rsplit(b":", 1)[1])
-        self._wait()
+        try:
+            if self.name == "llamacpp":  # it chooses its port itself
+                assert self._process.stdout is not None
+                lines = (line for line in self._process.stdout if line.startswith(b"http"))
+                self._port = int(next(lines).rsplit(b":", 1)[1])
+            self._wait()
+        except BaseException:
+            self.__exit__()
+            raise
         self._signal(signal.SIGSTOP)
         return self
 

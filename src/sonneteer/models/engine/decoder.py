@@ -26,6 +26,7 @@ LIKE_LLAMA = {"llama", "mistral", "qwen2", "qwen3", "smollm3"}
 FIXED_ROTATIONS = {"default", "linear", "llama3", "yarn"}  # the others turn by the length of the text
 PROBE_TOKENS = 24
 FEWEST_FOR_PRODUCTS = 4  # answers
+MANY_ROWS, ROW_STEP = 64, 32  # a processor's library builds kernels for each number of rows: many come in few sizes
 TOLERANCES = {torch.float32: 1e-3, torch.bfloat16: 0.5}  # of logits, where they lie between about -20 and 20
 
 
@@ -122,6 +123,9 @@ class Decoder:
     @torch.inference_mode()
     def forward(self, step: Step, seats_LSKTE: Tensor | None, loras: Loras | None = None) -> Tensor:
         """Logits (M, V) in float32 of the wanted rows. Keys and values are written where the rows belong."""
+        rows = len(step.ids_N)
+        step = _filled_up(step)
+        spare = self._embedding_VD.new_zeros(len(step.ids_N) - rows, self.groups * self.key_heads * self.head_width)
         hidden_ND = functional.embedding(step.ids_N, self._embedding_VD)
         turns = self._turns(step.positions_N)
         masks = _Masks(step, seats_LSKTE)
@@ -130,6 +134,7 @@ class Decoder:
             normed = self._normed(hidden_ND, block.norm_D)
             qkv = _linear(normed, block.qkv, change, index, "qkv").view(len(normed), -1, 2, self.head_width // 2)
             mixed = self._attention(self._placed(qkv, block, turns), index, block, step, seats_LSKTE, masks)
+            mixed = torch.cat((mixed, spare)) if len(spare) else mixed
             hidden_ND = hidden_ND + _linear(mixed, block.out, change, index, "out")
             normed = self._normed(hidden_ND, block.mlp_norm_D)
             gate, up = _linear(normed, block.gate_up, change, index, "gate_up").chunk(2, -1)
@@ -209,6 +214,16 @@ class Decoder:
         kinds = getattr(config, "layer_types", None)
         is_windowed = kinds is None or kinds[layer] == "sliding_attention"
         return getattr(config, "sliding_window", None) if is_windowed else None
+
+
+def _filled_up(step: Step) -> Step:
+    """The step with rows that nobody wants at its end, if it has many on a processor."""
+    spare = -len(step.ids_N) % ROW_STEP if len(step.ids_N) > MANY_ROWS and not step.ids_N.is_cuda else 0
+    if not spare:
+        return step
+    adapters_N = None if step.adapters_N is None else functional.pad(step.adapters_N, (0, spare), value=-1)
+    ids_N, positions_N = (functional.pad(each, (0, spare)) for each in (step.ids_N, step.positions_N))
+    return step._replace(ids_N=ids_N, positions_N=positions_N, adapters_N=adapters_N)
 
 
 class _Masks:
