@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import NamedTuple
 
 import pytest
 import torch
@@ -18,55 +16,10 @@ from sonneteer import lifecycle, versions
 from sonneteer.cli import main
 from sonneteer.models.render import TemplateRenderer
 from sonneteer.progress import Silent
-from sonneteer.recipe import LoadedRecipe, read_recipe
-from sonneteer.records import Certificate, ModelVersion
-from sonneteer.store import Store
+from sonneteer.records import ModelVersion
 
-from ..models.networks import network, saved
-
-RECIPE = """
-name: tiny
-data: {sources: rows.jsonl}
-base: {model: base}
-training: {learning_rate: 0.02, epochs: 2, rank: 4}
-evaluation: {max_answer_tokens: 8, max_examples: 8}
-"""
-
-
-class Trained(NamedTuple):
-    loaded: LoadedRecipe
-    store: Store
-
-    @property
-    def result(self) -> Path:
-        return self.store.root / versions.newest(self.loaded, self.store).folder
-
-    def certify(self) -> Certificate:
-        return lifecycle.certify(self.loaded, self.store, Silent())
-
-
-@pytest.fixture(scope="module")
-def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("certified")
-    saved("llama", folder / "base")
-    rows = [
-        {"messages": [{"role": "user", "content": f"Say {i}"}, {"role": "assistant", "content": "Good day to you."}]}
-        for i in range(60)
-    ]
-    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    (folder / "recipe.yaml").write_text(RECIPE)
-    lifecycle.run(read_recipe(folder / "recipe.yaml"), Store(folder / "workspace"), Silent())
-    return folder
-
-
-@pytest.fixture
-def trained(once: Path, tmp_path: Path) -> Trained:
-    shutil.copytree(once, tmp_path / "copy")
-    return Trained(read_recipe(tmp_path / "copy" / "recipe.yaml"), Store(tmp_path / "copy" / "workspace"))
-
-
-def failed(certificate: Certificate) -> str:
-    return "\n".join(f"{check.name}: {check.says}" for check in certificate.checks if not check.is_passed)
+from ..models.networks import network
+from .conftest import Trained, failed
 
 
 def test_an_honest_model_gets_its_certificate_and_then_the_championship(trained: Trained) -> None:
@@ -75,7 +28,10 @@ def test_an_honest_model_gets_its_certificate_and_then_the_championship(trained:
     assert "sonneteer certify" in refused.refusals[0]
     certificate = trained.certify()
     assert certificate.is_valid, failed(certificate)
-    assert len(certificate.checks) == 17
+    proven = {check.name: check.says for check in certificate.checks}
+    beside = "the served model, an adapter beside its base in one batch with another,"
+    for form in ("the stored model", "the merged model", beside, "the model over HTTP"):
+        assert re.search(r"at most [\d.e-]+ nats \(KL\).*100.0% of the", proven[f"{form} is the one that was trained"])
     promoted = lifecycle.promote(trained.loaded, trained.store)
     assert (promoted.is_done, promoted.refusals) == (True, ())
     assert [model.stage for model in trained.store.find(ModelVersion)] == ["champion"]

@@ -3,55 +3,34 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from sonneteer import lifecycle
-from sonneteer.backends import http_checks
+from sonneteer.backends.http_checks import OverHttp
 from sonneteer.backends.local import LocalBackend
+from sonneteer.backends.served import ServedVersions
+from sonneteer.errors import ModelError
+from sonneteer.models.engine.engine import AnsweringEngine
+from sonneteer.models.engine.loras import Change, Loras
 from sonneteer.models.generate import LocalChat
-from sonneteer.models.load import LanguageModel, open_folder, tokenizer_of
+from sonneteer.models.load import LanguageModel
+from sonneteer.models.scratch import new_tokenizer
 from sonneteer.progress import Silent
-from sonneteer.recipe import LoadedRecipe, read_recipe
-from sonneteer.records import Certificate
+from sonneteer.recipe import read_recipe
 from sonneteer.store import Store
 
 from ..models.networks import SHAPE, saved
+from .conftest import RECIPE, Trained, failed
 
-RECIPE = """
-name: tiny
-data: {sources: rows.jsonl}
-base: {model: base, vocabulary: {new_terms: 2, least_saving: 1}}
-training: {learning_rate: 0.02, epochs: 2, rank: 4}
-promotion: {better_on: [bits_per_character]}
-"""
-
-
-@pytest.fixture(scope="module")
-def loaded(tmp_path_factory: pytest.TempPathFactory) -> LoadedRecipe:
-    folder = tmp_path_factory.mktemp("faults")
-    saved("llama", folder / "base")
-    rows = [
-        {"messages": [{"role": "user", "content": f"Say {i}"}, {"role": "assistant", "content": "Good day to you."}]}
-        for i in range(40)
-    ]
-    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    (folder / "recipe.yaml").write_text(RECIPE)
-    lifecycle.train(read_recipe(folder), Store(folder / "workspace"), Silent())
-    return read_recipe(folder)
-
-
-def certified(loaded: LoadedRecipe) -> Certificate:
-    return lifecycle.certify(loaded, Store(loaded.folder / "workspace"), Silent())
-
-
-def failed(certificate: Certificate) -> str:
-    return "\n".join(f"{check.name}: {check.says}" for check in certificate.checks if not check.is_passed)
+Plant = Callable[[LanguageModel], LanguageModel]
 
 
 def with_template(model: LanguageModel, change: Callable[[str], str]) -> LanguageModel:
@@ -59,21 +38,21 @@ def with_template(model: LanguageModel, change: Callable[[str], str]) -> Languag
     return model
 
 
-def other_marks(model: LanguageModel, base: Path) -> LanguageModel:
+def other_marks(model: LanguageModel) -> LanguageModel:
     return with_template(model, lambda text: text.replace("<|im_start|>", "## "))
 
 
-def missing_end(model: LanguageModel, base: Path) -> LanguageModel:
+def missing_end(model: LanguageModel) -> LanguageModel:
     ended = "{{- '<|im_end|>' }}\n{%- endgeneration %}"
     return with_template(model, lambda text: text.replace(ended, "{%- endgeneration %}"))
 
 
-def double_beginning(model: LanguageModel, base: Path) -> LanguageModel:
+def double_beginning(model: LanguageModel) -> LanguageModel:
     model.tokenizer.bos_token = "<|endoftext|>"
     return with_template(model, lambda text: "{{ bos_token }}{{ bos_token }}" + text)
 
 
-def merged_into_four_bits(model: LanguageModel, base: Path) -> LanguageModel:
+def four_bits(model: LanguageModel) -> LanguageModel:
     with torch.no_grad():
         for name, weight in model.network.named_parameters():
             if "proj" in name:
@@ -82,22 +61,15 @@ def merged_into_four_bits(model: LanguageModel, base: Path) -> LanguageModel:
     return model
 
 
-def adapter_not_loaded(model: LanguageModel, base: Path) -> LanguageModel:
-    bare = open_folder(model.name, base).network
-    bare.resize_token_embeddings(model.network.config.vocab_size, mean_resizing=False)
-    return replace(model, network=bare)
+def stale_tokenizer(model: LanguageModel) -> LanguageModel:
+    return replace(model, tokenizer=new_tokenizer(["Quite another language, with words of its own."], 300))
 
 
-def stale_tokenizer(model: LanguageModel, base: Path) -> LanguageModel:
-    return replace(model, tokenizer=tokenizer_of(base))
-
-
-FAULTS: dict[str, tuple[Callable[[LanguageModel, Path], LanguageModel], str]] = {
+SERVED = "the served model, an adapter beside its base in one batch with another, is the one that"
+RENDERING: dict[str, tuple[Plant, str]] = {
     "other marks": (other_marks, "server: the prompt that is asked opens what was learned: Example"),
     "missing end": (missing_end, "is '<|im_end|>' in training, but"),
     "double beginning": (double_beginning, "it begins with '<|endoftext|>' twice"),
-    "four bits": (merged_into_four_bits, "the served model is the one that is stored: Next"),
-    "no adapter": (adapter_not_loaded, "the served model is the one that was trained"),
     "stale tokenizer": (
         stale_tokenizer,
         "server: the tokens of whole conversations are those of the training: Example",
@@ -105,36 +77,82 @@ FAULTS: dict[str, tuple[Callable[[LanguageModel, Path], LanguageModel], str]] = 
 }
 
 
-def test_an_honest_server_passes(loaded: LoadedRecipe) -> None:
-    assert certified(loaded).is_valid, failed(certified(loaded))
+def served_with(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = ServedVersions._engine
+    monkeypatch.setattr(ServedVersions, "_engine", lambda self, model: honest(self, plant(model)))
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-def test_a_fault_on_the_way_to_the_server_is_found(
-    fault: str, loaded: LoadedRecipe, monkeypatch: pytest.MonkeyPatch
+def test_an_honest_server_passes_whatever_answers(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise ModelError("no engine of ours")
+
+    monkeypatch.setattr(AnsweringEngine, "__init__", refuse)
+    certificate = trained.certify()
+    assert certificate.is_valid, failed(certificate)
+    assert "the served model is the one that is stored" in {check.name for check in certificate.checks}
+
+
+@pytest.mark.parametrize("fault", RENDERING)
+def test_other_tokens_on_the_way_to_the_server_are_found_and_named(
+    fault: str, trained: Trained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plant, words = FAULTS[fault]
+    plant, words = RENDERING[fault]
+    served_with(plant, monkeypatch)
+    found = failed(trained.certify())
+    assert words in found
+    assert re.search(r"token \d+ is .+ in training, but .+ when served", found)
+
+
+def test_weights_that_were_rounded_are_found_in_each_form(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
+    served_with(four_bits, monkeypatch)
+    found = failed(trained.certify())
+    assert f"{SERVED} is stored: Next" in found
+    assert "the model over HTTP is the one that is stored" in found
+    assert "merged" not in found
+    monkeypatch.undo()
     honest = LocalBackend.open
-    monkeypatch.setattr(
-        LocalBackend,
-        "open",
-        lambda self, model: LocalChat(plant(honest(self, model).model, loaded.folder / "base")),
-    )
-    assert words in failed(certified(loaded))
+    monkeypatch.setattr(LocalBackend, "open", lambda self, model: LocalChat(four_bits(honest(self, model).model)))
+    found = failed(trained.certify())
+    assert "the merged model is the one that is stored: Next" in found
+    assert "served" not in found.replace("when served", "")
+
+
+def test_an_adapter_that_was_not_loaded_is_found(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(AnsweringEngine, "load_adapter", lambda self, name, folder: None)
+    assert "the served model is the one that was trained" in failed(trained.certify())
+
+
+def test_adapters_that_leak_into_one_another_are_found(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = Loras.of_rows
+
+    def leaking(self: Loras, adapters_N: torch.Tensor) -> Change:
+        change = honest(self, adapters_N)
+        change._shares = {key: torch.ones_like(shares) for key, shares in change._shares.items()}
+        return change
+
+    monkeypatch.setattr(Loras, "of_rows", leaking)
+    found = failed(trained.certify())
+    assert f"{SERVED} was trained" in found
+    assert "over HTTP" not in found  # there it is asked alone
 
 
 def test_a_server_that_answers_otherwise_than_the_model_in_memory_is_found(
-    loaded: LoadedRecipe, monkeypatch: pytest.MonkeyPatch
+    trained: Trained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    honest = http_checks._ask
+    honest = OverHttp.ask
 
-    def changed(address: str, name: str, probe: object) -> dict[str, object]:
-        told = honest(address, name, probe)  # type: ignore[arg-type]
+    def changed(self: OverHttp, path: str, asked: dict[str, Any]) -> dict[str, Any]:
+        told = honest(self, path, asked)
         told["usage"]["prompt_tokens"] += 1
+        for likelihoods in (choice["logprobs"] for choice in told["choices"] if path == "/v1/completions"):
+            likelihoods["token_logprobs"][-1] -= 0.5
         return told
 
-    monkeypatch.setattr(http_checks, "_ask", changed)
-    assert "HTTP: the server answers as the model in memory does: Example" in failed(certified(loaded))
+    monkeypatch.setattr(OverHttp, "ask", changed)
+    found = failed(trained.certify())
+    assert "HTTP: the server answers as the model in memory does: Example" in found
+    assert "the model over HTTP is the one that was trained: " in found
+    assert f"{SERVED}" not in found
 
 
 def test_what_was_learned_beside_four_bits_is_served_with_the_weights_that_these_stand_for(tmp_path: Path) -> None:
@@ -143,10 +161,14 @@ def test_what_was_learned_beside_four_bits_is_served_with_the_weights_that_these
     LlamaForCausalLM(LlamaConfig(**(SHAPE | wide))).save_pretrained(tmp_path / "base")
     rows = [{"prompt": f"Say {i}", "completion": "Good day to you."} for i in range(40)]
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    (tmp_path / "recipe.yaml").write_text(RECIPE.replace("rank: 4", "rank: 4, base_weights: 4bit, precision: float32"))
-    loaded = read_recipe(tmp_path)
-    lifecycle.train(loaded, Store(tmp_path / "workspace"), Silent())
-    certificate = certified(loaded)
+    recipe = RECIPE.replace("rank: 4", "rank: 4, base_weights: 4bit, precision: float32")
+    new_words = "model: base, vocabulary: {new_terms: 2, least_saving: 1}"
+    (tmp_path / "recipe.yaml").write_text(
+        recipe.replace("model: base", new_words) + "promotion: {better_on: [bits_per_character]}\n"
+    )
+    trained = Trained(read_recipe(tmp_path), Store(tmp_path / "workspace"))
+    lifecycle.train(*trained, Silent())
+    certificate = trained.certify()
     assert certificate.is_valid, failed(certificate)
     same = next(check for check in certificate.checks if check.name == "the served model is the one that was trained")
     assert "Allowed: 0.0001" in same.says  # as exact as whole weights

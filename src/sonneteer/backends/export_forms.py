@@ -20,7 +20,7 @@ from sonneteer.models.gguf import NUMBERS
 from sonneteer.models.gguf_model import lay_in_lora, read_model, write_lora, write_model
 from sonneteer.models.llama_cpp import LlamaCpp
 from sonneteer.models.load import LanguageModel, open_folder, save_model, tokenizer_of
-from sonneteer.models.proof import FLOAT32, Tolerance, Trace, traces
+from sonneteer.models.proof import FLOAT32, Tolerance, Trace, distance, traces
 from sonneteer.models.render import TemplateRenderer
 from sonneteer.records import Check, Example
 
@@ -162,7 +162,8 @@ def _compared(original: Original, exported: LanguageModel, tolerance: Tolerance,
     checks = check_rendering("exported files", original.renderer, theirs, original.probes)
     checks = checks if template else checks[:-1]  # GGUF's lacks the tags for trainers; what it writes was compared
     name = "the exported model is the one that is served"
-    return [*checks, same_model(name, _traces(original), traces(exported.network, theirs, original.probes), tolerance)]
+    apart = distance(_traces(original), traces(exported.network, theirs, original.probes))
+    return [*checks, same_model(name, apart, tolerance)]
 
 
 def _traces(original: Original) -> list[Trace]:

@@ -9,10 +9,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from sonneteer.backends.bases import base_of
-from sonneteer.backends.certify import Forms, Written, check_base, check_files, check_forms, check_rendering, hashes
+from sonneteer.backends.certify import (
+    Known,
+    Written,
+    check_base,
+    check_change,
+    check_files,
+    check_form,
+    check_rendering,
+    hashes,
+    same_model,
+)
 from sonneteer.backends.export_forms import Original
 from sonneteer.backends.foresight import foresee, surroundings
-from sonneteer.backends.http_checks import check_http
+from sonneteer.backends.served import ServedVersions
+from sonneteer.backends.served_checks import check_served
 from sonneteer.backends.starting import Starting, texts_of
 from sonneteer.backends.vocabulary import Texts, VocabularyReport, bits_of, vocabulary_report
 from sonneteer.data import read_split
@@ -22,7 +33,16 @@ from sonneteer.models.adapters import merged, put_on
 from sonneteer.models.generate import LocalChat
 from sonneteer.models.hardware import forget_peak, peak_gb
 from sonneteer.models.load import LanguageModel, device, open_folder, open_model, save_model, tokenizer_of
-from sonneteer.models.proof import probes_of, read_traces, tolerance_of, traces, write_traces
+from sonneteer.models.proof import (
+    FLOAT32,
+    Trace,
+    distance,
+    probes_of,
+    read_traces,
+    tolerance_of,
+    traces,
+    write_traces,
+)
 from sonneteer.models.render import TemplateRenderer
 from sonneteer.progress import Progress
 from sonneteer.recipe.sections import Recipe
@@ -183,28 +203,27 @@ class LocalBackend:
                 f"Run {run.id} kept no traces of its network, so nothing later can be compared with it. Train it again."
             )
         written = Written.model_validate_json((kept.with_name(WRITTEN)).read_text())
-        result, served_chat = self._store.root / model.folder, self.open(model)
-        opened = served_chat.model
-        start = self._start(train, self._store.folder(run.id))
-        training = self._training_renderer(start)
-        served = self._training_renderer(opened)
-        files = self._stored(model)
-        stored = self._training_renderer(files)
-        checks = check_rendering("server", training, served, probes)
-        checks += check_rendering("stored files", training, stored, probes)
-        checks += check_forms(
-            Forms(
-                trained=read_traces(kept),
-                base=traces(start.network, training, probes),
-                stored=traces(files.network, stored, probes),
-                served=traces(opened.network, served, probes),
-            ),
-            written.tolerance,
-        )
-        checks.append(check_files(written.files, hashes(result)))
-        checks.append(check_base(model.base_fingerprint, self.fingerprint))
-        checks.append(check_http(model.name, served_chat, probes, self._recipe.serving))
-        return Certificate(model_id=model.id, created_at=datetime.now(UTC), checks=tuple(checks), files=hashes(result))
+        trained, files = read_traces(kept), hashes(self._store.root / model.folder)
+        training, base = self._seen(self._start(train, self._store.folder(run.id)), probes)
+        renderer, stored = self._seen(self._stored(model), probes)
+        known = Known(probes, training, trained, stored, written.tolerance)
+        checks = check_rendering("stored files", training, renderer, probes)
+        name = "the stored model is the one that was trained"
+        checks += [same_model(name, distance(trained, stored), written.tolerance), check_change(base, trained)]
+        if model.is_adapter:
+            renderer, merged = self._seen(self.open(model).model, probes)
+            checks += check_rendering("merged", training, renderer, probes)
+            checks += check_form("the merged model", known, lambda one: distance(one, merged), FLOAT32)
+        checks += [check_files(written.files, files), check_base(model.base_fingerprint, self.fingerprint)]
+        with ServedVersions(self._recipe.serving, self._store, self._folder) as versions:
+            chat = versions.open(model)
+            checks += check_served(model.name, chat, known, self._training_renderer, self._recipe.serving)
+        return Certificate(model_id=model.id, created_at=datetime.now(UTC), checks=tuple(checks), files=files)
+
+    def _seen(self, model: LanguageModel, probes: Sequence[Example]) -> tuple[TemplateRenderer, list[Trace]]:
+        """How a form of the model reads, and what it says of the probes; its weights are not kept."""
+        renderer = self._training_renderer(model)
+        return renderer, traces(model.network, renderer, probes)
 
     def _start(self, train: Sequence[Example], folder: Path) -> LanguageModel:
         """The model as the training of a run began with it."""

@@ -47,6 +47,12 @@ class ServedVersions:
                     pass
             return self._by_itself(model, result)
 
+    def __enter__(self) -> ServedVersions:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def close(self) -> None:
         """Stop all engines."""
         for engine in (*self._shared.values(), *self._alone):

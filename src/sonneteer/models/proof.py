@@ -8,7 +8,8 @@ Shape letters: V vocabulary, A tokens of the answer.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -48,6 +49,16 @@ class Trace(NamedTuple):
     """The model's first choice at each of them."""
     leads_A: torch.Tensor
     """By how many nats it leads before the second one."""
+
+
+class Told(NamedTuple):
+    """What an engine tells of one probe, as far as it has room: texts of likely tokens, and likelihoods."""
+
+    next: Mapping[str, float]
+    """Log-probabilities of some likely first tokens of the answer, by their texts."""
+    answer_A: Sequence[float]
+    choices_A: Sequence[str]
+    """The text of its first choice at each token of the reference answer."""
 
 
 class Distance(NamedTuple):
@@ -104,12 +115,65 @@ def distance(reference: Sequence[Trace], other: Sequence[Trace]) -> Distance:
         not torch.equal(a.ids, b.ids) for a, b in zip(reference, other, strict=True)
     ):
         return Distance(float("inf"), float("inf"), 0.0)
+    return _worst(
+        _Apart(
+            kl=float((one.next_V.exp() * (one.next_V - two.next_V)).sum()),
+            log_probs_A=(one.answer_A - two.answer_A).abs(),
+            is_same_A=one.choices_A == two.choices_A,
+            leads_A=one.leads_A,
+        )
+        for one, two in zip(reference, other, strict=True)
+    )
+
+
+def told_distance(reference: Sequence[Trace], told: Sequence[Told], texts: Sequence[str]) -> Distance:
+    """How far apart what an engine tells is. `texts` are the engine's words for each token of the vocabulary."""
+    return _worst(
+        _Apart(
+            kl=coarse_kl(one.next_V, _by_id(one.next_V, two.next, texts)),
+            log_probs_A=(one.answer_A[: len(two.answer_A)] - torch.tensor(two.answer_A)).abs(),
+            is_same_A=torch.tensor([texts[i] == said for i, said in zip(one.choices_A, two.choices_A, strict=False)]),
+            leads_A=one.leads_A[: len(two.answer_A)],
+        )
+        for one, two in zip(reference, told, strict=True)
+        if two.answer_A
+    )
+
+
+def coarse_kl(log_probs_V: torch.Tensor, told: Mapping[int, float]) -> float:
+    """KL in nats over the tokens that are told of, and all others as one: at most the whole KL (log-sum inequality)."""
+    ours = {token: float(log_probs_V[token]) for token in told}
+    rests = [max(1 - math.fsum(map(math.exp, shares.values())), 1e-9) for shares in (ours, told)]
+    known = math.fsum(math.exp(ours[token]) * (ours[token] - told[token]) for token in told)
+    return max(known + rests[0] * math.log(rests[0] / rests[1]), 0.0)
+
+
+def _by_id(log_probs_V: torch.Tensor, told: Mapping[str, float], texts: Sequence[str]) -> dict[int, float]:
+    """Of tokens that look alike, as halves of characters do, the likeliest is meant."""
+    likeliest: dict[str, int] = {}
+    for token in log_probs_V.argsort(descending=True).tolist():
+        if token < len(texts) and texts[token] in told:
+            likeliest.setdefault(texts[token], token)
+    return {likeliest[text]: value for text, value in told.items() if text in likeliest}
+
+
+class _Apart(NamedTuple):
+    """One probe."""
+
+    kl: float
+    log_probs_A: torch.Tensor
+    is_same_A: torch.Tensor
+    leads_A: torch.Tensor
+
+
+def _worst(parts: Iterable[_Apart]) -> Distance:
+    """Rounding may exchange choices that lie near to one another, so only clear ones are counted."""
     kls, log_probs, same, clear = [0.0], [0.0], 0, 0
-    for one, two in zip(reference, other, strict=True):
-        kls.append(float((one.next_V.exp() * (one.next_V - two.next_V)).sum()))
-        log_probs.append(float((one.answer_A - two.answer_A).abs().max()))
-        is_clear = one.leads_A > CLEAR_LEAD
-        same += int((one.choices_A == two.choices_A)[is_clear].sum())
+    for part in parts:
+        is_clear = part.leads_A > CLEAR_LEAD
+        kls.append(part.kl)
+        log_probs.append(float(part.log_probs_A.max()))
+        same += int(part.is_same_A[is_clear].sum())
         clear += int(is_clear.sum())
     return Distance(max(kls), max(log_probs), same / clear if clear else 1.0)
 

@@ -65,7 +65,7 @@ class EngineChat:
         """Begin an answer; its pieces are told from the engine's thread."""
         return self.engine.begin(source, options, tell, self.adapter)
 
-    def answer(self, prompts: Sequence[Prompt], options: Options) -> list[Answer]:
+    def answer(self, prompts: Sequence[Source], options: Options) -> list[Answer]:
         """One answer to each prompt, all at once."""
         told: SimpleQueue[tuple[int, Piece | Exception]] = SimpleQueue()
         begun: list[Ticket] = []

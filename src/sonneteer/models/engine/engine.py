@@ -105,6 +105,12 @@ class AnsweringEngine:
         """What the model reads. Raises RequestError for a token that it does not have."""
         return self._reader.prompt_ids(source, prefill)
 
+    def token_bytes(self, token: int) -> bytes:
+        """A token's own text; a character may have several tokens."""
+        if token >= self._words:  # networks often have more rows than their tokenizer has tokens
+            return b""
+        return bytes(self._guides.tokenizer.decode_bytes([token]))
+
     @property
     def seats(self) -> int:
         """How many answers are written at the same time."""
@@ -130,7 +136,7 @@ class AnsweringEngine:
             adapter=adapter,
             guide=self._guides.of(form, tools, options.prefill),
             call_guide=(lambda begun: self._guides.of_call(form, tools, begun)) if tools else None,
-            decode=self._token_bytes,
+            decode=self.token_bytes,
         )
         with self._changed:
             if self._is_closed:
@@ -146,11 +152,6 @@ class AnsweringEngine:
             self._changed.notify()
         if threading.current_thread() is not self._thread:
             self._thread.join()
-
-    def _token_bytes(self, token: int) -> bytes:
-        if token >= self._words:  # networks often have more rows than their tokenizer has tokens
-            return b""
-        return bytes(self._guides.tokenizer.decode_bytes([token]))
 
     def _work(self) -> None:
         while True:
