@@ -40,6 +40,11 @@ PEERS = {
     "trl": ["trl==1.16.0", "datasets==5.2.0", "transformers", "peft", "torch", "--constraint", "constraints.txt"],
     "llamafactory": ["llamafactory==0.9.5", "torch==2.13.0"],  # asks for older versions than the constraints
     "data": ["presidio-analyzer==2.2.366", "datasketch==2.0.0", "text-dedup==0.4.0"],
+    "data-juicer": [
+        "py-data-juicer==1.6.1",
+        "aiohttp==3.14.5",
+        "scipy==1.17.1",
+    ],  # imports the last two, and names neither
 }
 
 

@@ -5,8 +5,9 @@
 Conversations are written by chance: 5 % exact copies, 5 % copies with two words changed, 1 % torn lines, and in every
 tenth an e-mail address, a phone number or a card. Each size runs in a process of its own, and so its peak memory is its
 own. Single steps are by processor time, so that they mean the same on a busy machine; the whole, `prepare`, uses all
-cores and is by the clock and by processor time. The plain chain is Presidio, and datasketch or text-dedup:
-`data_peers.py` calls them in the environment FOLDER/data, if there is one (`python dev.py bench` makes .venv/peers).
+cores and is by the clock and by processor time. The plain chain is Presidio, and datasketch, text-dedup or data-juicer:
+`data_peers.py` calls them in environments in FOLDER (`python dev.py bench` makes them in .venv/peers). Whichever is not
+there, or fails, is left out with the reason.
 """
 
 from __future__ import annotations
@@ -58,6 +59,8 @@ PERSONAL = (
 """What must be found: one piece in every tenth row."""
 MARKS = ("@example.org", "(415) 555-", "4111 1111")
 PRESIDIO_ROWS = 1_000
+PEERS = {"presidio": "data", "datasketch": "data", "text-dedup": "data", "data-juicer": "data-juicer"}
+"""The environment that each peer is installed in."""
 WHO = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
 SYLLABLES = [a + b for a in "bcdfghklmnprstvw" for b in ("a", "e", "i", "o", "u", "an", "er", "ing")]
 
@@ -119,7 +122,7 @@ class Words:
         return [Rendered(list(range(len(weights))), weights)]
 
 
-def measured(rows: int, python: Path | None) -> Iterator[Measured]:
+def measured(rows: int, peers: Path) -> Iterator[Measured]:
     """The whole on so many rows; single steps and peers on as many of them as do."""
     workload = f"{rows} conversations"
     with tempfile.TemporaryDirectory() as name:
@@ -133,8 +136,8 @@ def measured(rows: int, python: Path | None) -> Iterator[Measured]:
         candidates = _prepared(Path(name), times)
         for step, seconds in times.items():
             yield Measured(f"{some} of them, step by step", "sonneteer", step, some / seconds, "rows/CPU s")
-        yield from _near_duplicate_peers(candidates, python)
-        yield from _personal_data_peers(candidates, python)
+        yield from _near_duplicate_peers(candidates, peers)
+        yield from _personal_data_peers(candidates, peers)
 
 
 def _whole(folder: Path, workload: str, rows: int) -> Iterator[Measured]:
@@ -222,7 +225,7 @@ def _prepared(folder: Path, times: dict[str, float]) -> list[Candidate]:
     return unique
 
 
-def _personal_data_peers(candidates: Sequence[Candidate], python: Path | None) -> Iterator[Measured]:
+def _personal_data_peers(candidates: Sequence[Candidate], peers: Path) -> Iterator[Measured]:
     """Rows per second, and the share of planted pieces that are found, ours and Presidio's on the same texts."""
     texts = [" ".join(message.text for message in one.example.messages) for one in candidates[:PRESIDIO_ROWS]]
     workload = f"personal data in {len(texts)} conversations"
@@ -237,11 +240,11 @@ def _personal_data_peers(candidates: Sequence[Candidate], python: Path | None) -
     begun = time.process_time()
     found = [bool(finder.find([text])[0]) for text in texts]
     yield from lines("sonneteer", time.process_time() - begun, found)
-    if python:
-        yield from lines("presidio", *_told("presidio", texts, python))
+    if told := _told("presidio", texts, peers):
+        yield from lines("presidio", *told)
 
 
-def _near_duplicate_peers(candidates: Sequence[Candidate], python: Path | None) -> Iterator[Measured]:
+def _near_duplicate_peers(candidates: Sequence[Candidate], peers: Path) -> Iterator[Measured]:
     """Rows per second, and the share of planted near-copies that are found: of all, and of those that are as near."""
     workload = f"near-duplicates of {len(candidates)} conversations"
     texts = [" ".join(message.text for message in one.example.messages) for one in candidates]
@@ -258,9 +261,9 @@ def _near_duplicate_peers(candidates: Sequence[Candidate], python: Path | None) 
     clusters = near_duplicates(candidates, THRESHOLD).clusters
     seconds = time.process_time() - begun
     yield from lines("sonneteer", seconds, [cluster != place for place, cluster in enumerate(clusters)])
-    for system in ("datasketch", "text-dedup") if python else ():
-        assert python
-        yield from lines(system, *_told(system, texts, python))
+    for system in ("datasketch", "text-dedup", "data-juicer"):
+        if told := _told(system, texts, peers):
+            yield from lines(system, *told)
 
 
 class Copy(NamedTuple):
@@ -283,12 +286,20 @@ def _copies(candidates: Sequence[Candidate]) -> list[Copy]:
     return copies
 
 
-def _told(system: str, texts: Sequence[str], python: Path) -> tuple[float, list[bool]]:
-    """Seconds, and what was found, from the environment of the peers."""
-    command = [str(python), str(HERE / "data_peers.py"), system]
-    told = subprocess.run(command, input=json.dumps(texts), stdout=subprocess.PIPE, text=True, check=True)
-    seconds, found = json.loads(told.stdout.splitlines()[-1])
-    return seconds, found
+def _told(system: str, texts: Sequence[str], peers: Path) -> tuple[float, list[bool]] | None:
+    """Seconds, and what was found, from the peer's environment; nothing where it cannot be asked, and why on stderr."""
+    python = peers / PEERS[system] / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    reason = python.parents[1] / "not-installed.txt"
+    why = reason.read_text().strip() if reason.exists() else f"there is no {python}; `make bench` installs it"
+    if python.exists() and not reason.exists():
+        command = [str(python), str(HERE / "data_peers.py"), system]
+        told = subprocess.run(command, input=json.dumps(texts), capture_output=True, text=True)
+        if not told.returncode:
+            seconds, found = json.loads(told.stdout.splitlines()[-1])
+            return seconds, found
+        why = (told.stderr.strip().splitlines() or ["it failed without a word"])[-1]
+    print(f"{system} is left out: {why}", file=sys.stderr)
+    return None
 
 
 def main() -> None:
@@ -300,9 +311,8 @@ def main() -> None:
     parser.add_argument("--peers", type=Path, default=HERE.parent / ".venv" / "peers", help="environments of others")
     parser.add_argument("--alone", type=int, help=argparse.SUPPRESS)
     given = parser.parse_args()
-    python = given.peers / "data" / "bin" / "python"
     if given.alone:
-        for line in measured(given.alone, python if python.exists() else None):
+        for line in measured(given.alone, given.peers):
             print(json.dumps(line._asdict()), flush=True)
         return
     lines: list[str] = []

@@ -1,6 +1,6 @@
 """The libraries of the plain chain, each called as its users call it, in the environment in which they are installed.
 
-    PYTHON benchmarks/data_peers.py presidio|datasketch|text-dedup < texts.json
+    PYTHON benchmarks/data_peers.py presidio|datasketch|text-dedup|data-juicer < texts.json
 
 Reads a list of texts, and writes processor seconds and for each text whether something was found: personal data, or
 another text that says nearly the same and is kept instead.
@@ -86,6 +86,24 @@ def text_dedup(texts: list[str]) -> Told:
         return timed(found)
 
 
+def data_juicer(texts: list[str]) -> Told:
+    """Its operator for MinHash, in one process; candidates are not compared exactly."""
+    from data_juicer.core.data import NestedDataset
+    from data_juicer.ops.deduplicator.document_minhash_deduplicator import DocumentMinhashDeduplicator
+
+    operator = DocumentMinhashDeduplicator(
+        window_size=WORDS_IN_SEQUENCE, num_permutations=PERMUTATIONS, jaccard_threshold=THRESHOLD
+    )
+    rows = NestedDataset.from_list([{"text": text, "place": place} for place, text in enumerate(texts)])
+
+    def found() -> list[bool]:
+        kept, _ = operator.process(rows.map(operator.compute_hash, load_from_cache_file=False))
+        left = set(kept["place"])
+        return [place not in left for place in range(len(texts))]
+
+    return timed(found)
+
+
 def timed(work: Callable[[], list[bool]]) -> Told:
     """What was found, and the processor seconds of this process and those that it started."""
     before = spent()
@@ -102,6 +120,7 @@ PEERS: dict[str, Callable[[list[str]], Any]] = {
     "presidio": presidio,
     "datasketch": datasketch,
     "text-dedup": text_dedup,
+    "data-juicer": data_juicer,
 }
 
 if __name__ == "__main__":

@@ -183,6 +183,11 @@ def test_data_that_teaches_nothing_is_refused_in_words(
     assert store.find(DatasetVersion) == []
 
 
+def test_without_a_source_there_is_nothing_to_prepare(tmp_path: Path, store: Store) -> None:
+    with pytest.raises(RecipeError, match="data.sources is empty"):
+        prepare(recipe_of(), tmp_path, store, WordReader())
+
+
 def test_a_file_named_twice_is_refused(tmp_path: Path, store: Store) -> None:
     write_lines(tmp_path / "x.jsonl", [question(1)])
     with pytest.raises(RecipeError, match="more than once"):

@@ -134,7 +134,9 @@ def _source(settings: SourceSettings, file: SourceFile, shape: str, rows: int) -
 
 
 def refuse_repeated(sources: Sequence[SourceSettings]) -> None:
-    """The ledger knows a row by its file's name and its number, so a file is named once."""
+    """The ledger knows a row by its file's name and its number, so a file is named once; and one is named."""
+    if not sources:
+        raise RecipeError("data.sources is empty. Name a file, a folder, a pattern, or whatever else holds examples.")
     paths = [settings.path for settings in sources]
     repeated = sorted({path for path in paths if paths.count(path) > 1})
     if repeated:

@@ -23,7 +23,7 @@ def synthesize(
     steps: dict[str, str | Path] = {"name it in data.sources:": made.target}
     steps["then:"] = command_line("prepare", words, workspace)
     document = {**made._asdict(), "target": str(made.target)}
-    return Outcome(document, [*pages.synthesis_lines(made), *pages.next_steps(steps)])
+    return Outcome(document, [*pages.synthesis_lines(made), *(pages.next_steps(steps) if made.examples else [])])
 
 
 def prepare(

@@ -31,7 +31,7 @@ ATTEMPTS = 2
 """How often a question is asked whose reply is not what was asked for."""
 IN_VAIN = 5
 """So many refusals in a row, before anything was answered, say that the settings are wrong."""
-WRITTEN, REFUSED, UNUSABLE, UNASKED = "written", "refused", "unusable", "not asked: the budget is spent"
+WRITTEN, REFUSED, UNUSABLE, UNASKED = "written", "refused", "unusable", "not asked: the budget does not reach"
 
 
 class Synthesized(NamedTuple):
