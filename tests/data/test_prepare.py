@@ -184,7 +184,7 @@ def test_data_that_teaches_nothing_is_refused_in_words(
 
 
 def test_without_a_source_there_is_nothing_to_prepare(tmp_path: Path, store: Store) -> None:
-    with pytest.raises(RecipeError, match="data.sources is empty"):
+    with pytest.raises(RecipeError, match=r"data\.sources is empty"):
         prepare(recipe_of(), tmp_path, store, WordReader())
 
 

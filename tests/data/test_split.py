@@ -154,7 +154,7 @@ def test_a_side_without_a_share_stays_empty(share: str) -> None:
 def test_too_few_groups_are_refused_with_what_to_do() -> None:
     examples = [example(f"q{i}", person="one" if i else "two") for i in range(9)]
     with pytest.raises(
-        DataError, match=r"the number of groups is 2, of examples 9\. .* data\.test_share or data\.validation_share"
+        DataError, match=r"9 examples are too few: .* 2 groups .* data\.test_share or data\.validation_share"
     ):
         sides_of(examples, settings_of(), 0)
 

@@ -108,9 +108,10 @@ def _refuse_too_few(free: Sequence[Group], wanted: dict[SplitName, float], setti
     count = sum(len(group.indices) for group in free)
     if len(free) <= len(wanted) and wanted:
         named = " or ".join(f"data.{side}_share" for side in wanted)
+        made = "a single group" if len(free) == 1 else f"{len(free)} groups"
         raise DataError(
-            f"{', '.join(wanted)} and train need at least one group each of what must stay together, but the number of "
-            f"groups is {len(free)}, of examples {count}. Bring more data, set {named} to 0, or keep less together "
+            f"{count} examples are too few: what must stay together makes {made} of them, and {', '.join(wanted)} and "
+            f"train need at least one each. Bring more data, set {named} to 0, or keep less together "
             "(data.keep_together, data.clean.near_duplicates)."
         )
     if sum(wanted.values()) >= count and wanted:
