@@ -104,6 +104,7 @@ def test_better_answers_are_found_better(tmp_path: Path) -> None:
     made = report(Store(tmp_path))
     assert made.verdict == "better"
     assert {c.metric for c in made.comparisons} == {"rouge_l", "chrf", "normalized_match", "exact_match"}
+    assert report(Store(tmp_path), "exact_match").comparisons[0].metric == "exact_match", "what decides stands first"
 
 
 def test_the_same_answers_to_a_dozen_questions_show_neither_a_gain_nor_that_there_is_none(tmp_path: Path) -> None:

@@ -77,9 +77,9 @@ def _cut_differently(asked: Asked) -> bool:
 
 
 def metrics_of(recipe: Recipe) -> list[str]:
-    """Those that the evaluation names, and those that the promotion rules need."""
+    """First those that must be better; then what the evaluation names, and what the other promotion rules need."""
     rules = recipe.promotion
-    return list(dict.fromkeys([*recipe.evaluation.metrics, *rules.better_on, *rules.not_worse_on, *rules.floors]))
+    return list(dict.fromkeys([*rules.better_on, *recipe.evaluation.metrics, *rules.not_worse_on, *rules.floors]))
 
 
 def _compare(metric: str, recipe: Recipe, asked: Asked, bootstrap: Bootstrap) -> Comparison:
