@@ -10,11 +10,11 @@ import pytest
 
 from sonneteer import iteration, lifecycle
 from sonneteer.cli import main
-from sonneteer.errors import MissingError
+from sonneteer.errors import DataError, MissingError, RecipeError
 from sonneteer.evaluation import Mistake
 from sonneteer.progress import Silent
 from sonneteer.recipe import LoadedRecipe, read_recipe
-from sonneteer.records import DatasetVersion, Exchange, Feedback, Message, Prompt
+from sonneteer.records import DatasetVersion, Exchange, Feedback, Message, Prompt, Run
 from sonneteer.store import Store
 
 from .models.networks import saved
@@ -95,6 +95,21 @@ def test_a_live_answer_that_was_bad_becomes_a_case_with_its_whole_conversation(
     assert main(["case", "add", "--exchange", "x1"]) == 0
     (case,) = iteration.cases(loaded, store)
     assert (case.prompt, case.bad, case.good) == (asked.messages, "Bad day.", "Good day.")
+
+
+def test_rules_and_files_that_do_not_exist_are_told_before_anything_is_trained(
+    work: tuple[LoadedRecipe, Store],
+) -> None:
+    loaded, store = work
+    wrong = read_recipe(loaded.path, ["--promotion.better_on", "[rouge_x]", "--promotion.better_than", "[few_shot]"])
+    for stage in (lifecycle.plan, lifecycle.train, lifecycle.evaluate):
+        with pytest.raises(RecipeError, match="Did you mean 'rouge_l'") as told:
+            stage(wrong, store, Silent())
+        assert len(told.value.problems) == 2
+    missing = read_recipe(loaded.path, ["--evaluation.suites", "[{kind: retention, path: no.jsonl, at_most: 0.1}]"])
+    with pytest.raises(DataError, match=r"no\.jsonl"):
+        lifecycle.evaluate(missing, store, Silent())
+    assert not store.find(Run)
 
 
 def test_what_is_not_there_is_named(work: tuple[LoadedRecipe, Store]) -> None:

@@ -15,6 +15,15 @@ from sonneteer.search.training import TrialTrainer
 from sonneteer.store import Store
 
 
+def check(loaded: LoadedRecipe) -> None:
+    """What the comparison would miss, before anything is trained for it. Raises RecipeError and DataError."""
+    evaluation.check_rules(loaded.recipe)
+    for suite in loaded.recipe.evaluation.suites:
+        evaluation.read_suite(suite, loaded.folder)
+    for external in loaded.recipe.evaluation.externals:
+        ServerChat(external)
+
+
 def contest_of(loaded: LoadedRecipe, store: Store, model: ModelVersion) -> evaluation.Contest:
     """Everybody who takes part, opened, and the sealed examples."""
     run, dataset = store.get(Run, model.run_id), store.get(DatasetVersion, model.dataset_id)

@@ -96,6 +96,7 @@ def diff(store: Store, before: str, after: str) -> list[data.Change]:
 
 def plan(loaded: LoadedRecipe, store: Store, progress: Progress) -> Plan:
     """What training will take: tokens, memory, time and cost. No weights are loaded."""
+    evaluation.check_rules(loaded.recipe)
     dataset = prepare(loaded, store, progress)
     progress.stage("planning")
     made = versions.backend(loaded, store).plan(dataset)
@@ -142,6 +143,7 @@ def search(loaded: LoadedRecipe, store: Store, progress: Progress) -> Found:
 
 def train(loaded: LoadedRecipe, store: Store, progress: Progress) -> ModelVersion:
     """The data set becomes a model version. A finished run of the same recipe and data is not done again."""
+    evaluation.check_rules(loaded.recipe)
     dataset = prepare(loaded, store, progress)
     progress.stage("training")
     backend = versions.backend(loaded, store)
@@ -160,6 +162,7 @@ def train(loaded: LoadedRecipe, store: Store, progress: Progress) -> ModelVersio
 
 def evaluate(loaded: LoadedRecipe, store: Store, progress: Progress) -> Report:
     """Base and tuned model answer the sealed test split; the report says which is better, and how surely."""
+    contest.check(loaded)
     model = train(loaded, store, progress)
     progress.stage("evaluating")
     with store.writing(f"report-{model.run_id}"):

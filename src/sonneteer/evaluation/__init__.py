@@ -8,7 +8,7 @@ from sonneteer.evaluation.canaries import planted
 from sonneteer.evaluation.cases import Cases, Mistake, add_cases, case_of, drop_cases, fixed_in, is_fixed, read_cases
 from sonneteer.evaluation.charts import plot_losses
 from sonneteer.evaluation.dossier import Papers, write_dossier
-from sonneteer.evaluation.evaluate import Arms, Contest, evaluate, labels_of, read_pairs
+from sonneteer.evaluation.evaluate import Arms, Contest, check_rules, evaluate, labels_of, read_pairs
 from sonneteer.evaluation.few_shot import FewShot, shots_of
 from sonneteer.evaluation.judging import Ballot, Pair
 from sonneteer.evaluation.outlook import outlook
@@ -37,6 +37,7 @@ __all__ = [
     "advise",
     "as_document",
     "case_of",
+    "check_rules",
     "detectable_share",
     "drop_cases",
     "evaluate",

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from sonneteer.chat import Chat, Options
-from sonneteer.errors import DataError
+from sonneteer.errors import DataError, RecipeError
 from sonneteer.evaluation.ask import Arm, Reply, ask, known_replies, usage_of
 from sonneteer.evaluation.cases import Cases, ask_cases, case_rule
 from sonneteer.evaluation.compare import clusters_of
@@ -108,7 +109,7 @@ def evaluate(contest: Contest, store: Store, progress: Progress) -> Report:
 
     Raises RecipeError for rules that nothing measures, and DataError for a test split without conversations.
     """
-    _check(contest.recipe)
+    check_rules(contest.recipe)
     labels = read_labels(labels_of(store, contest.run)) if contest.recipe.evaluation.judge.by else {}
     look = _look(contest, labels)
     id = f"report-{fingerprint_of([look, contest.arms.cases.version])}"
@@ -122,11 +123,21 @@ def evaluate(contest: Contest, store: Store, progress: Progress) -> Report:
     return _report(Filed(id, answers), contest, opened, replies, findings)
 
 
-def _check(recipe: Recipe) -> None:
-    """Raises RecipeError for a metric, an arm or a limit that does not exist."""
-    check_metrics(recipe.promotion, recipe.evaluation.metrics)
-    check_arms(recipe.promotion, recipe.evaluation)
-    check_limits(recipe.promotion.most_memorised, recipe.evaluation)
+def check_rules(recipe: Recipe) -> None:
+    """Raises RecipeError for metrics, arms and limits that do not exist, all at once."""
+    problems: list[str] = []
+    checks = (
+        partial(check_metrics, recipe.promotion, recipe.evaluation.metrics),
+        partial(check_arms, recipe.promotion, recipe.evaluation),
+        partial(check_limits, recipe.promotion.most_memorised, recipe.evaluation),
+    )
+    for check in checks:
+        try:
+            check()
+        except RecipeError as problem:
+            problems += problem.problems
+    if problems:
+        raise RecipeError(problems)
 
 
 def _look(contest: Contest, labels: dict[str, Choice]) -> str:
