@@ -120,6 +120,12 @@ def test_too_little_traffic_cannot_tell(profile: Profile) -> None:
     assert "Only 20 exchanges" in report.reasons[-1]
 
 
+def test_a_change_that_is_certain_needs_no_hundred_exchanges(profile: Profile) -> None:
+    report = health(profile, traffic([weather(random.Random(number)) for number in range(90)]))
+    assert report.verdict == "retrain"
+    assert not any("Only" in reason for reason in report.reasons)
+
+
 def test_the_page_and_the_webhook_hold_the_figures_and_no_texts(profile: Profile, tmp_path: Path) -> None:
     rng = random.Random(7)
     report = health(profile, traffic([weather(rng) for _ in range(200)]))

@@ -78,10 +78,10 @@ def test_an_address_of_another_machine_is_refused(host: str, model: ServedModel,
 
 
 def test_for_all_addresses_it_shows_one_that_works_here(model: ServedModel) -> None:
-    text = welcome([model], "0.0.0.0", 8080, has_keys=True)
+    text = welcome([model], ServingSettings(host="0.0.0.0"), 8080, has_keys=True)
     assert 'base_url="http://127.0.0.1:8080", api_key="sk-sonneteer-..."' in text
     assert "put this machine's name in place of 127.0.0.1" in text
-    assert 'base_url="http://[::1]:8080/v1"' in welcome([model], "::", 8080, has_keys=True)
+    assert 'base_url="http://[::1]:8080/v1"' in welcome([model], ServingSettings(host="::"), 8080, has_keys=True)
 
 
 def test_answers_are_sent_at_once_and_wait_for_no_acknowledgement() -> None:

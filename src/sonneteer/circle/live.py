@@ -27,6 +27,8 @@ UNREAD = 100_000
 
 def serve(loaded: LoadedRecipe, store: Store, progress: Progress) -> None:
     """The deployed model behind the APIs, until stopped, watched in all that it does."""
+    settings = serving.with_tls(loaded.recipe.serving, loaded.folder)  # before the model takes its time to open
+    loaded = loaded._replace(recipe=loaded.recipe.model_copy(update={"serving": settings}))
     opened = versions.opener(loaded, store)
     lifecycle.serve(loaded, store, progress, watch_of(loaded, store, opened), opened)
 

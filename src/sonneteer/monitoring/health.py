@@ -16,7 +16,7 @@ from sonneteer.monitoring import differences
 from sonneteer.monitoring.evidence import DAYS, Evidence, evidence
 from sonneteer.monitoring.view import Figures, Seen, View
 from sonneteer.recipe.sections import MonitoringSettings
-from sonneteer.records import Exchange, Feedback, GroupGap, Health, Interval, Signal, fingerprint_of
+from sonneteer.records import Exchange, Feedback, GroupGap, Health, HealthVerdict, Interval, Signal, fingerprint_of
 
 WEEK = timedelta(days=7)
 LARGEST_SAMPLE = 250
@@ -79,7 +79,7 @@ def health_of(profile: Profile, traffic: Traffic, settings: MonitoringSettings, 
     signals = tuple(_signals(profile, newest, live, weeks, grown, p_values, settings))
     gaps = tuple(_gaps(answered, live, GROUP_PART * settings.false_alarm_share / DAYS, rng))
     alarm = grown.first_alarm(PROFILE_PART * settings.false_alarm_share)
-    verdict = (
+    verdict: HealthVerdict = (
         "retrain" if any(signal.has_moved for signal in signals) or any(gap.is_found for gap in gaps) else "healthy"
     )
     if verdict == "healthy" and len(answered) < FEWEST:
@@ -100,7 +100,7 @@ def health_of(profile: Profile, traffic: Traffic, settings: MonitoringSettings, 
         gaps=gaps,
         liked_share=_liked(live["disliked"]),
         verdict=verdict,
-        reasons=tuple(_reasons(signals, gaps, len(answered), alarm)),
+        reasons=tuple(_reasons(signals, gaps, len(answered), alarm, verdict)),
     )
     return report.model_copy(update={"id": f"health-{fingerprint_of(report.model_dump(mode='json'))}"})
 
@@ -237,7 +237,9 @@ def wilson(hits: int, count: int) -> Interval:
     return Interval(value=share, low=max(0.0, low), high=min(1.0, high))
 
 
-def _reasons(signals: Sequence[Signal], gaps: Sequence[GroupGap], count: int, alarm: int | None) -> Iterator[str]:
+def _reasons(
+    signals: Sequence[Signal], gaps: Sequence[GroupGap], count: int, alarm: int | None, verdict: HealthVerdict
+) -> Iterator[str]:
     for signal in signals:
         if signal.has_moved:
             before = signal.last_week if signal.profile is None else signal.profile
@@ -248,7 +250,7 @@ def _reasons(signals: Sequence[Signal], gaps: Sequence[GroupGap], count: int, al
             yield f"{gap.figure} differs by {gap.axis}: {said} (p = {gap.p_value:.2g})"
     if alarm is not None and not any(signal.has_moved for signal in signals):
         yield f"Something changed after {alarm} exchanges, but no figure has shifted by as much as `least_shift` now."
-    if count < FEWEST:
+    if verdict == "cannot tell":
         yield f"Only {count} exchanges were written down so far; with {FEWEST} there is something to tell."
 
 

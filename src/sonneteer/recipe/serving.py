@@ -18,7 +18,7 @@ class ServingSettings(Section):
     port: int = Field(8080, ge=0, le=65535)
     """Port to listen on; 0 takes a free one."""
     tls_certificate: str | None = None
-    """File with the certificate chain (PEM) that makes the server speak HTTPS itself. Without it, use a proxy."""
+    """File with the certificate chain (PEM), from the recipe's folder, that makes the server speak HTTPS itself."""
     tls_key: str | None = None
     """File with the certificate's private key (PEM)."""
     max_queue: int = Field(64, ge=1)

@@ -7,6 +7,7 @@ from sonneteer.serving.lineup import ServedModel
 from sonneteer.serving.listen import serve
 from sonneteer.serving.live import Live
 from sonneteer.serving.recorder import Recorder, strict_guard
+from sonneteer.serving.tls import with_tls
 from sonneteer.serving.tracing import Tracer
 from sonneteer.serving.watch import Watch
 
@@ -24,4 +25,5 @@ __all__ = [
     "give",
     "serve",
     "strict_guard",
+    "with_tls",
 ]

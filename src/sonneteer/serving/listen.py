@@ -31,7 +31,7 @@ def serve(
     with open_port(settings.host, settings.port) as listener:
         port = int(listener.getsockname()[1])
         around.opened(f"{settings.host or '*'}:{port}")
-        note(welcome(models, settings.host, port, has_keys=bool(keys.names)))
+        note(welcome(models, settings, port, has_keys=bool(keys.names)))
         try:
             server(app, settings).run(sockets=[listener])
         except KeyboardInterrupt:
@@ -55,13 +55,13 @@ def server(app: object, settings: ServingSettings) -> uvicorn.Server:
     )
 
 
-def welcome(models: Sequence[ServedModel], host: str, port: int, has_keys: bool) -> str:
+def welcome(models: Sequence[ServedModel], settings: ServingSettings, port: int, has_keys: bool) -> str:
     """What to do with the server, ready to be pasted."""
-    address = EVERYWHERE.get(host, host)
-    url = f"http://[{address}]:{port}" if ":" in address else f"http://{address}:{port}"
+    address, scheme = EVERYWHERE.get(settings.host, settings.host), "https" if settings.tls_certificate else "http"
+    url = f"{scheme}://[{address}]:{port}" if ":" in address else f"{scheme}://{address}:{port}"
     key = "sk-sonneteer-..." if has_keys else "any"
     lines = [f"{', '.join(served.name for served in models)} at {url} (Ctrl-C stops it)"]
-    if host in EVERYWHERE:
+    if settings.host in EVERYWHERE:
         lines.append(f"From other machines: put this machine's name in place of {address}.")
     lines.append(f"Key: {'one of those that you created' if has_keys else 'any will do on this machine'}.")
     return "\n".join(lines) + SNIPPETS.format(url=url, key=key, name=models[0].name)

@@ -52,13 +52,14 @@ def review(
     from sonneteer.circle import patterns, watching
     from sonneteer.cli.reviewing import review_cases, review_patterns
 
-    alike = review_patterns(patterns.waiting(work.loaded, work.store), work.store, session.out)
+    found = patterns.waiting(work.loaded, work.store)
+    alike = review_patterns(found, work.store, session.out)
     cases = [] if alike.is_stopped else watching.to_review(work.loaded, work.store, most, alike.left)
     pressed = review_cases(cases, work.store, session.out)
     done = sum(count for key, count in pressed.items() if key != "s")
     steps = {"learn from it:": command_line("improve", words, workspace)}
-    said = [f"{done} of {len(cases)} exchanges reviewed."] if cases or not alike.decided else []
-    said = [f"{pages.count(alike.decided, 'pattern')} decided on.", *said] if alike.decided else said
+    said = [f"{alike.decided} of {pages.count(len(found), 'pattern')} decided on."] if found else []
+    said += [] if alike.is_stopped else [f"{done} of {pages.count(len(cases), 'exchange')} reviewed."]
     return Outcome({"reviewed": done, "patterns": alike.decided}, [Text(" ".join(said)), *pages.next_steps(steps)])
 
 
