@@ -17,7 +17,8 @@ def with_tls(settings: ServingSettings, folder: Path) -> ServingSettings:
         raise RecipeError("serving.tls_key is set and serving.tls_certificate is not. HTTPS needs both.")
     named = {"tls_certificate": settings.tls_certificate, "tls_key": settings.tls_key or settings.tls_certificate}
     found = {name: folder / path for name, path in named.items()}
-    missing = [f"serving.{name}: there is no file {path}." for name, path in found.items() if not path.is_file()]
+    asked = found if settings.tls_key else {"tls_certificate": found["tls_certificate"]}
+    missing = [f"serving.{name}: there is no file {path}." for name, path in asked.items() if not path.is_file()]
     if missing:
         raise RecipeError(missing)
     try:
