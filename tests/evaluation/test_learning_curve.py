@@ -20,10 +20,10 @@ def points(*losses: tuple[int, float]) -> tuple[CurvePoint, ...]:
 
 
 def test_what_a_doubling_gained_is_a_share_of_the_present_loss() -> None:
-    curve = learning_curve_of(REPORT.model_copy(update={"learning_curve": points((6, 2.2), (3, 3.0))}), RUN, dataset())
+    curve = learning_curve_of(REPORT.model_copy(update={"learning_curve": points((6, 2.5), (3, 3.0))}), RUN, dataset())
     assert curve is not None
     assert [point.examples for point in curve.points] == [3, 6, 12]
-    assert curve.gain_per_doubling == pytest.approx(0.1)
+    assert curve.gain_per_doubling == pytest.approx(0.2)
     assert "Twice as many examples" in curve.says
 
 
@@ -43,11 +43,11 @@ def test_a_share_that_is_rounded_up_to_all_examples_says_nothing() -> None:
 def test_the_dossier_shows_the_curve_with_its_plot_and_keeps_it_as_json(tmp_path: Path) -> None:
     metrics = tmp_path / "metrics.jsonl"
     metrics.write_text('{"step": 1, "loss": 2.5}\n')
-    told = REPORT.model_copy(update={"learning_curve": points((3, 3.0), (6, 2.2))})
+    told = REPORT.model_copy(update={"learning_curve": points((3, 3.0), (6, 2.5))})
     page = write_dossier(Papers(told, RUN, dataset(), [], metrics), tmp_path / "dossier.html").read_text()
     section = page[page.index("Would more examples help?") :]
     assert section.index("<svg") < section.index("</section>")
-    assert "10.0% less for each doubling" in section
+    assert "20.0% less for each doubling" in section
     figures = json.loads((tmp_path / "dossier.json").read_text())["learning_curve"]
-    assert figures["gain_per_doubling"] == pytest.approx(0.1)
+    assert figures["gain_per_doubling"] == pytest.approx(0.2)
     assert len(figures["points"]) == 3

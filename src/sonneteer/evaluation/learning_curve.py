@@ -16,8 +16,8 @@ class LearningCurve(Record):
     points: tuple[CurvePoint, ...]
     """From the smallest share up to all examples, two or more."""
     gain_per_doubling: float
-    """By how much the loss fell for each doubling between the last two points, as share of the last; negative where it
-    rose."""
+    """By how much the loss fell for each doubling between the last two points, as share of what it was; negative where
+    it rose."""
     says: str
     """What that means for collecting more."""
 
@@ -34,8 +34,7 @@ def learning_curve_of(report: Report, run: Run, dataset: DatasetVersion) -> Lear
     if not parts or not run.best_validation_loss:
         return None
     last, whole = parts[-1], CurvePoint(share=1.0, examples=count, validation_loss=run.best_validation_loss)
-    fallen = (last.validation_loss - whole.validation_loss) / whole.validation_loss
-    gain = fallen / math.log2(count / last.examples)
+    gain = 1 - (whole.validation_loss / last.validation_loss) ** (1 / math.log2(count / last.examples))
     return LearningCurve(points=(*parts, whole), gain_per_doubling=gain, says=_says(last, whole, gain))
 
 
