@@ -70,6 +70,7 @@ def test_a_changed_file_is_found_and_refused(fault: str, trained: Trained) -> No
     certificate = trained.certify()
     assert not certificate.is_valid
     assert words in failed(certificate)
+    assert " inf " not in failed(certificate)
     assert not lifecycle.promote(trained.loaded, trained.store).is_done
 
 

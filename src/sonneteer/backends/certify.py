@@ -95,6 +95,9 @@ def hashes(folder: Path) -> dict[str, str]:
 
 def same_model(name: str, apart: Distance, tolerance: Tolerance, over: str = "") -> Check:
     """Two forms of a model say the same of the probes."""
+    if apart.kl == float("inf"):
+        says = "It reads other tokens, so that nothing else can be compared: see above which is the first."
+        return Check(name=name, is_passed=False, says=says)
     says = (
         f"{over}Next-token distributions differ by at most {apart.kl:.2g} nats (KL), an answer's tokens by at most "
         f"{apart.log_prob:.2g} nats, and {apart.same_choices_share:.1%} of the clear first choices are equal. "
