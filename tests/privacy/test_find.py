@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
+
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sonneteer.privacy import Finder
+from sonneteer.privacy.addresses import ADDRESSES
+from sonneteer.privacy.countries import ANYWHERE, PACKS
+from sonneteer.privacy.names import NAME_RULES
+from sonneteer.privacy.rules import EVERYWHERE, Rule, Rulebook, profile_of
 from sonneteer.recipe.sections import PERSONAL_KINDS, PrivacySettings
 
 COUNTRIES = ("US", "GB", "DE", "FR", "ES", "IT", "NL", "BR")
@@ -109,3 +116,22 @@ def test_whatever_stands_around_it_spans_lie_in_the_text_and_never_overlap(noise
     for one in ALL.find([text])[0]:
         assert ends[-1] <= one.start < one.end <= len(text)
         ends.append(one.end)
+
+
+RULES = [*EVERYWHERE, *(rule for pack in PACKS.values() for rule in pack), *ANYWHERE, *ADDRESSES, *NAME_RULES]
+BOOK = Rulebook(RULES)
+PIECES = [piece for _, marked in HELD for piece in (marked.replace("«", "").replace("»", ""), *marked.split())] + LEFT
+
+
+@settings(max_examples=200)
+@given(st.lists(st.sampled_from(PIECES) | st.text(max_size=12) | st.text("aA1٣-:.@# \n", max_size=20), max_size=12))
+def test_rules_that_are_only_tried_where_they_may_match_find_what_all_rules_find_everywhere(pieces: list[str]) -> None:
+    text = " ".join(pieces)
+    profile = profile_of(text)
+    tried = ((rule, match) for rule in BOOK.worth_trying(profile) for match in rule.matches(text, profile))
+    everywhere = ((rule, match) for rule in RULES for match in rule.pattern.finditer(text))
+    assert _held(tried) == _held(everywhere)
+
+
+def _held(found: Iterable[tuple[Rule, re.Match[str]]]) -> list[tuple[Rule, tuple[int, int]]]:
+    return [(rule, one.span()) for rule, one in found if rule.holds(one.group(rule.pattern.groupindex.get("value", 0)))]

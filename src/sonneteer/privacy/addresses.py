@@ -85,7 +85,8 @@ FORMS += (
     Form(rf"{UNIT},?\s+(?:{WORD}\s+){{1,3}}?(?:{STREET})\b{END}", STREETS),
     Form(  # whatever the street is called, a town with its code tells it
         rf"(?:{UNIT},?\s+(?:\d{{1,6}}(?:/\d{{1,4}})?[A-Za-z]?\s+)?|\d{{1,6}}(?:/\d{{1,4}})?[A-Za-z]?\s+)"
-        rf"(?:{WORD}(?:[ -]{WORD}){{1,3}})(?:,?\s+{UNIT})?,\s+{TOWN}(?:{CODE})"
+        rf"(?:{WORD}(?:[ -]{WORD}){{1,3}})(?:,?\s+{UNIT})?,\s+{TOWN}(?:{CODE})",
+        signs=(",",),
     ),
 )
 CUES = words("address_cues")

@@ -97,7 +97,10 @@ def _listed(names: Iterable[str]) -> Iterator[Rule]:
 def _claim(found: list[Found], more: Iterable[Found]) -> None:
     """Take what does not overlap with what is found already."""
     for one in more:
-        if all(one.end <= other.start or other.end <= one.start for other in found):
+        for other in found:
+            if one.start < other.end and other.start < one.end:
+                break
+        else:
             found.append(one)
 
 

@@ -88,40 +88,65 @@ class Profile(NamedTuple):
 
 
 class Rulebook:
-    """Rules by the words without which they cannot match, so that most are never looked at."""
+    """Rules by the words, signs or shapes without which they cannot match, so that most are never looked at."""
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         self._rules = list(rules)
-        self._always = [place for place, rule in enumerate(self._rules) if not rule.words]
-        by_word: dict[str, list[int]] = {}
+        self._by_word: dict[str, list[int]] = {}
+        self._by_sign: dict[str, list[int]] = {}
+        self._by_shape: dict[str, list[int]] = {}
+        self._always: list[int] = []
         for place, rule in enumerate(self._rules):
-            for word in rule.words:
-                by_word.setdefault(word, []).append(place)
-        self._by_word = by_word
+            needs, listed = next(
+                (needs, listed)
+                for needs, listed in (
+                    (rule.words, self._by_word),
+                    (rule.signs, self._by_sign),
+                    (rule.shapes, self._by_shape),
+                    (("",), {"": self._always}),
+                )
+                if needs
+            )
+            for need in needs:
+                listed.setdefault(need, []).append(place)
 
-    def worth_trying(self, profile: Profile) -> Iterator[Rule]:
+    def worth_trying(self, profile: Profile) -> list[Rule]:
         """Those that may match a text, in their order."""
-        said = {place for word in profile.words & self._by_word.keys() for place in self._by_word[word]}
-        for place in sorted(said.union(self._always)):
-            if self._rules[place].may_match(profile):
-                yield self._rules[place]
+        lowered, shape, words = profile.lowered, profile.shape, profile.words
+        places = set(self._always)
+        for word in self._by_word.keys() & words:
+            places.update(self._by_word[word])
+        for sign, rules in self._by_sign.items():
+            if sign in lowered:
+                places.update(rules)
+        if shape:
+            for sign, rules in self._by_shape.items():
+                if sign in shape:
+                    places.update(rules)
+        return [self._rules[place] for place in sorted(places) if self._rules[place].may_match(profile)]
 
 
 COMMON = frozenset({"number", "identifier", "health", "name"})
 WORD = re.compile(r"[^\W_]+")
+NO_WORD = dict.fromkeys(map(ord, set(map(chr, range(128))) - set(string.ascii_letters + string.digits)), " ")
+DIGIT = re.compile(r"\d")
 ISLAND = re.compile(r"0(?:[^\w\n]{0,2}0)*")
-ZEROS = str.maketrans("123456789", "000000000")
 LETTERS = str.maketrans(string.ascii_lowercase, "a" * 26)
+PAIRS = 3
+"""Colons or hyphens of a hardware address."""
 
 
 def profile_of(text: str) -> Profile:
     """What is quickly known of a text."""
     lowered = text.lower()
-    words = frozenset(WORD.findall(lowered))
-    lowered = lowered.translate(ZEROS)
-    shape = lowered.translate(LETTERS)
-    digits = max(map(len, ISLAND.findall(shape))) if "0" in shape else 0
-    return Profile(lowered, shape, words, digits, max(map(len, words), default=0))
+    words = frozenset(lowered.translate(NO_WORD).split() if lowered.isascii() else WORD.findall(lowered))
+    has_digits = DIGIT.search(lowered) is not None
+    if has_digits:
+        lowered = DIGIT.sub("0", lowered)
+    elif lowered.count(":") < PAIRS and lowered.count("-") < PAIRS:
+        return Profile(lowered, "", words, 0, max(map(len, words), default=0))
+    digits = max(map(len, ISLAND.findall(lowered)), default=0)
+    return Profile(lowered, lowered.translate(LETTERS), words, digits, max(map(len, words), default=0))
 
 
 def called(
