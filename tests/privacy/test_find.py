@@ -26,6 +26,9 @@ HELD = [
     ("phones", "«+49 30 901820» is ours"),
     ("phones", "ring «020 7946 0018» tonight"),
     ("phones", "my number: phone «5551234»"),
+    ("phones", "Direct line: «5551234»"),
+    ("addresses", "«Hauptstraße nr. 5»"),
+    ("addresses", "«PO Box12»"),
     ("cards", "Card «4111-1111-1111-1111», exp. 12/30"),
     ("ibans", "to «DE89 3704 0044 0532 0130 00» today"),
     ("ibans", "to «gb29nwbk60161331926819»"),
@@ -123,7 +126,7 @@ BOOK = Rulebook(RULES)
 PIECES = [piece for _, marked in HELD for piece in (marked.replace("«", "").replace("»", ""), *marked.split())] + LEFT
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, derandomize=True)
 @given(st.lists(st.sampled_from(PIECES) | st.text(max_size=12) | st.text("aA1٣-:.@# \n", max_size=20), max_size=12))
 def test_rules_that_are_only_tried_where_they_may_match_find_what_all_rules_find_everywhere(pieces: list[str]) -> None:
     text = " ".join(pieces)

@@ -150,14 +150,14 @@ def _pronouns(original: str, changed: str) -> str:
 
 
 def _names_in(text: str) -> Iterator[str]:
-    for start, end in bundled().names_in(text):
+    for start, end in bundled().names_in([text])[0]:
         yield from WORD.findall(text[start:end])
 
 
 def _with_names(text: str, swap: Swap) -> str:
     if swap.axis not in ("gender", "origin"):
         return text
-    for start, end in reversed(bundled().names_in(text)):
+    for start, end in reversed(bundled().names_in([text])[0]):
         name = WORD.sub(lambda match: _other_name(match.group(), swap), text[start:end])
         text = text[:start] + name + text[end:]
     return text

@@ -37,6 +37,8 @@ NUMBER = r"(?:,? ?(?:n[º°.]?|nr\.?|No\.?)? ?\d{1,5}(?: ?[a-zA-Z](?!\w))?(?:[/-
 ENDINGS = words("street_endings")
 FRENCH = words("french_streets")
 FIRST = words("romance_and_polish_streets")
+APART = r"(?:(?<!\w)|(?!\w))"
+"""Where a word ends, if it is one: `Via Roma` and `C/Mayor`, but not `Viaduct`."""
 
 
 class Form(NamedTuple):
@@ -53,7 +55,7 @@ FORMS: tuple[Form, ...] = (
         rf"(?:{STREET})\b\.?(?:,?\s+{UNIT})?{END}",
         STREETS,
     ),
-    Form(rf"(?:P\.?\s?O\.?\s?|Post(?:al)? )Box\s?\d+{END}", ("box",)),
+    Form(rf"(?:P\.?\s?O\.?\s?|Post(?:al)? )Box\s?\d+{END}", signs=("box",)),
     Form(
         r"PSC \d+,? Box \d+,?\s+(?:APO|FPO|DPO) A[AEP] \d{5}|"
         r"(?:USS|USNS|USNV|USCGC|Unit) \w+(?: Box \d+)?,?\s+(?:APO|FPO|DPO) A[AEP] \d{5}",
@@ -61,14 +63,14 @@ FORMS: tuple[Form, ...] = (
     ),
     Form(
         rf"{WORD}(?:[ -](?:{SMALL} )?{WORD}){{0,2}}?(?i:{'|'.join(ENDINGS)}){NUMBER}{END}",
-        signs=tuple(f"{ending} 0" for ending in ENDINGS),
+        signs=ENDINGS,
     ),
     Form(
-        rf"\d{{1,5}}(?: ?(?:bis|ter|[A-Z]))?,? (?:(?i:{'|'.join(FRENCH)}))(?: {SMALL})* ?{TOWN}{END}",
+        rf"\d{{1,5}}(?: ?(?:bis|ter|[A-Z]))?,? (?:(?i:{'|'.join(FRENCH)})){APART}(?: {SMALL})* ?{TOWN}{END}",
         [word.rstrip(".") for word in FRENCH],
     ),
     Form(
-        rf"(?:{'|'.join(map(re.escape, FIRST))})(?: {SMALL})* ?{TOWN}{NUMBER}"
+        rf"(?:{'|'.join(map(re.escape, FIRST))}){APART}(?: {SMALL})* ?{TOWN}{NUMBER}"
         rf"(?:,? (?:Piso|Apt\.?|Puerta|Appartamento|Interno|Piano) ?\w{{1,4}})* ?{END}",
         [word.rstrip("./") for word in FIRST],
     ),
@@ -76,10 +78,10 @@ FORMS: tuple[Form, ...] = (
 FORMS += (
     Form(  # vitamin C. Take 200 mg: so one letter needs a town, too
         rf"[CR]\.(?: {SMALL})* ?{TOWN}{NUMBER}(?:,? (?:Piso|Apt\.?|Puerta) ?\w{{1,4}})* ?{END.removesuffix('?')}",
-        signs=("c. ", "r. "),
+        signs=("c.", "r."),
     ),
     Form(
-        rf"(?:(?:(?i:{'|'.join(FRENCH)}))(?: {SMALL})* ?{TOWN}),? \d{{5}} {TOWN}",
+        rf"(?:(?:(?i:{'|'.join(FRENCH)})){APART}(?: {SMALL})* ?{TOWN}),? \d{{5}} {TOWN}",
         [word.rstrip(".") for word in FRENCH],
     ),
     Form(rf"{UNIT},?\s+(?:{WORD}\s+){{1,3}}?(?:{STREET})\b{END}", STREETS),

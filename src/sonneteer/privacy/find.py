@@ -47,14 +47,15 @@ class Finder:
 
     def find(self, texts: Sequence[str]) -> list[list[Found]]:
         """What stands in each text of one document, in the order of the text; nothing overlaps."""
-        found = [self._find(text) for text in texts]
+        names = self._recogniser.names_in(texts) if self._recogniser else [[] for _ in texts]
+        found = [self._find(*one) for one in zip(texts, names, strict=True)]
         known = _known(texts, found)
         if known:
             for text, ours in zip(texts, found, strict=True):
                 _claim(ours, _again(text, known))
         return [sorted(ours) for ours in found]
 
-    def _find(self, text: str) -> list[Found]:
+    def _find(self, text: str, names: Iterable[tuple[int, int]]) -> list[Found]:
         profile = profile_of(text)
         found: list[Found] = []
         self._apply(self._exact, text, profile, found)
@@ -62,8 +63,7 @@ class Finder:
             spans = phones_in(text, self._countries)
             _claim(found, (Found(*span, "phones") for span in spans if self._may(text, span)))
         self._apply(self._loose, text, profile, found)
-        if self._recogniser:
-            _claim(found, (Found(*span, "names") for span in self._recogniser.names_in(text) if self._may(text, span)))
+        _claim(found, (Found(*span, "names") for span in names if self._may(text, span)))
         if self._presidio:
             opinions = (Found(*one) for one in self._presidio.find(text))
             _claim(found, (one for one in opinions if one.kind in self._kinds and self._may(text, one[:2])))

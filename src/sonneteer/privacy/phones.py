@@ -12,7 +12,11 @@ CANDIDATE = re.compile(
 CUE = re.compile(
     r"(?i)(?:\b(?:phone|tel|telephone|call(?:ed|s|ing)?|mobile|cell|fax|whatsapp|r[aiu]ng|text|sms|dial|telefon\w*|handy\w*|mobil|rufnummer|"
     r"tél|téléphone|portable|teléfono|móvil|telefono|cellulare|telefoon\w*|mobiel|telefone|celular|telemóvel|"
-    r"komórk\w*|contact number|reach\b[^.?!\n]{0,20}|numer)|☎|📞)\W[^.?!\n\d]{0,25}$"
+    r"komórk\w*|contact number|reach\b[^.?!\n]{0,20}|numer|landline|hotline|pager|voicemail|phon(?:ed|es|ing)|rang|"
+    r"dial(?:l?ed|ling|s)|texted|(?:my|his|her|our|your|their|whose|new|old|'s) number|"
+    r"(?:direct|desk|office|home|work|day|evening|emergency)(?: (?:line|number|contact))?(?= ?[:(])|"
+    r"get (?:me|him|her|us|them) (?:on|at))|☎|📞)"
+    r"\W[^.?!\n\d]{0,25}$"
 )
 NORTH_AMERICAN = re.compile(
     r"(?:\+?1[ .-]?|001[ .-]?)?(?:\(\d{3}\) ?|\d{3}[.-])"

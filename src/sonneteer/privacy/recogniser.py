@@ -1,145 +1,157 @@
-"""A small linear recogniser of people's names: it judges each word by its letters, its neighbours and what is known.
+"""A small recogniser of people's names: a convolutional network that judges each word by its letters and neighbours.
 
-`tools/train_names.py` trained it, with logistic regression. Its weights are plain JSON: features as text (`looks.py`
-says what they mean), each with a number. Here they are laid out so that few of them need to be looked up.
+`tools/train_names.py` trained it. All its numbers are multiples of a 32nd below 4, so that their sums are exact in
+single precision in whatever order they are taken: every machine finds the same.
 """
 
 from __future__ import annotations
 
+import base64
 import gzip
 import json
 import re
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib.resources import files
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sonneteer.privacy.looks import (
-    BEGIN,
-    END,
-    TOKEN,
-    Lexicon,
-    Seen,
-    after_features,
-    before_features,
-    code_features,
-    is_candidate,
-    seen_of,
-    word_features,
-)
+import numpy as np
+from numpy.typing import NDArray
+
+from sonneteer.privacy.looks import EDGE, INTRODUCE, TOKEN, Lexicon, seen_of
 from sonneteer.privacy.remembered import Remembered
 from sonneteer.privacy.words import words
 
+# W numbers of a token, H of a hidden layer.
+Floats = NDArray[np.float32]
+
+FINE, LARGEST = 32, 127
+"""Numbers are multiples of one `FINE`th, and at most so many of them."""
+REACH = 2
+"""So many neighbours on each side are seen by each of the two layers."""
+WINDOW = np.arange(2 * REACH + 1)
+WINDOWS = np.arange(1024)[:, None] + WINDOW
+"""Where the first windows lie, ready made."""
 PARTICLES = frozenset(words("joining_particles"))
 BESIDE = 2.0
 """How much less evidence a word needs if it stands beside a name."""
 OF_AN_ILLNESS = re.compile(rf"(?i:['’]?s?['’]? (?:{'|'.join(words('illnesses'))})\b)")
 """What follows a name that is an illness's, such as Parkinson."""
-NOTHING: Mapping[str, float] = {}
+
+
+class Net(NamedTuple):
+    """The numbers that were learned, as so many 32nds."""
+
+    rows: Floats
+    """Of each clue, W. The first is nothing's."""
+    first: Floats
+    """From a token and its neighbours to one hidden layer: (5 W, H)."""
+    second: Floats
+    """From that and its neighbours to another: (5 H, H)."""
+    last: Floats
+    """From that to the evidence for a name: (H, 1)."""
+    bias: Floats
+    """Of both layers: (2, H)."""
 
 
 class Look(NamedTuple):
-    """A word and what its weights say of it, of the candidate before it, and of the one after it."""
+    """A token's numbers, in bytes with a sign, and whether it might be a name."""
 
-    seen: Seen
-    own: float
-    to_next: float
-    next_codes: Mapping[str, float]
-    """What it says of the one after it, by the code of that one."""
-    to_last: tuple[float, float]
-    """What it says of the one before it: where that follows no name, and where it follows one."""
-    last_codes: Mapping[str, float]
+    row: bytes
+    may_be_name: bool
+    may_be_introduced: bool
 
 
 class Recogniser:
-    """Weights of features, and the words that are known."""
+    """The net, and the words that are known."""
 
-    def __init__(self, weights: Mapping[str, float], lexicon: Lexicon, threshold: float = 0.0) -> None:
-        self._weights = weights
+    def __init__(self, net: Net, clues: Sequence[str], lexicon: Lexicon, threshold: float = 0.0) -> None:
+        fine = np.float32(FINE)
+        self._net = net._replace(first=net.first / fine, second=net.second / fine, last=net.last / fine**2)
+        self._rows = {clue: row for row, clue in enumerate(clues, 1)}
         self._lexicon = lexicon
         self._threshold = threshold
-        self._pairs = _pairs(weights)
         self._looks: Remembered[str, Look] = Remembered(self._looked_at)
-        self._codes: Remembered[tuple[str, str, str, str, str, bool], float] = Remembered(self._coded)
-        self._begin, self._end = self._look(BEGIN), self._look(END)
+        self._edge = self._looks[EDGE].row * (2 * REACH)
 
-    def names_in(self, text: str) -> list[tuple[int, int]]:
-        """Where names of people stand, first and last names together."""
-        tokens = TOKEN.findall(text)
-        labels = self._labels(tokens)
+    def names_in(self, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
+        """Where names of people stand in each text, first and last names together."""
+        tokenised = [TOKEN.findall(text) for text in texts]
+        scores = self.scores(tokenised)
+        return [self._places(*one) for one in zip(texts, tokenised, scores, strict=True)]
+
+    def scores(self, tokenised: Sequence[Sequence[str]]) -> list[dict[int, float]]:
+        """For each text the evidence that a candidate is part of a name, by its place. One pass through the net."""
+        listed = [list(map(self._looks.__getitem__, tokens)) for tokens in tokenised]
+        candidates = [_candidates(tokens, looks) for tokens, looks in zip(tokenised, listed, strict=True)]
+        if not any(candidates):
+            return [{} for _ in tokenised]
+        pieces, places, first = [self._edge], [], 0
+        for looks, ours in zip(listed, candidates, strict=True):
+            pieces += [*(look.row for look in looks), self._edge]
+            places += [first + place for place in ours]
+            first += len(looks) + 2 * REACH
+        net = self._net
+        rows = np.frombuffer(b"".join(pieces), np.int8)
+        numbers = rows.reshape(-1, net.rows.shape[1]).astype(np.float32)
+        count = len(numbers) - 2 * REACH
+        every = WINDOWS[:count] if count <= len(WINDOWS) else np.arange(count)[:, None] + WINDOW
+        hidden = _layer(numbers, every, net.first, net.bias[0])
+        hidden = _layer(hidden, every[places], net.second, net.bias[1])
+        evidence = iter((hidden @ net.last).ravel().tolist())
+        return [{place: next(evidence) for place in ours} for ours in candidates]
+
+    def _places(self, text: str, tokens: Sequence[str], scores: dict[int, float]) -> list[tuple[int, int]]:
+        labels = self._labels(scores, len(tokens)) if scores else []
         if True not in labels:
             return []
-        places = [match.span() for match in TOKEN.finditer(text)]
-        found = ((places[first][0], places[last][1]) for first, last in spans(tokens, labels))
+        starts, place = [], 0
+        for token in tokens:
+            starts.append(text.index(token, place))
+            place = starts[-1] + len(token)
+        found = ((starts[first], starts[last] + len(tokens[last])) for first, last in spans(tokens, labels))
         return [(start, end) for start, end in found if not OF_AN_ILLNESS.match(text, end)]
 
-    def scores(self, tokens: Sequence[str]) -> dict[int, float]:
-        """The evidence that a candidate is part of a name, by its place."""
-        looks = [self._begin, self._begin, *map(self._looks.__getitem__, tokens), self._end, self._end]
-        small = frozenset(token for token in tokens if token.islower())
-        scores: dict[int, float] = {}
-        follows = False
-        for place in range(len(tokens)):
-            here = looks[place + 2].seen
-            if (here.may_be_name or here.may_be_introduced) and is_candidate(looks[place + 1].seen, here):
-                score = self._score(looks[place : place + 5], follows)
-                if here.lowered in small and here.lowered != tokens[place]:
-                    score += self._weights.get(f"z{here.code}", 0.0)
-                scores[place] = score
-                follows = score > self._threshold
-            else:
-                follows = False
-        return scores
-
-    def _labels(self, tokens: Sequence[str]) -> list[bool]:
+    def _labels(self, scores: dict[int, float], count: int) -> list[bool]:
         """Whether each word is part of a name."""
-        scores = self.scores(tokens)
-        labels = [False] * (len(tokens) + 1)  # the last one is that after the last word, and before the first
-        for place, score in scores.items():
-            labels[place] = score > self._threshold
+        labels = [False] * (count + 1)  # the last one is that after the last word, and before the first
+        for place, evidence in scores.items():
+            labels[place] = evidence > self._threshold
         for place in reversed(scores):
             if scores[place] > self._threshold - BESIDE and (labels[place + 1] or labels[place - 1]):
                 labels[place] = True
         return labels[:-1]
 
-    def _score(self, window: Sequence[Look], follows: bool) -> float:
-        two_before, before, (here, own, *_), after, two_after = window
-        codes = two_before.seen.code, before.seen.code, here.code, after.seen.code, two_after.seen.code, follows
-        return (
-            own
-            + self._codes[codes]
-            + before.to_next
-            + before.next_codes.get(here.code, 0.0)
-            + after.to_last[follows]
-            + after.last_codes.get(here.code, 0.0)
-        )
-
     def _looked_at(self, token: str) -> Look:
-        return self._look(seen_of(token, self._lexicon))
-
-    def _coded(self, codes: tuple[str, str, str, str, str, bool]) -> float:
-        return self._sum(code_features(*codes))
-
-    def _look(self, seen: Seen) -> Look:
-        word = seen.lowered
-        next_codes, last_codes = (self._pairs[kind].get(word, NOTHING) for kind in "oa")
-        to_last = self._sum(after_features(word, False)), self._sum(after_features(word, True))
-        own, to_next = self._sum(word_features(seen)), self._sum(before_features(word))
-        return Look(seen, own, to_next, next_codes, to_last, last_codes)
-
-    def _sum(self, features: Sequence[str]) -> float:
-        return sum(self._weights.get(feature, 0.0) for feature in features)
+        seen = seen_of(token, self._lexicon)
+        rows = [self._rows[clue] for clue in seen.clues if clue in self._rows]
+        row = self._net.rows[rows].sum(axis=0).clip(-LARGEST, LARGEST).astype(np.int8)
+        return Look(row.tobytes(), seen.may_be_name, seen.may_be_introduced)
 
 
-def _pairs(weights: Mapping[str, float]) -> dict[str, dict[str, dict[str, float]]]:
-    """Weights of features of a word and a code: by kind, by word, by code."""
-    found: dict[str, dict[str, dict[str, float]]] = {kind: defaultdict(dict) for kind in "oa"}
-    for feature, weight in weights.items():
-        if feature[0] in found:
-            first, second = feature[1:].split(" ")
-            found[feature[0]][first][second] = weight
-    return found
+def _candidates(tokens: Sequence[str], looks: Sequence[Look]) -> list[int]:
+    """Places of the tokens that might be part of a name."""
+    return [
+        place
+        for place, (_, may_be_name, may_be_introduced) in enumerate(looks)
+        if (may_be_name or (may_be_introduced and place and tokens[place - 1].lower() in INTRODUCE))
+        and (not tokens[place].islower() or _is_apart(tokens, place))
+    ]
+
+
+def _is_apart(tokens: Sequence[str], place: int) -> bool:
+    """Whether a small word is no part of a mail or web address."""
+    return "/" not in tokens[max(0, place - 1) : place] and "@" not in tokens[max(0, place - 1) : place + 2]
+
+
+def _layer(numbers: Floats, windows: NDArray[np.intp], weights: Floats, bias: Floats) -> Floats:
+    """What a layer says of these windows."""
+    hidden: Floats = numbers.take(windows, axis=0).reshape(len(windows), -1) @ weights
+    hidden += bias
+    np.rint(hidden, out=hidden)
+    np.maximum(hidden, 0, out=hidden)
+    np.minimum(hidden, LARGEST, out=hidden)
+    return hidden
 
 
 @cache
@@ -148,7 +160,15 @@ def bundled() -> Recogniser:
     packed = files("sonneteer.privacy").joinpath("names.json.gz").read_bytes()
     model = json.loads(gzip.decompress(packed))
     known = Lexicon(*(frozenset(model[listed].split(" ")) for listed in Lexicon._fields))
-    return Recogniser(model["weights"], known._replace(common=known.common | known.frequent), model["threshold"])
+    net = Net(*(_numbers(model[name]) for name in Net._fields))
+    known = known._replace(common=known.common | known.frequent)
+    return Recogniser(net, model["clues"], known, model["threshold"])
+
+
+def _numbers(packed: dict[str, Any]) -> Floats:
+    """An array of bytes with a sign."""
+    plain = np.frombuffer(base64.b64decode(packed["bytes"]), np.int8)
+    return plain.reshape(packed["shape"]).astype(np.float32)
 
 
 def spans(tokens: Sequence[str], labels: Sequence[bool]) -> Iterator[tuple[int, int]]:
