@@ -10,7 +10,7 @@ FILE are posts in which people are marked, in CoNLL's form. Names are Faker's, o
 those listed there; those of `benchmarks/privacy.py` are of other locales. The list of known names has those of the
 census of the United States, too.
 
-What is shipped learned from these. TEXT: chapters of Project Gutenberg's classics and of OpenStax (business, humanities,
+What is shipped learned from these. TEXT: chapters of Project Gutenberg's classics, of OpenStax (business, humanities,
 law and government, health), self_dialogues, synthetic_persona_chat, dolly, hh-rlhf, clickbait_headlines,
 african_storybook. Impersonal: medquad, policies of GitHub and Basecamp, OpenStax' glossaries, tldr-pages, recipes,
 banking77. FILE: WNUT 2017's training part (CC BY 4.0).
