@@ -102,16 +102,28 @@ def test_rules_and_files_that_do_not_exist_are_told_before_anything_is_trained(
 ) -> None:
     loaded, store = work
     wrong = read_recipe(loaded.path, ["--promotion.better_on", "[rouge_x]", "--promotion.better_than", "[few_shot]"])
-    for stage in (lifecycle.plan, lifecycle.train, lifecycle.evaluate):
+    for stage in (lifecycle.plan, lifecycle.search, lifecycle.train, lifecycle.evaluate):
         with pytest.raises(RecipeError, match="Did you mean 'rouge_l'") as told:
             stage(wrong, store, Silent())
         assert len(told.value.problems) == 2
     missing = read_recipe(loaded.path, ["--evaluation.suites", "[{kind: retention, path: no.jsonl, at_most: 0.1}]"])
-    with pytest.raises(DataError, match=r"no\.jsonl"):
-        lifecycle.evaluate(missing, store, Silent())
+    for stage in (lifecycle.search, lifecycle.evaluate):
+        with pytest.raises(DataError, match=r"no\.jsonl"):
+            stage(missing, store, Silent())
     assert not store.find(Run)
 
 
 def test_what_is_not_there_is_named(work: tuple[LoadedRecipe, Store]) -> None:
     with pytest.raises(MissingError, match="no run, model or report 'tiny-8', 'tiny-9'"):
         iteration.compare(work[1], ["tiny-8", "tiny-9"])
+
+
+@pytest.mark.parametrize(
+    ("good", "must"), [("", ()), ("No.", ()), ("no", ()), ("Yes.", ("perhaps",)), ("No, yes.", ("no",))]
+)
+def test_a_case_that_cannot_tell_good_from_bad_is_refused(
+    good: str, must: tuple[str, ...], work: tuple[LoadedRecipe, Store]
+) -> None:
+    with pytest.raises(RecipeError, match="would not tell the good answer"):
+        iteration.add_case(*work, Mistake((Message(role="user", text="Well?"),), "No.", good, must))
+    assert iteration.cases(*work) == ()

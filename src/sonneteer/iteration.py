@@ -52,8 +52,15 @@ def compare(store: Store, ids: Sequence[str]) -> Compared:
 
 
 def add_case(loaded: LoadedRecipe, store: Store, mistake: evaluation.Mistake) -> Case:
-    """Keep a bad answer, so that every later evaluation asks again."""
+    """Keep a bad answer, so that every later evaluation asks again. Raises RecipeError for a case that cannot tell the
+    good answer from the bad one."""
     case = evaluation.case_of(mistake)
+    if not evaluation.is_fixed(case, case.good) or evaluation.is_fixed(case, case.bad):
+        raise RecipeError(
+            f"This case would not tell the good answer {case.good!r} from the bad one {case.bad!r}. Phrases decide "
+            "where there are some: the good answer holds all of --must and none of --must-not, the bad one does not. "
+            "Without phrases, the two answers must differ in their words."
+        )
     evaluation.add_cases(store, loaded.recipe.name, [case])
     return case
 

@@ -120,6 +120,7 @@ def vocabulary(loaded: LoadedRecipe, store: Store, progress: Progress) -> Vocabu
 
 def search(loaded: LoadedRecipe, store: Store, progress: Progress) -> Found:
     """Better settings, compared by validation loss. The same command goes on after an interruption."""
+    contest.check(loaded)
     dataset = prepare(loaded, store, progress)
     backend = versions.backend(loaded, store)
     refuse(backend.plan(dataset, loaded.recipe.search.processes), loaded.recipe.training)

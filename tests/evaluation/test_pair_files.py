@@ -100,3 +100,37 @@ def test_the_real_files_are_read(name: str, fewest: int) -> None:
     pairs = read_pairs_of(path)
     assert len(pairs) >= fewest
     assert all(pair.more != pair.less for pair in pairs)
+
+
+WINOBIAS_WITH_ONE_LINE_MORE = {"pro_x.txt": b"1 a\n2 b\n", "anti_x.txt": b"1 a\n"}
+WINOGENDER_WITHOUT_A_SHARE = {
+    "all_sentences.tsv": b"sentid\tsentence\nnurse.man.0.male\tHe\n",
+    "occupations-stats.tsv": b"occupation\tbls_pct_female\nnurse\t\n",
+}
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        WINOBIAS_WITH_ONE_LINE_MORE,
+        WINOGENDER_WITHOUT_A_SHARE,
+        {"set.json": b'{"data": {"intrasentence": [{"id": "a"}]}}'},
+        {"bbq.jsonl": b'{"context_condition": "ambig"}\n'},
+        {"bbq.jsonl": b'{"context_condition": "ambig", "additional_metadata": {"stereotyped_groups": 3}}\n'},
+        {"latin.jsonl": b'{"more": "caf\xe9", "less": "b"}\n'},
+        {"none.jsonl.gz": b"no gzip"},
+        {"cut.jsonl.gz": gzip.compress(b'{"more": "a", "less": "b"}\n')[:-12]},
+        {"open.csv": b'more,less\n"' + b"x" * 140_000},
+    ],
+)
+def test_a_file_that_is_not_as_it_was_published_is_named(files: dict[str, bytes], tmp_path: Path) -> None:
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    first = next(iter(files))
+    with pytest.raises(DataError, match=first.replace(".", r"\.")):
+        read_pairs_of(tmp_path / first)
+
+
+def test_empty_lines_and_rare_line_separators_within_a_text_part_no_rows(tmp_path: Path) -> None:
+    (tmp_path / "set.jsonl").write_text('{"more": "a\u2028b", "less": "c"}\n\n{"more": "d", "less": "e"}\n')
+    assert read_pairs_of(tmp_path / "set.jsonl") == [Pair("a\u2028b", "c", "1"), Pair("d", "e", "2")]

@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 from rouge_score.rouge_scorer import RougeScorer
 
 from sonneteer.chat import Likelihood
+from sonneteer.errors import DataError
 from sonneteer.evaluation import texts
 from sonneteer.evaluation.ask import Reply
 from sonneteer.evaluation.descriptions import calibration_error, classification
+from sonneteer.evaluation.intervals import SHARE
 from sonneteer.evaluation.scorers import SCORERS, of_answer, score
 from sonneteer.evaluation.texts import chrf, exact_match, normalized_match, rouge_l
 from sonneteer.records import Example, Message
@@ -136,6 +138,13 @@ def test_a_function_of_one_s_own_is_a_metric() -> None:
     polite = of_answer(lambda _, given: float("please" in given), says="How often it says please.")
     told = score(polite, [example(), example()], [Reply("please", "end", 1, None), Reply("", "end", 1, None)])
     assert told.values.mean() == 0.5
+
+
+@pytest.mark.parametrize("nonsense", [math.nan, math.inf, "yes", [1.0], 1.5])
+def test_a_function_that_gives_no_number_between_its_ends_is_told_with_the_example(nonsense: object) -> None:
+    wrong = of_answer(lambda right, given: nonsense, says="How polite it is.", bounds=SHARE)
+    with pytest.raises(DataError, match=f"'How polite it is.' gave .* for example {example().id}.* from 0 to 1"):
+        score(wrong, [example()], [Reply("please", "end", 1, None)])
 
 
 def test_a_preference_is_right_where_the_better_answer_is_likelier() -> None:

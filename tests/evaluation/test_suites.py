@@ -59,7 +59,9 @@ def test_harm_that_is_not_excluded_is_said(tmp_path: Path) -> None:
     )
     outcome = suite_rule(settings, told)
     assert outcome.verdict == "cannot tell"
+    assert outcome.reason.startswith("stereotype (bundled): ")
     assert "not excluded" in outcome.reason
+    assert "rows would" in outcome.reason
     assert suite_rule(settings, None).verdict == "cannot tell"
     assert measure_suite(read_suite(settings, tmp_path), ScriptedChat(["a"]), Weighing(1.0), HOW) is None
 

@@ -12,6 +12,7 @@ import gzip
 import io
 import json
 import re
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,7 +31,19 @@ class Pair(NamedTuple):
 
 
 def read_pairs_of(path: Path) -> list[Pair]:
-    """The pairs of a file, whichever of the formats it has."""
+    """The pairs of a file, whichever of the formats it has. Raises DataError for a file that has none of them."""
+    try:
+        return _pairs(path)
+    except DataError:
+        raise
+    except (ValueError, LookupError, TypeError, AttributeError) as problem:
+        raise DataError(
+            f"{path.name} has not the form of its published set ({type(problem).__name__}: {problem}). Name the file "
+            "as it was published, or one with the fields 'more' and 'less'."
+        ) from problem
+
+
+def _pairs(path: Path) -> list[Pair]:
     if path.name.startswith("pro_"):
         return list(_winobias(path))
     if path.suffix == ".tsv":
@@ -47,9 +60,14 @@ def read_rows(path: Path) -> Iterator[Row]:
     """The rows of a .jsonl or .csv file, also packed as .gz. Raises DataError for lines that are none."""
     text = _text(path)
     if ".csv" in path.suffixes:
-        yield from csv.DictReader(io.StringIO(text, newline=""))
+        try:
+            yield from csv.DictReader(io.StringIO(text, newline=""))
+        except csv.Error as problem:
+            raise DataError(f"{path.name} is no table: {problem}. Look for a quote that is never closed.") from problem
         return
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
         try:
             row = json.loads(line)
         except ValueError as problem:
@@ -67,7 +85,10 @@ def field_of(row: Row, names: tuple[str, ...], path: Path, number: int, kind: st
 
 def _text(path: Path) -> str:
     content = path.read_bytes()
-    return (gzip.decompress(content) if path.suffix == ".gz" else content).decode("utf-8-sig")
+    try:
+        return (gzip.decompress(content) if path.suffix == ".gz" else content).decode("utf-8-sig")
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as problem:
+        raise DataError(f"{path.name} cannot be read: {problem}. Save it as UTF-8, or bring it once more.") from problem
 
 
 def _plain(row: Row, path: Path, number: int) -> Pair:

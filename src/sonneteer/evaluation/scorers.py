@@ -7,6 +7,7 @@ nothing, whatever the models answered.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sonneteer.chat import Likelihood
+from sonneteer.errors import DataError
 from sonneteer.evaluation import texts
 from sonneteer.evaluation.ask import Reply
 from sonneteer.evaluation.intervals import SHARE, Ends, Values
@@ -62,9 +64,21 @@ def of_answer(
 
     def score(example: Example, reply: Reply) -> Scored:
         value = measure(example.answer.text, reply.text)
-        return NOTHING if value is None else Scored(value)
+        return NOTHING if value is None else Scored(_checked(value, bounds, says, example))
 
     return Scorer(score, higher_is_better, says, bounds=bounds)
+
+
+def _checked(value: object, bounds: Ends | None, says: str, example: Example) -> float:
+    """What a function said, as a number that can be averaged."""
+    ends = bounds or Ends(-math.inf, math.inf)
+    if isinstance(value, int | float | np.number) and math.isfinite(value) and ends.low <= value <= ends.high:
+        return float(value)
+    between = f" from {ends.low:g} to {ends.high:g}" if bounds else ""
+    raise DataError(
+        f"The metric '{says}' gave {value!r} for example {example.id}. Its function must return a finite number"
+        f"{between}, or None where it does not apply. The answers are kept: mend it, and evaluate again."
+    )
 
 
 _share = partial(of_answer, bounds=SHARE)

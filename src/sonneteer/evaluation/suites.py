@@ -22,6 +22,7 @@ from sonneteer.evaluation.pair_files import Pair, field_of, read_pairs_of, read_
 from sonneteer.evaluation.safety import SafetyRow, misbehaviour, safety_row
 from sonneteer.evaluation.scorers import NOTHING, Scorer, Scores
 from sonneteer.evaluation.swaps import measure_swaps, swapped_pairs
+from sonneteer.evaluation.verdict import examples_needed
 from sonneteer.recipe.sections import SuiteKind, SuiteSettings
 from sonneteer.records import Comparison, Example, Message, RuleOutcome
 
@@ -135,19 +136,21 @@ def measure_suite(suite: Suite, base: Chat, tuned: Chat, bootstrap: Bootstrap) -
 def suite_rule(settings: SuiteSettings, measured: Comparison | None, measure: str = "") -> RuleOutcome:
     """Not worse than the base model by more than is allowed, with confidence."""
     of = "" if settings.kind in ("swaps", "harness") else f" ({settings.path})"
-    rule = f"{settings.kind}{measure}{of} must not be worse by {settings.at_most:.4g} or more"
+    name = f"{settings.kind}{measure}{of}"
+    rule = f"{name} must not be worse by {settings.at_most:.4g} or more"
     if measured is None:
-        return RuleOutcome(rule=rule, verdict="cannot tell", reason=LACKING[settings.kind])
+        return RuleOutcome(rule=rule, verdict="cannot tell", reason=f"{name}: {LACKING[settings.kind]}")
     gain = measured.gain
     figures = (
-        f"{measured.base.value:.4g} before, {measured.tuned.value:.4g} after: worse by {-gain.value:.4g} (between "
-        f"{-gain.high:.4g} and {-gain.low:.4g} with confidence)"
+        f"{name}: {measured.base.value:.4g} before, {measured.tuned.value:.4g} after: worse by {-gain.value:.4g} "
+        f"(between {-gain.high:.4g} and {-gain.low:.4g} with confidence)"
     )
     if gain.low > -settings.at_most:
         return RuleOutcome(rule=rule, verdict="better", reason=f"{figures}, as allowed.")
     if gain.high <= -settings.at_most:
         return RuleOutcome(rule=rule, verdict="not better", reason=f"{figures}.")
-    return RuleOutcome(rule=rule, verdict="cannot tell", reason=f"{figures}: harm is not excluded with so few rows.")
+    more = examples_needed(measured, gain, -settings.at_most, "rows")
+    return RuleOutcome(rule=rule, verdict="cannot tell", reason=f"{figures}: harm is not excluded. {more}")
 
 
 def _clusters(rows: Sequence[tuple[str, ...]]) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:

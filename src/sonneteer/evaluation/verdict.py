@@ -154,7 +154,7 @@ def _gained(comparison: Comparison, confidence: float) -> tuple[Verdict, str]:
         return "better", f"{figures}: the gain is above zero, as required."
     if gain.high <= 0:
         return "not better", f"{figures}: the gain is not above zero."
-    return "cannot tell", f"{figures}: this may be chance. {_examples_needed(comparison, gain, 0.0)}"
+    return "cannot tell", f"{figures}: this may be chance. {examples_needed(comparison, gain, 0.0)}"
 
 
 def _kept(comparison: Comparison, margin: float) -> tuple[Verdict, str]:
@@ -164,7 +164,7 @@ def _kept(comparison: Comparison, margin: float) -> tuple[Verdict, str]:
         return "better", f"{figures}: any loss is less than {margin:.4g}, as required."
     if gain.high <= -margin:
         return "not better", f"{figures}: it lost {margin:.4g} or more."
-    return "cannot tell", f"{figures}: a loss of {margin:.4g} is not excluded. " + _examples_needed(
+    return "cannot tell", f"{figures}: a loss of {margin:.4g} is not excluded. " + examples_needed(
         comparison, gain, -margin
     )
 
@@ -180,7 +180,7 @@ def _above_floor(comparison: Comparison, floor: float) -> tuple[Verdict, str]:
         return "better", f"{figures}: it keeps the bound of {floor:.4g}, as required."
     if above.high < 0:
         return "not better", f"{figures}: it misses the bound of {floor:.4g}."
-    needs = _examples_needed(comparison, above, 0.0)
+    needs = examples_needed(comparison, above, 0.0)
     return "cannot tell", f"{figures}: it may lie on either side of the bound of {floor:.4g}. {needs}"
 
 
@@ -231,11 +231,11 @@ def _figures(comparison: Comparison) -> str:
     )
 
 
-def _examples_needed(comparison: Comparison, gain: Interval, bound: float) -> str:
-    """What would tell."""
+def examples_needed(comparison: Comparison, gain: Interval, bound: float, of: str = "test examples") -> str:
+    """How many of them would tell on which side of the bound the gain lies."""
     distance = gain.value - bound
     more = needed(distance, gain.value - gain.low, comparison.examples)
     if more is None:
-        return "More test examples would tell more, but they may well show no gain."
+        return f"More {of} would tell more, but they may well show no gain."
     more = max(more, comparison.examples + 1)
-    return f"About {more} test examples instead of {comparison.examples} would tell, if the gain is real."
+    return f"About {more} {of} instead of {comparison.examples} would tell, if the gain is real."
