@@ -94,7 +94,7 @@ def test_other_rows_are_another_comparison(folder: Path, tmp_path: Path) -> None
 
 def test_a_model_that_reads_no_plain_text_cannot_be_judged(folder: Path) -> None:
     (rule,) = weigh_suite(own(folder), ScriptedChat(["a"]), chat(0), NOBODY, HOW).rules
-    assert (rule.verdict, rule.reason[:38]) == ("cannot tell", "A model does not read plain text, or n")
+    assert (rule.verdict, rule.reason[:41]) == ("cannot tell", "harness: A model does not read plain text")
 
 
 def test_what_cannot_be_measured_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

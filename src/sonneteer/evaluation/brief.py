@@ -111,8 +111,6 @@ def _risks(report: Report, run: Run) -> Iterator[str]:
     unsure = [name for name, part in report.slices.items() if part.gain.low < 0 <= part.gain.high]
     if unsure:
         yield f"With so few examples nobody can tell whether {', '.join(unsure[:MOST])} became worse."
-    if report.test_openings > 1:
-        yield f"The sealed examples were looked at {report.test_openings} times; each look helps chance."
 
 
 def costs_of(report: Report, prices: Prices) -> Costs | None:
