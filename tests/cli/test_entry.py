@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -105,6 +107,17 @@ def test_a_mistyped_command_line_is_the_users_to_change(sonneteer: Command, word
 def test_a_reader_that_has_gone_is_no_problem(sonneteer: Command, stages: Lifecycle) -> None:
     stages.problem = BrokenPipeError()
     assert sonneteer("train").code == 0
+
+
+def test_python_does_not_look_through_all_that_is_in_memory_before_it_ends() -> None:
+    program = """
+import atexit, gc
+from sonneteer.cli import main
+atexit.register(lambda: print(gc.get_freeze_count() > 0))
+main(["--version"])
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert ended.stdout.splitlines()[-1] == "True"
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from prometheus_client.parser import text_string_to_metric_families
 
 from sonneteer.recipe.sections import MonitoringSettings, PrivacySettings
-from sonneteer.serving import Recorder, Tracer, Watch
+from sonneteer.serving import Recorder, Tracer, Watch, tracing
 from sonneteer.store import Store
 from sonneteer.testing import ScriptedChat
 
@@ -94,6 +98,31 @@ def test_a_failure_is_the_spans_error(start: Any) -> None:
     tracer.close()
     (span,) = spans.get_finished_spans()
     assert (span.status.is_ok, dict(span.attributes or {})["error.type"]) == (False, "ZeroDivisionError")
+
+
+class Unreachable(SpanExporter):
+    """Tries again and again, until it is told to stop."""
+
+    def __init__(self) -> None:
+        self.is_told, self.was_told = threading.Event(), False
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        self.was_told = self.is_told.wait(60)
+        return SpanExportResult.FAILURE
+
+    def shutdown(self) -> None:
+        self.is_told.set()
+
+
+def test_a_collector_that_has_gone_does_not_keep_the_server_from_stopping(
+    start: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracing, "CLOSE_SECONDS", 0.05)
+    collector = Unreachable()
+    tracer = Tracer("http://nowhere.invalid", exporter=collector)
+    assert start(ScriptedChat(["one two"]), watch=Watch(tracer=tracer)).message("Hello").status == 200
+    tracer.close()
+    assert collector.was_told
 
 
 def test_only_collectors_with_an_address_are_accepted() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import errno
+import gc
 import os
 import sys
 import tempfile
@@ -26,6 +28,7 @@ FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 def main(words: Sequence[str] | None = None) -> int:
     """The command `sonneteer`. Returns the exit code."""
     given = list(sys.argv[1:] if words is None else words)
+    atexit.register(gc.freeze)  # or Python looks through every object several times, for seconds, before it ends
     session = Session()
     session.is_json = "--json" in given  # so that a mistyped command line, too, is answered in JSON
     with session.screen:

@@ -5,6 +5,7 @@ https://github.com/open-telemetry/semantic-conventions-genai, docs/gen-ai/gen-ai
 
 from __future__ import annotations
 
+import threading
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,8 @@ from sonneteer.records import Exchange
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace.export import SpanExporter
+
+CLOSE_SECONDS = 2.0  # for what is left; a collector that has gone must not keep the server from stopping
 
 
 class Tracer:
@@ -28,7 +31,8 @@ class Tracer:
             raise ExtraError("monitoring.traces_to needs OpenTelemetry: pip install 'sonneteer[otel]'.") from problem
         self._trace = trace
         self._provider = TracerProvider(resource=Resource({"service.name": "sonneteer"}), shutdown_on_exit=False)
-        self._provider.add_span_processor(BatchSpanProcessor(exporter or _http_exporter(endpoint)))
+        self._exporter = exporter or _http_exporter(endpoint)
+        self._provider.add_span_processor(BatchSpanProcessor(self._exporter))
         self._tracer = self._provider.get_tracer("sonneteer")
 
     def note(self, exchange: Exchange, traceparent: str = "") -> None:
@@ -48,8 +52,11 @@ class Tracer:
         span.end(begun + round(exchange.seconds * 1e9))
 
     def close(self) -> None:
-        """Send what is left."""
+        """Send what is left, as far as the collector takes it soon."""
+        patience = threading.Timer(CLOSE_SECONDS, self._exporter.shutdown)
+        patience.start()
         self._provider.shutdown()
+        patience.cancel()
 
 
 def attributes_of(exchange: Exchange) -> dict[str, Any]:

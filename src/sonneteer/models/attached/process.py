@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -13,16 +14,22 @@ from sonneteer.errors import ExtraError
 
 LAST_WORDS = 1500  # characters of its output that an error quotes
 STOP_SECONDS = 10
+LEASH = f'read -r _; kill -TERM -"$0"; sleep {STOP_SECONDS}; kill -KILL -"$0"'
+"""For a shell that reads from us: its input ends when we do, however that comes, kill -9 included."""
 
 
 class ServerProcess:
-    """Starts at once. Raises ExtraError where there is no such program."""
+    """Starts at once, in a session of its own: a Ctrl-C that is meant for us must not end the answers under way.
+
+    Raises ExtraError where there is no such program.
+    """
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str], log_path: Path) -> None:
         self._command = list(command)
         self._environment = {**os.environ, **environment}
         self.log_path = log_path
         self._process = self._started()
+        self._leash = self._leashed()
         atexit.register(self.stop)
 
     @property
@@ -42,24 +49,43 @@ class ServerProcess:
 
     def start_again(self) -> None:
         """After it has ended."""
+        self._let_go()
         self._process = self._started()
+        self._leash = self._leashed()
 
     def stop(self) -> None:
-        """End it."""
-        if not self.is_over:
-            self._process.terminate()
-            with suppress(subprocess.TimeoutExpired):
-                self._process.wait(STOP_SECONDS)
-        if not self.is_over:
-            self._process.kill()
-            self._process.wait()
+        """End it, with all that it has started."""
+        self._let_go()
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            if not self.is_over:
+                os.killpg(self.pid, number)
+                with suppress(subprocess.TimeoutExpired):
+                    self._process.wait(STOP_SECONDS)
+
+    def _leashed(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            ["sh", "-c", LEASH, str(self.pid)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def _let_go(self) -> None:
+        self._leash.kill()
+        self._leash.communicate()
 
     def _started(self) -> subprocess.Popen[bytes]:
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with self.log_path.open("ab") as log:
                 return subprocess.Popen(
-                    self._command, env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                    self._command,
+                    env=self._environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
                 )
         except OSError as problem:
             raise ExtraError(
