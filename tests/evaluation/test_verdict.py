@@ -37,6 +37,11 @@ def test_the_whole_interval_decides(low: float, value: float, high: float, verdi
     assert judge([gain("rouge_l", low, value, high)], {}, BETTER).verdict == verdict
 
 
+def test_no_gain_at_all_is_a_gain_of_zero_and_not_of_minus_zero() -> None:
+    said = judge([gain("perplexity", -0.0, -0.0, 0.0)], {}, PromotionSettings()).rules[0].reason
+    assert "a gain of 0 (between 0 and 0 with confidence)" in said
+
+
 def test_one_broken_rule_outweighs_all_that_are_met() -> None:
     rules = PromotionSettings(better_on=("rouge_l",), not_worse_on={"chrf": 0.05})
     comparisons = [gain("rouge_l", 0.1, 0.2, 0.3), gain("chrf", -0.3, -0.2, -0.1)]

@@ -15,7 +15,7 @@ import pytest
 from sonneteer.errors import MachineError
 from sonneteer.monitoring import Profile, Seen, Traffic, call, health_of, profile_of, queue, write_page
 from sonneteer.recipe.sections import MonitoringSettings
-from sonneteer.records import Exchange, Feedback, Health
+from sonneteer.records import Exchange, Feedback, Health, Interval
 
 from .test_harm import exchange
 
@@ -129,8 +129,10 @@ def test_a_change_that_is_certain_needs_no_hundred_exchanges(profile: Profile) -
 def test_the_page_and_the_webhook_hold_the_figures_and_no_texts(profile: Profile, tmp_path: Path) -> None:
     rng = random.Random(7)
     report = health(profile, traffic([weather(rng) for _ in range(200)]))
+    report = report.model_copy(update={"liked_share": Interval(value=0.5, low=0.4, high=0.6)})
     page = write_page(report, tmp_path / "health.html")
     assert "retrain" in page.read_text()
+    assert "5 % is usual). Liked: 50.0 %" in page.read_text()
     assert Health.model_validate_json((tmp_path / "health.json").read_bytes()) == report
     posted: list[bytes] = []
 

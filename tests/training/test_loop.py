@@ -19,7 +19,7 @@ from sonneteer.records import Rendered
 from sonneteer.training.checkpoint import Counters
 from sonneteer.training.learner import Learner
 from sonneteer.training.lessons import Lesson, Material
-from sonneteer.training.loop import Training
+from sonneteer.training.loop import UNCHANGED, Training
 from sonneteer.training.objectives import Imitation
 from sonneteer.training.sampler import Sampler
 from sonneteer.training.watch import Interrupt, read_metrics
@@ -176,6 +176,24 @@ def test_training_stops_when_validation_no_longer_improves(tmp_path: Path) -> No
     counters = training(tmp_path, settings).go(Interrupt())
     assert counters.step < 160
     assert counters.best_step == counters.step - 2
+
+
+class Notes(Silent):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.told.append(text)
+
+
+def test_a_training_that_brought_nothing_says_that_the_weights_stay_as_they_were(tmp_path: Path) -> None:
+    for rate, told in ((3.0, [UNCHANGED]), (0.01, [])):
+        watcher = Notes()
+        settings = SETTINGS.model_copy(update={"validate_every": 1, "patience": 1, "learning_rate": rate})
+        training(tmp_path / str(rate), settings, watcher).go(Interrupt())
+        assert watcher.told == told
 
 
 def test_an_exploding_loss_stops_with_the_step_and_the_examples(tmp_path: Path) -> None:

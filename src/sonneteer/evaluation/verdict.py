@@ -227,7 +227,7 @@ def _figures(comparison: Comparison) -> str:
     gain = comparison.gain
     return (
         f"{comparison.metric} went from {comparison.base.value:.4g} to {comparison.tuned.value:.4g}, "
-        f"a gain of {gain.value:.4g} (between {gain.low:.4g} and {gain.high:.4g} with confidence)"
+        f"a gain of {gain.value:z.4g} (between {gain.low:z.4g} and {gain.high:z.4g} with confidence)"
     )
 
 

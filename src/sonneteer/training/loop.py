@@ -23,6 +23,10 @@ from sonneteer.training.trackers import tracked
 from sonneteer.training.watch import Interrupt, MetricsFile, Stopwatch
 
 EXPLODED = 3.0  # times the loss before the first step, or of guessing among all tokens
+UNCHANGED = (
+    "The validation loss was lowest before the first step, so the weights stay as they were: the training brought "
+    "nothing. Try a lower training.learning_rate, or validation examples that are like what is to be learned."
+)
 
 
 @dataclass
@@ -190,6 +194,8 @@ class Training:
         if self.counters.best_step is None:
             self.learner.put_weights(self.learner.kept_weights())
             return
+        if self.counters.best_step == 0:
+            self.progress.note(UNCHANGED)
         best = load_file(self._best_file)
         self.learner.put_weights(best)
         if len(self.counters.candidates) > 1:
