@@ -162,6 +162,7 @@ def _a_better_version_is_made(loaded: LoadedRecipe, store: Store) -> ModelVersio
     made = learning.improve(loaded, store, Silent())
     assert made.outcome == "on trial", made.reasons
     assert made.model is not None
+    assert lifecycle.certify(loaded, store, Silent()).is_valid  # by the recipe as it stands, which names another base
     dataset = store.get(DatasetVersion, made.model.dataset_id)
     assert dataset.splits["replay"].examples > 0
     return made.model

@@ -199,7 +199,7 @@ def certify(loaded: LoadedRecipe, store: Store, progress: Progress) -> Certifica
     model = versions.newest(loaded, store)
     progress.stage("certifying")
     run, dataset = store.get(Run, model.run_id), store.get(DatasetVersion, model.dataset_id)
-    certificate = versions.backend(loaded, store).certify(model, run, dataset)
+    certificate = versions.backend_of(loaded, store, model).certify(model, run, dataset)
     name = store.put(certificate.model_dump_json(indent=1).encode(), "json")
     store.save(model.model_copy(update={"certificate_file": name}))
     return certificate
@@ -229,7 +229,7 @@ def export(
     progress.stage("exporting")
     dataset = store.get(DatasetVersion, model.dataset_id)
     return exporting.export(
-        lambda: versions.backend(loaded, store).original(model, dataset), store, model, wanted, allow
+        lambda: versions.backend_of(loaded, store, model).original(model, dataset), store, model, wanted, allow
     )
 
 

@@ -25,6 +25,14 @@ def backend(loaded: LoadedRecipe, store: Store) -> LocalBackend:
     return LocalBackend(loaded.recipe, loaded.folder, store, loaded.reward)
 
 
+def backend_of(loaded: LoadedRecipe, store: Store, model: ModelVersion) -> LocalBackend:
+    """The place of a version, with the base that it began from: the recipe's, or a champion that was improved."""
+    if model.base == loaded.recipe.base.model:
+        return backend(loaded, store)
+    base = loaded.recipe.base.model_copy(update={"model": model.base, "from_scratch": None})
+    return backend(loaded._replace(recipe=loaded.recipe.model_copy(update={"base": base})), store)
+
+
 def register(loaded: LoadedRecipe, store: Store, run: Run, dataset: DatasetVersion) -> ModelVersion:
     """The next version of the recipe's name, made by a run."""
     numbers = [model.number for model in store.find(ModelVersion, name=run.name)]
