@@ -9,7 +9,6 @@ Shape letters: M rows whose logits are wanted, V vocabulary.
 from __future__ import annotations
 
 import itertools
-import os
 import threading
 from collections import deque
 from collections.abc import Sequence
@@ -37,7 +36,6 @@ from sonneteer.records import Prompt
 
 READ_AT_ONCE = 512  # tokens of prompts in one step, while nobody waits for a next token
 READ_BESIDE = 192  # the same beside running answers
-FEW_ROWS = 8  # such steps wait for memory; the server needs a core more than they do
 
 
 class Limits(NamedTuple):
@@ -154,6 +152,7 @@ class AnsweringEngine:
             self._thread.join()
 
     def _work(self) -> None:
+        torch.set_num_threads(self._threads)  # each thread has a number of its own
         while True:
             with self._changed:
                 while not (self._is_closed or self._waiting or self._reading or self._running):
@@ -203,19 +202,11 @@ class AnsweringEngine:
         if running:
             self._seats.room(len(running), max(each.length for each in running))
         batch = Batch(running, pieces, self.decoder.device)
-        self._share_cores(len(batch.step.ids_N))
         logits_MV = self.decoder.forward(batch.step, self._seats.kv_LSKTE, self._loras_of(batch.adapters))
         for answering, reading in pieces:
             answering.read += reading.length
         batch.score_prompts(logits_MV)
         self._advance([each for _, each in batch.wanted], batch.last(logits_MV))
-
-    def _share_cores(self, rows: int) -> None:
-        """Small steps leave a core to whoever sends the answers: two threads that wait for one are slower than one."""
-        few = max(1, min(self._threads, (os.cpu_count() or 1) - 1))
-        wanted = few if rows <= FEW_ROWS else self._threads
-        if torch.get_num_threads() != wanted:
-            torch.set_num_threads(wanted)
 
     def _pieces(self) -> list[tuple[Answering, Reading]]:
         """What of the waiting prompts is read in this step."""
