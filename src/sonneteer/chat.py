@@ -9,7 +9,8 @@ from pydantic import Field
 
 from sonneteer.records import Example, Message, Prompt, Record, ToolCall
 
-StopReason = Literal["end", "length", "stop_sequence", "tool_use"]
+StopReason = Literal["end", "length", "stop_sequence", "tool_use", "refusal"]
+"""`refusal`: a model behind an API, or a filter before it, declined; the text is what it said instead, if anything."""
 
 
 class Form(Record):
@@ -105,6 +106,16 @@ class Chat(Protocol):
 
     def count_tokens(self, prompt: Prompt) -> int:
         """How many tokens the model reads for this prompt."""
+        ...
+
+
+@runtime_checkable
+class Remote(Protocol):
+    """A model behind an API, where each question is paid for and fails on its own. Optional."""
+
+    @property
+    def at_once(self) -> int:
+        """How many questions it may be asked at the same time."""
         ...
 
 

@@ -71,13 +71,13 @@ def _others(
             yield evaluation.Arm("champion", versions.open_version(loaded, store, champion), champion.run_id)
     for external in settings.externals:
         chat = ServerChat(external)
-        yield evaluation.Arm(external.name, chat, fingerprint_of(external.model_dump(mode="json")))
+        yield evaluation.Arm(external.name, chat, external.version)
 
 
-def _judge(loaded: LoadedRecipe, arms: Sequence[evaluation.Arm]) -> Chat | None:
+def _judge(loaded: LoadedRecipe, arms: Sequence[evaluation.Arm]) -> evaluation.Arm | None:
     """The model that judges pairs; None where people do, or nobody."""
     judge = loaded.recipe.evaluation.judge.by
-    return next((arm.chat for arm in arms if arm.name == judge), None)
+    return next((arm for arm in arms if arm.name == judge), None)
 
 
 def _cases(loaded: LoadedRecipe, store: Store, run: Run) -> evaluation.Cases:

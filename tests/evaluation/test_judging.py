@@ -10,6 +10,7 @@ import pytest
 from sonneteer.cli.judging import judge_pairs
 from sonneteer.errors import RecipeError
 from sonneteer.evaluation import verdict
+from sonneteer.evaluation.ask import Arm
 from sonneteer.evaluation.intervals import Bootstrap
 from sonneteer.evaluation.judging import Ballot, Pair, Ruling, ask_judge, judged, kappa, order_share, read_labels
 from sonneteer.evaluation.verdict import Evidence, check_arms
@@ -31,9 +32,9 @@ def pairs(count: int) -> list[Pair]:
     ]
 
 
-def test_each_pair_is_asked_in_both_orders_and_what_follows_the_order_is_a_tie() -> None:
+def test_each_pair_is_asked_in_both_orders_and_what_follows_the_order_is_a_tie(tmp_path: Path) -> None:
     chat = ScriptedChat(["A is clearer. B", "Both are fine: a", "Hm.", "A", "A", "tie"])
-    rulings = ask_judge(chat, "Which is better?", pairs(3))
+    rulings = ask_judge(Arm("judge", chat, "1"), "Which is better?", pairs(3), tmp_path / "answers")
     assert rulings == [Ruling("tuned", "tuned"), Ruling("base", "tuned"), Ruling("tie", "tie")]
     assert [ruling.choice for ruling in rulings] == ["tuned", "tie", "tie"]
     assert order_share(rulings) == pytest.approx(1 / 3)

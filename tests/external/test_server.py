@@ -58,7 +58,7 @@ def test_a_refusal_is_told_with_the_server_s_words(served: tuple[str, ScriptedCh
 def test_a_server_that_is_not_there_is_tried_again_and_then_told(monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float] = []
     monkeypatch.setattr(asking.time, "sleep", waits.append)
-    with pytest.raises(RequestError, match=r"Check its address"):
+    with pytest.raises(RequestError, match=r"refused.*Check that the server runs, and `url`"):
         ServerChat(ExternalSettings(name="big", url="http://127.0.0.1:9", model="m")).answer([PROMPT], Options())
     assert len(waits) == asking.ATTEMPTS - 1
 

@@ -114,6 +114,10 @@ def verdict_page(report: Report) -> RenderableType:
     lines += [Text("↓ less is better. A gain above zero is always an improvement.", style="dim"), Text()]
     lines += [*(Text(f"• {reason}") for reason in report.reasons)]
     lines += [Text(f"• {line}", style="dim") for line in [*_other_arms(report), *_judge_lines(report.judging)]]
+    lines += [
+        Text(f"• {count(number, 'question')} {'was' if number == 1 else 'were'} declined by {name}", style="dim")
+        for name, number in report.declined.items()
+    ]
     if report.test_openings > 1:
         looked = f"the sealed examples were opened {report.test_openings} times: this look had to convince at"
         lines.append(Text(f"• {looked} {100 * report.confidence:.4g} % confidence", style="dim"))

@@ -1,7 +1,8 @@
 """Ask a model all questions of the test split; every answer is kept as it comes, so nothing is asked twice.
 
 The answers stand in a file of JSON lines, each under its arm, its example and a fingerprint of model and options. An
-evaluation that was interrupted goes on where it stopped; a line that a crash tore apart is ignored.
+evaluation that was interrupted goes on where it stopped; a line that a crash tore apart is ignored. A model behind an
+API is asked single questions, so that one that fails loses no other.
 """
 
 from __future__ import annotations
@@ -9,11 +10,14 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import fmean
+from threading import Lock
 from typing import Any, NamedTuple
 
-from sonneteer.chat import Chat, Likelihood, LogProbs, Options
+from sonneteer.chat import Chat, Likelihood, LogProbs, Options, Remote
+from sonneteer.errors import BusyError, RequestError
 from sonneteer.records import Example, Usage, fingerprint_of
 
 
@@ -51,18 +55,45 @@ Told = Callable[[int], None]
 def ask(
     arm: Arm, examples: Sequence[Example], options: Options, journal: Path, batch_size: int, told: Told
 ) -> list[Reply]:
-    """The arm's replies to all examples, in their order."""
+    """The arm's replies to all examples, in their order.
+
+    Raises RequestError or BusyError, which name arm and example, where a server gives no answer. By then all answers
+    that came are in the journal, and the same call asks only the others.
+    """
     key = _key(arm.name, arm.version, options)
     known = _read(journal, key)
     told(len([example for example in examples if example.id in known]))
     missing = [example for example in examples if example.id not in known]
-    for start in range(0, len(missing), batch_size):
-        batch = missing[start : start + batch_size]
+    lock = Lock()
+
+    def keep(batch: list[Example]) -> None:
         replies = _asked(arm.chat, batch, options)
-        _append(journal, key, arm.name, batch, replies)
-        known |= {example.id: reply for example, reply in zip(batch, replies, strict=True)}
-        told(len(batch))
+        with lock:
+            _append(journal, key, arm.name, batch, replies)
+            known.update({example.id: reply for example, reply in zip(batch, replies, strict=True)})
+            told(len(batch))
+
+    def keep_one(example: Example) -> None:
+        try:
+            keep([example])
+        except (RequestError, BusyError) as problem:
+            raise type(problem)(
+                f"'{arm.name}' did not answer example {example.id}: {problem} Every answer that came is kept: the same "
+                "command goes on where it stopped."
+            ) from problem
+
+    if isinstance(arm.chat, Remote):
+        with ThreadPoolExecutor(arm.chat.at_once) as pool:
+            list(pool.map(keep_one, missing))  # what fails first ends it; what is under way by then is still kept
+    else:
+        for start in range(0, len(missing), batch_size):
+            keep(missing[start : start + batch_size])
     return [known[example.id] for example in examples]
+
+
+def declined(replies: Sequence[Reply]) -> int:
+    """How many questions the model declined to answer."""
+    return sum(reply.stop_reason == "refusal" for reply in replies)
 
 
 def usage_of(replies: Sequence[Reply]) -> Usage | None:

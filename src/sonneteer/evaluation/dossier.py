@@ -152,6 +152,11 @@ def _limits(report: Report, dataset: DatasetVersion) -> list[str]:
             f"fooled by chance, so this one had to convince at {percent(report.confidence)} confidence. Fresh test "
             "examples start again at the first look.",
         )
+    limits += [
+        f"{count(number, 'question')} {'was' if number == 1 else 'were'} declined by {name}: what it said instead, if "
+        "anything, is scored as it stands."
+        for name, number in report.declined.items()
+    ]
     if dataset.totals.get("broken"):
         limits.append(
             f"{count(dataset.totals['broken'], 'source row')} could not be read: nothing above knows of "

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from sonneteer.chat import Chat, Options
 from sonneteer.errors import DataError, RecipeError
-from sonneteer.evaluation.ask import Arm, Reply, ask, known_replies, usage_of
+from sonneteer.evaluation.ask import Arm, Reply, ask, declined, known_replies, usage_of
 from sonneteer.evaluation.cases import Cases, ask_cases, case_rule
 from sonneteer.evaluation.compare import clusters_of
 from sonneteer.evaluation.descriptions import calibration_error, classification, side_by_side
@@ -41,8 +41,9 @@ from sonneteer.records import (
 )
 from sonneteer.store import Store, write_whole
 
-NOT_ON_THE_SEALED = {"learning_curve"}
-"""Settings of `evaluation` that change nothing of what is asked of the sealed examples."""
+NOT_ON_THE_SEALED = {"learning_curve", "externals"}
+"""Settings of `evaluation` that change nothing of what is asked of the sealed examples. External models take part as
+arms, by name and version."""
 
 
 class Arms(NamedTuple):
@@ -54,7 +55,7 @@ class Arms(NamedTuple):
     """Further models on the same examples: few_shot, champion, external ones."""
     suites: tuple[Suite, ...] = ()
     """Texts that show what the training costs elsewhere."""
-    judge: Chat | None = None
+    judge: Arm | None = None
     """The model that judges pairs; None where people do."""
     learned: Sequence[Example] = ()
     """The training split, for what is found out about memorisation."""
@@ -105,7 +106,10 @@ class Findings(NamedTuple):
 
 
 def evaluate(contest: Contest, store: Store, progress: Progress) -> Report:
-    """The report of a run. Opening the sealed test split is counted.
+    """The report of a run. Opening the sealed test split is counted once, before the first question.
+
+    It counts even if no report comes of it, since the answers can be read by then. The same evaluation again is the
+    same opening, whatever stopped it: a server that was down, a key that was wrong.
 
     Raises RecipeError for rules that nothing measures, and DataError for a test split without conversations.
     """
@@ -204,7 +208,7 @@ def _find(contest: Contest, opened: Opened, replies: Mapping[str, list[Reply]], 
     cases = ask_cases(arms.tuned, arms.cases, _options(recipe))
     evidence = evidence_of(recipe, asked, bootstrap)._replace(
         against={arm.name: measured(recipe, asked.against(replies[arm.name]), bootstrap)[0] for arm in arms.others},
-        judging=_judging(recipe, asked, arms, labels, bootstrap),
+        judging=_judging(recipe, asked, arms.judge, labels, opened),
         costs=[
             *(rule for cost in weighed for rule in cost.rules),
             *(gap_rule(tag, gaps.get(tag), bootstrap.confidence) for tag in recipe.promotion.equal_over),
@@ -219,17 +223,17 @@ def _find(contest: Contest, opened: Opened, replies: Mapping[str, list[Reply]], 
 
 
 def _judging(
-    recipe: Recipe, asked: Asked, arms: Arms, labels: dict[str, Choice], bootstrap: Bootstrap
+    recipe: Recipe, asked: Asked, judge: Arm | None, labels: dict[str, Choice], opened: Opened
 ) -> Judging | None:
-    settings = recipe.evaluation.judge
+    settings, bootstrap = recipe.evaluation.judge, opened.bootstrap
     if settings.by is None:
         return None
     parts = sorted(zip(asked.examples, asked.base, asked.tuned, strict=True), key=lambda part: part[0].id)
     pairs = [Pair(example, base.text, tuned.text) for example, base, tuned in parts]
     clusters = clusters_of([pair.example for pair in pairs], recipe.data.keep_together)
-    if arms.judge is None:
+    if judge is None:
         return judged(pairs, labels, {}, clusters, bootstrap)
-    rulings = ask_judge(arms.judge, settings.rubric, pairs[: settings.max_pairs])
+    rulings = ask_judge(judge, settings.rubric, pairs[: settings.max_pairs], opened.journal)
     choices = {pair.example.id: ruling.choice for pair, ruling in zip(pairs, rulings, strict=False)}
     told = judged(pairs, choices, labels, clusters, bootstrap)
     return told and told.model_copy(update={"by": settings.by, "order_share": order_share(rulings)})
@@ -268,6 +272,7 @@ def _report(
         usage=usage_of(replies["tuned"]),
         decode_noise=findings.decode_noise,
         cases=findings.cases,
+        declined={name: number for name, said in replies.items() if (number := declined(said))},
         unavailable=dict(evidence.unavailable),
         answers_file=filed.answers_file,
         seconds=time.monotonic() - opened.began,

@@ -14,11 +14,12 @@ from typing import NamedTuple, cast
 
 import numpy as np
 
-from sonneteer.chat import Chat, Options
+from sonneteer.chat import Options
+from sonneteer.evaluation.ask import Arm, ask
 from sonneteer.evaluation.compare import Clusters, compare
 from sonneteer.evaluation.intervals import SHARE, Bootstrap, Ends, Values, interval
 from sonneteer.evaluation.scorers import Scored, Scorer, Scores
-from sonneteer.records import Choice, Example, Interval, Judging, Message, Prompt
+from sonneteer.records import Choice, Example, Interval, Judging, Message
 
 CHOICES: tuple[Choice, ...] = ("base", "tuned", "tie")
 LETTER = re.compile(r"\b(A|B|TIE)\b", re.IGNORECASE)
@@ -71,11 +72,13 @@ class Ruling(NamedTuple):
         return self.base_first if self.base_first == self.tuned_first else "tie"
 
 
-def ask_judge(chat: Chat, rubric: str, pairs: Sequence[Pair]) -> list[Ruling]:
-    """What a model says of each pair, in both orders."""
-    prompts = [_question(rubric, pair.example, pair.base, pair.tuned) for pair in pairs]
-    prompts += [_question(rubric, pair.example, pair.tuned, pair.base) for pair in pairs]
-    said = [answer.text for answer in chat.answer(prompts, Options(max_tokens=200))]
+def ask_judge(judge: Arm, rubric: str, pairs: Sequence[Pair], journal: Path) -> list[Ruling]:
+    """What a model says of each pair, in both orders; what it has said before stands in the journal."""
+    asked = [_question(rubric, pair.example, pair.base, pair.tuned) for pair in pairs]
+    asked += [_question(rubric, pair.example, pair.tuned, pair.base) for pair in pairs]
+    said = [
+        one.text for one in ask(judge, asked, Options(max_tokens=200), journal, len(asked) or 1, lambda count: None)
+    ]
     base_first = [_choice(text, "base", "tuned") for text in said[: len(pairs)]]
     tuned_first = [_choice(text, "tuned", "base") for text in said[len(pairs) :]]
     return [Ruling(*both) for both in zip(base_first, tuned_first, strict=True)]
@@ -157,13 +160,13 @@ def _longer_share(pairs: Sequence[Pair], told: Sequence[Choice]) -> float | None
     return sum((len(pair.tuned) > len(pair.base)) == (choice == "tuned") for pair, choice in decided) / len(decided)
 
 
-def _question(rubric: str, example: Example, first: str, second: str) -> Prompt:
+def _question(rubric: str, example: Example, first: str, second: str) -> Example:
     asked = "\n".join(f"{message.role}: {message.text}" for message in example.prompt.messages)
     text = (
         f"{rubric}\n\n<conversation>\n{asked}\n</conversation>\n\n<answer_a>\n{first}\n</answer_a>\n\n"
         f"<answer_b>\n{second}\n</answer_b>\n\nSay why in one sentence, and end with one word: A, B or TIE."
     )
-    return Prompt(messages=(Message(role="user", text=text),))
+    return Example(messages=(Message(role="user", text=text), Message(role="assistant", text="TIE")))
 
 
 def _choice(said: str, first: Choice, second: Choice) -> Choice:

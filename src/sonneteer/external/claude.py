@@ -23,6 +23,7 @@ STOPS: dict[str, StopReason] = {
     "model_context_window_exceeded": "length",
     "stop_sequence": "stop_sequence",
     "tool_use": "tool_use",
+    "refusal": "refusal",
 }
 UNSUITED = (400, 413, 422)
 BUSY = (429, 529)
@@ -54,7 +55,7 @@ class ClaudeChat:
         )
 
     def answer(self, prompts: Sequence[Prompt], options: Options) -> list[Answer]:
-        """One after the other. Raises RefusalError where a question is declined, BusyError where waiting is no use."""
+        """One after the other. Raises RefusalError where a question is not taken, BusyError where waiting is no use."""
         return [self._ask(prompt, options) for prompt in prompts]
 
     def stream(self, prompt: Prompt, options: Options) -> Iterator[Piece]:
@@ -79,8 +80,6 @@ class ClaudeChat:
                 **system,
             )
             return self._read(told)
-        except RefusalError:
-            raise
         except self._library.APIStatusError as problem:
             said = f"{self._model}: status {problem.status_code}: {_message(problem)}"
             if problem.status_code in BUSY:
@@ -91,8 +90,6 @@ class ClaudeChat:
             raise RequestError(f"{self._model} gave no answer that can be read: {problem}") from problem
 
     def _read(self, told: Any) -> Answer:
-        if told.stop_reason == "refusal":
-            raise RefusalError(f"{self._model} declined to answer")
         return Answer(
             text="".join(block.text for block in told.content if block.type == "text"),
             stop_reason=STOPS.get(told.stop_reason or "", "end"),

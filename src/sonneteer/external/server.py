@@ -11,7 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPException
 from typing import Any
 
 from sonneteer.chat import Answer, Options, Piece, StopReason
@@ -20,18 +20,25 @@ from sonneteer.recipe.sections import ExternalSettings
 from sonneteer.records import Prompt
 from sonneteer.records.rows import as_openai
 
-AT_ONCE = 4
 ATTEMPTS = 4
 PATIENCE_SECONDS = 120
 LONGEST_WAIT_SECONDS = 60.0
 UNSUITED = (400, 413, 422)
 BUSY = (429, 503, 529)
 PASSING = (408, 500, 502, 504, *BUSY)
-STOPS: dict[str, StopReason] = {"length": "length", "max_tokens": "length", "stop_sequence": "stop_sequence"}
+STOPS: dict[str, StopReason] = {
+    "length": "length",
+    "max_tokens": "length",
+    "stop_sequence": "stop_sequence",
+    "content_filter": "refusal",
+    "refusal": "refusal",
+}
 
 
 class ServerChat:
     """A `Chat` through the API of OpenAI or Anthropic. It gives no likelihoods."""
+
+    at_once = 4
 
     def __init__(self, settings: ExternalSettings) -> None:
         self._settings = settings
@@ -43,9 +50,12 @@ class ServerChat:
             )
 
     def answer(self, prompts: Sequence[Prompt], options: Options) -> list[Answer]:
-        """A few questions at a time. Raises RequestError where the server refuses."""
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            return list(pool.map(lambda prompt: self._ask(prompt, options), prompts))
+        """One after the other; what the model declines is an answer with the stop reason `refusal`.
+
+        Raises RefusalError for a question that the server does not take, BusyError where waiting longer may help, and
+        RequestError where the address, the key or the model is wrong.
+        """
+        return [self._ask(prompt, options) for prompt in prompts]
 
     def stream(self, prompt: Prompt, options: Options) -> Iterator[Piece]:
         """The whole answer in one piece."""
@@ -65,10 +75,11 @@ class ServerChat:
             told = self._post("/v1/chat/completions", _openai_request(self._settings, prompt, options))
         try:
             return _anthropic_answer(told) if is_anthropic else _openai_answer(told)
-        except RefusalError:
-            raise
         except (KeyError, IndexError, TypeError, AttributeError, ValueError) as problem:
-            raise RequestError(f"'{self._settings.name}' sent what is no answer of its API: {problem!r}.") from problem
+            raise RequestError(
+                f"'{self._settings.name}' sent what is no answer of the API {self._settings.api}: {problem!r}. "
+                "Check `api` in the recipe."
+            ) from problem
 
     def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """The server's JSON. Waits and asks again where it is busy."""
@@ -81,27 +92,62 @@ class ServerChat:
             wait = 2.0**attempt / 2
             try:
                 with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as reply:
-                    told: dict[str, Any] = json.load(reply)
-                    return told
+                    return self._read(reply.read(), url)
             except urllib.error.HTTPError as problem:
                 with problem:
-                    said = problem.read(500).decode("utf-8", "replace")
+                    said = _says(problem.read(10_000))
                 if attempt + 1 == ATTEMPTS or problem.code not in PASSING:
-                    raise _refused(f"{url} refused with status {problem.code}: {said}", problem.code) from problem
+                    raise self._refused(f"{url} refused with status {problem.code}: {said}.", problem.code) from problem
                 wait = _wished_wait(problem.headers.get("retry-after"), wait)
-            except (OSError, ValueError) as problem:
+            except (OSError, HTTPException) as problem:
                 if attempt + 1 == ATTEMPTS:
+                    why = getattr(problem, "reason", problem)
                     raise RequestError(
-                        f"{url} cannot be asked: {problem}. Check its address in the recipe."
+                        f"{url} cannot be reached: {why}. Check that the server runs, and `url` in the recipe."
                     ) from problem
             time.sleep(wait)
         raise AssertionError("the last attempt returns or raises")
 
+    def _read(self, body: bytes, url: str) -> dict[str, Any]:
+        try:
+            told: dict[str, Any] = json.loads(body)
+        except ValueError as problem:
+            raise RequestError(
+                f"{url} sent no JSON, but {_says(body)}. Check that `url` in the recipe is the address of the API "
+                f"{self._settings.api}, and no page for people or a proxy stands before it."
+            ) from problem
+        return told
 
-def _refused(said: str, status: int) -> Exception:
-    if status in BUSY:
-        return BusyError(f"{said}. Wait, and give the same command again: it goes on.")
-    return RefusalError(said) if status in UNSUITED else RequestError(said)
+    def _refused(self, said: str, status: int) -> Exception:
+        """What to do about it."""
+        if status in BUSY:
+            return BusyError(f"{said} Wait, and give the same command again: it goes on.")
+        if status in UNSUITED:
+            return RefusalError(
+                f"{said} The server does not take this question for '{self._settings.model}': where it is too long, "
+                "name a model with a longer context or lower the longest answer; else check `api` and `model` in the "
+                "recipe."
+            )
+        variable = self._settings.key_variable
+        if status in (401, 403):
+            todo = f"Check the key in the environment variable {variable}" if variable else "Name the key's variable"
+            return RequestError(f"{said} {todo} (`key_variable` in the recipe).")
+        if status == 404:
+            return RequestError(f"{said} Check `url` and `model` ('{self._settings.model}') in the recipe.")
+        return RequestError(f"{said} Check the server's own log, and `url` in the recipe.")
+
+
+def _says(body: bytes) -> str:
+    """What a body that is no answer says, in a line."""
+    text = body.decode("utf-8", "replace").strip()
+    if text.startswith("<"):
+        return "an HTML page"
+    try:
+        error = json.loads(text)["error"]
+        text = str(error["message"])
+    except (ValueError, KeyError, TypeError):
+        pass
+    return " ".join(text.split()).rstrip(".")[:300] or "nothing"
 
 
 def _wished_wait(retry_after: str | None, otherwise: float) -> float:
@@ -125,11 +171,10 @@ def _openai_request(settings: ExternalSettings, prompt: Prompt, options: Options
 
 def _openai_answer(told: dict[str, Any]) -> Answer:
     choice, usage = told["choices"][0], told.get("usage") or {}
-    if choice["message"].get("refusal") or choice.get("finish_reason") == "content_filter":
-        raise RefusalError("the model declined to answer")
+    refusal = choice["message"].get("refusal")
     return Answer(
-        text=choice["message"].get("content") or "",
-        stop_reason=STOPS.get(choice.get("finish_reason") or "", "end"),
+        text=choice["message"].get("content") or refusal or "",
+        stop_reason="refusal" if refusal else STOPS.get(choice.get("finish_reason") or "", "end"),
         prompt_tokens=usage.get("prompt_tokens", 0),
         answer_tokens=usage.get("completion_tokens", 0),
     )
@@ -148,8 +193,6 @@ def _anthropic_request(settings: ExternalSettings, prompt: Prompt, options: Opti
 
 def _anthropic_answer(told: dict[str, Any]) -> Answer:
     usage = told.get("usage") or {}
-    if told.get("stop_reason") == "refusal":
-        raise RefusalError("the model declined to answer")
     return Answer(
         text="".join(part.get("text", "") for part in told["content"] if part.get("type") == "text"),
         stop_reason=STOPS.get(told.get("stop_reason") or "", "end"),

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from sonneteer.recipe.data import Axis
 from sonneteer.recipe.section import Section
+from sonneteer.records import fingerprint_of
 
 
 class ExternalSettings(Section):
@@ -23,6 +24,11 @@ class ExternalSettings(Section):
     """Which of the two APIs the server speaks."""
     key_variable: str | None = None
     """Environment variable that holds the key; the key itself never stands in a recipe."""
+
+    @property
+    def version(self) -> str:
+        """Names who answers; where the key is from changes nothing of that."""
+        return fingerprint_of(self.model_dump(mode="json", exclude={"key_variable"}))
 
 
 class JudgeSettings(Section):

@@ -208,6 +208,8 @@ class Report(Record):
     """Every confirmed bad answer, asked again."""
     learning_curve: tuple[CurvePoint, ...] = ()
     """What the same training comes to with a part of the examples."""
+    declined: dict[str, int] = Field(default_factory=dict)
+    """By arm: how many questions it declined to answer. What it said instead is scored as it stands."""
     unavailable: dict[str, str] = Field(default_factory=dict)
     """Metrics that could not be had, and why."""
     answers_file: str

@@ -21,6 +21,7 @@ STOP_REASONS: dict[StopReason, str] = {
     "length": "max_tokens",
     "stop_sequence": "stop_sequence",
     "tool_use": "tool_use",
+    "refusal": "refusal",
 }
 ERROR_TYPES = {
     401: "authentication_error",

@@ -19,6 +19,7 @@ FINISH_REASONS: dict[StopReason, str] = {
     "length": "length",
     "stop_sequence": "stop",
     "tool_use": "tool_calls",
+    "refusal": "content_filter",
 }
 ERROR_TYPES = {429: "rate_limit_exceeded"}
 ERROR_CODES = {401: "invalid_api_key"}

@@ -158,6 +158,8 @@ class _Desk:
         try:
             (answer,) = self._chat.answer([prompt], self._options.model_copy(update={"seed": attempt}))
             reply = Reply(answer.text, answer.stop_reason, answer.prompt_tokens, answer.answer_tokens)
+            if answer.stop_reason == "refusal":
+                reply = reply._replace(refusal="the model declined to answer")
         except RefusalError as problem:
             reply = Reply("", prompt_tokens=tokens_at_most(prompt), refusal=str(problem))  # it is paid for, too
         except BaseException:
