@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from itertools import pairwise
-from typing import Any
 
 from sonneteer.chat import Illustrated
 from sonneteer.models.attached.http import Body
 from sonneteer.records import Message, Prompt
+from sonneteer.records.rows import as_openai
 
 
 def as_chat(prompt: Prompt, begun: str) -> Body:
@@ -16,26 +15,11 @@ def as_chat(prompt: Prompt, begun: str) -> Body:
 
     The template shows the tools; calls are read on our side, so the server is told to look for none.
     """
-    body: Body = {"messages": [_message(said) for said in prompt.messages]}
+    body: Body = {"messages": [as_openai(said) | {"content": _content(said)} for said in prompt.messages]}
     if begun:
         body["messages"].append({"role": "assistant", "content": begun})
         body |= {"add_generation_prompt": False, "continue_final_message": True}
     return body | ({"tools": list(prompt.tools), "tool_choice": "none"} if prompt.tools else {})
-
-
-def _message(said: Message) -> dict[str, Any]:
-    message: dict[str, Any] = {"role": said.role, "content": _content(said)}
-    if said.tool_calls:
-        calls = [
-            {
-                "id": call.id,
-                "type": "function",
-                "function": {"name": call.name, "arguments": json.dumps(call.arguments)},
-            }
-            for call in said.tool_calls
-        ]
-        message["tool_calls"] = calls
-    return message | ({"tool_call_id": said.tool_call_id} if said.role == "tool" else {})
 
 
 def _content(said: Message) -> str | list[Body]:
