@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from sonneteer.serving.listen import server
 from sonneteer.store import Store
 from sonneteer.testing import ScriptedChat
 
+from .made import version
 from .models.networks import saved
 
 RECIPE = """
@@ -228,7 +230,7 @@ def test_a_broken_version_is_rolled_back_by_the_server_itself(loaded: LoadedReci
     store = Store(tmp_path / "workspace")
     chats = {"shop-1": ScriptedChat([ORDERS]), "shop-2": Broken([""])}
     for number in (1, 2):
-        store.save(_version(number))
+        store.save(shop_version(number))
     deployments.deploy(store, "shop", "a try", phase="canary", candidate_id="shop-2", canary_share=0.3)
     keeper = live.Keeper(store, "shop", loaded.recipe.improvement)
     born = store.get(ModelVersion, "shop-1").created_at
@@ -266,8 +268,8 @@ def test_a_champion_that_breaks_after_it_has_taken_over_is_rolled_back_by_the_se
 ) -> None:
     store, turncoat = Store(tmp_path / "workspace"), Turncoat([REFUNDS])
     chats = {"shop-1": ScriptedChat([ORDERS]), "shop-2": turncoat}
-    store.save(_version(1).model_copy(update={"stage": "retired"}))
-    store.save(_version(2).model_copy(update={"stage": "champion"}))
+    store.save(shop_version(1).model_copy(update={"stage": "retired"}))
+    store.save(shop_version(2).model_copy(update={"stage": "champion"}))
     taken_over = {"champion_id": "shop-2", "previous_champion_id": "shop-1", "phase": "watched"}
     deployments.deploy(store, "shop", "it was better", **taken_over, held_back_share=0.3)
     settings = loaded.recipe.improvement.model_copy(update={"watch_conversations": 10_000})
@@ -296,19 +298,5 @@ def test_a_champion_that_breaks_after_it_has_taken_over_is_rolled_back_by_the_se
     assert f"deployments/{ended.id}" in [entry.subject for entry in store.audit_log()]
 
 
-def _version(number: int) -> ModelVersion:
-    from datetime import UTC, datetime
-
-    return ModelVersion(
-        id=f"shop-{number}",
-        name="shop",
-        number=number,
-        base="couplet",
-        base_fingerprint="f",
-        folder="nowhere",
-        is_adapter=True,
-        run_id="r",
-        dataset_id="d",
-        stage="champion" if number == 1 else "candidate",
-        created_at=datetime.now(UTC),
-    )
+def shop_version(number: int) -> ModelVersion:
+    return version("shop", number, stage="champion" if number == 1 else "candidate", created_at=datetime.now(UTC))

@@ -17,6 +17,7 @@ from sonneteer.recipe import LoadedRecipe, read_recipe
 from sonneteer.records import DatasetVersion, Exchange, Feedback, Message, Prompt, Run
 from sonneteer.store import Store
 
+from .made import easy_recipe
 from .models.networks import saved
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -33,13 +34,7 @@ evaluation: {metrics: [exact_match], max_answer_tokens: 4, resamples: 200, learn
 @pytest.fixture
 def work(tmp_path: Path) -> tuple[LoadedRecipe, Store]:
     saved("llama", tmp_path / "base")
-    rows = [
-        {"messages": [{"role": "user", "content": f"Say {i}"}, {"role": "assistant", "content": "Good day to you."}]}
-        for i in range(60)
-    ]
-    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    (tmp_path / "recipe.yaml").write_text(RECIPE)
-    return read_recipe(tmp_path / "recipe.yaml"), Store(tmp_path / "workspace")
+    return easy_recipe(tmp_path, RECIPE), Store(tmp_path / "workspace")
 
 
 def test_each_step_leads_to_the_next(

@@ -21,7 +21,7 @@ from sonneteer.serving import traffic
 from sonneteer.store import Store
 from sonneteer.testing import ScriptedChat
 
-from .test_circle import Shop, _version, running, until
+from .test_circle import Shop, running, shop_version, until
 
 GOOD = "It will leave the house tomorrow."
 REFUSAL = "I'm sorry, I cannot help with that."
@@ -121,7 +121,7 @@ def begin(tmp_path: Path) -> Callable[..., Any]:
 
 
 def _put_on_trial(store: Store, phase: str) -> None:
-    first, second = _version(1), _version(2)
+    first, second = shop_version(1), shop_version(2)
     if phase == "watched":
         first, second = (one.model_copy(update={"stage": two.stage}) for one, two in ((first, second), (second, first)))
     store.save(first)

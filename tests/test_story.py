@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import threading
@@ -22,6 +21,7 @@ from sonneteer.serving import Keys, ServedModel, create_app
 from sonneteer.serving.listen import server
 from sonneteer.store import Store
 
+from .made import easy_recipe
 from .models.networks import FAMILIES, saved
 
 RECIPE = """
@@ -57,14 +57,7 @@ def looked_up(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
 
 def loaded(folder: Path, base: str, method: str = "lora") -> LoadedRecipe:
-    """A recipe with sixty rows beside it; the answer is always the same word, so that it is learned at once."""
-    rows = [
-        {"messages": [{"role": "user", "content": f"Say {i}"}, {"role": "assistant", "content": "Good day to you."}]}
-        for i in range(60)
-    ]
-    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    (folder / "recipe.yaml").write_text(RECIPE.format(base=base, method=method))
-    return read_recipe(folder / "recipe.yaml")
+    return easy_recipe(folder, RECIPE.format(base=base, method=method))
 
 
 @pytest.mark.parametrize("family", FAMILIES)

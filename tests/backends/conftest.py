@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +14,7 @@ from sonneteer.recipe import LoadedRecipe, read_recipe
 from sonneteer.records import Certificate
 from sonneteer.store import Store
 
+from ..made import easy_recipe
 from ..models.networks import saved
 
 RECIPE = """
@@ -51,13 +51,7 @@ def failed(certificate: Certificate) -> str:
 def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("certified")
     saved("llama", folder / "base")
-    rows = [
-        {"messages": [{"role": "user", "content": f"Say {i}"}, {"role": "assistant", "content": "Good day to you."}]}
-        for i in range(60)
-    ]
-    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    (folder / "recipe.yaml").write_text(RECIPE)
-    lifecycle.run(read_recipe(folder / "recipe.yaml"), Store(folder / "workspace"), Silent())
+    lifecycle.run(easy_recipe(folder, RECIPE), Store(folder / "workspace"), Silent())
     return folder
 
 

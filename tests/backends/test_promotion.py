@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from sonneteer.backends.promotion import promote
 from sonneteer.cli import main
-from sonneteer.records import ModelVersion
 from sonneteer.store import Store
 
-MODEL = ModelVersion(
-    id="tiny-1",
-    name="tiny",
-    number=1,
-    base="base",
-    base_fingerprint="b",
-    folder="runs/r/result",
-    is_adapter=True,
-    run_id="r",
-    dataset_id="d",
-    created_at=datetime(2026, 1, 2, tzinfo=UTC),
-)
+from ..made import version
+
+MODEL = version("tiny")
 
 
 def test_without_a_reason_nothing_is_done_and_with_one_the_audit_log_shows_it(

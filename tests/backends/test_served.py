@@ -22,12 +22,13 @@ from sonneteer.recipe.sections import ServingSettings, TrainingSettings
 from sonneteer.records import Message, ModelVersion, Prompt, Run
 from sonneteer.store import Store
 
+from ..made import version
 from ..models.networks import saved
 
 PROMPT = Prompt(messages=(Message(role="user", text="Where is my order?"),))
 
 
-def version(store: Store, base: Path, number: int, training: TrainingSettings) -> ModelVersion:
+def trained_version(store: Store, base: Path, number: int, training: TrainingSettings) -> ModelVersion:
     """A trained adapter of the base, as a run leaves it."""
     store.save(run(number, training))
     folder = store.root / f"result-{number}"
@@ -38,18 +39,8 @@ def version(store: Store, base: Path, number: int, training: TrainingSettings) -
             torch.nn.init.normal_(parameter, std=0.3)
     adapted.save_pretrained(folder)
     model.tokenizer.save_pretrained(folder)
-    return ModelVersion(
-        id=f"tiny-{number}",
-        name="tiny",
-        number=number,
-        base=str(base),
-        base_fingerprint="f" * 16,
-        folder=folder.name,
-        is_adapter=True,
-        run_id=f"run-{number}",
-        dataset_id="data",
-        created_at=datetime.now(UTC),
-    )
+    made = {"folder": folder.name, "run_id": f"run-{number}", "dataset_id": "data"}
+    return version("tiny", number, base=str(base), created_at=datetime.now(UTC), **made)
 
 
 def run(number: int, training: TrainingSettings) -> Run:
@@ -77,8 +68,8 @@ def merged_answer(store: Store, base: Path, model: ModelVersion, opened: Languag
 def test_versions_answer_like_their_merged_weights_and_adapters_share_an_engine(tmp_path: Path, shares: bool) -> None:
     store, base = Store(tmp_path / "workspace"), saved("qwen3", tmp_path / "base")
     versions = ServedVersions(ServingSettings(share_base=shares), store, tmp_path)
-    models = [version(store, base, number, TrainingSettings(rank=4)) for number in (1, 2)]
-    models.append(version(store, base, 3, TrainingSettings(rank=4, dora=True)))  # cannot stand beside others
+    models = [trained_version(store, base, number, TrainingSettings(rank=4)) for number in (1, 2)]
+    models.append(trained_version(store, base, 3, TrainingSettings(rank=4, dora=True)))  # cannot stand beside others
     chats = [versions.open(model) for model in models]
     for model, chat in zip(models, chats, strict=True):
         assert chat.answer([PROMPT], Options(max_tokens=12))[0].text == merged_answer(store, base, model)
@@ -90,7 +81,7 @@ def test_versions_answer_like_their_merged_weights_and_adapters_share_an_engine(
 def test_a_network_of_another_kind_is_answered_one_by_one(tmp_path: Path) -> None:
     store, base = Store(tmp_path / "workspace"), saved("gemma3", tmp_path / "base")
     versions = ServedVersions(ServingSettings(), store, tmp_path)
-    model = version(store, base, 1, TrainingSettings(rank=4))
+    model = trained_version(store, base, 1, TrainingSettings(rank=4))
     chat = versions.open(model)
     assert isinstance(chat, LocalChat)
     assert chat.answer([PROMPT], Options(max_tokens=12))[0].text == merged_answer(store, base, model)
@@ -102,8 +93,8 @@ def test_an_adapter_that_learned_beside_a_quantised_base_is_served_beside_what_t
     pytest.importorskip("bitsandbytes")
     store, base = Store(tmp_path / "workspace"), saved("llama", tmp_path / "base")
     versions = ServedVersions(ServingSettings(), store, tmp_path)
-    plain = version(store, base, 1, TrainingSettings(rank=4))
-    packed = version(store, base, 2, TrainingSettings(rank=4, base_weights="4bit"))
+    plain = trained_version(store, base, 1, TrainingSettings(rank=4))
+    packed = trained_version(store, base, 2, TrainingSettings(rank=4, base_weights="4bit"))
     chats = [versions.open(model) for model in (plain, packed)]
     assert isinstance(chats[0], EngineChat)
     assert isinstance(chats[1], EngineChat)
@@ -117,7 +108,7 @@ def test_a_version_that_nobody_holds_any_more_gives_its_memory_back(tmp_path: Pa
     store, base = Store(tmp_path / "workspace"), saved("llama", tmp_path / "base")
     for shares in (True, False):
         versions = ServedVersions(ServingSettings(share_base=shares), store, tmp_path)
-        chat = versions.open(version(store, base, 1, TrainingSettings(rank=4)))
+        chat = versions.open(trained_version(store, base, 1, TrainingSettings(rank=4)))
         assert isinstance(chat, EngineChat)
         chat.answer([PROMPT], Options(max_tokens=2))
         held = weakref.ref(chat.adapter if shares else chat.engine)

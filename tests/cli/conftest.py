@@ -19,6 +19,8 @@ from sonneteer.records import Comparison, DatasetVersion, Interval, ModelVersion
 from sonneteer.store import Store
 from sonneteer.testing import ScriptedChat
 
+from ..made import version
+
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -70,18 +72,7 @@ DATASET = DatasetVersion(
     totals={"train": 5, "validation": 1, "test": 2, "duplicate": 1, "broken": 0},
     ledger_file="0.jsonl",
 )
-MODEL = ModelVersion(
-    id="demo-1",
-    name="demo",
-    number=1,
-    base="couplet",
-    base_fingerprint="0",
-    folder="runs/x/result",
-    is_adapter=True,
-    run_id="x",
-    dataset_id="demo-data",
-    created_at=NOW,
-)
+MODEL = version("demo", run_id="x", dataset_id=DATASET.id, created_at=NOW)
 
 
 def report_with(verdict: Verdict) -> Report:

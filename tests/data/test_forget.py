@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from sonneteer.privacy import digest_of
 from sonneteer.records import KEPT, DatasetVersion, ModelVersion
 from sonneteer.store import Store
 from tests.data.writing import WordReader, question, recipe_of, write_lines
+from tests.made import version
 
 SECRET = "Marmalade"
 
@@ -31,21 +31,6 @@ def prepared(folder: Path, store: Store, name: str = "x") -> DatasetVersion:
     return prepare(recipe, folder, store, WordReader())
 
 
-def model_of(dataset: DatasetVersion) -> ModelVersion:
-    return ModelVersion(
-        id="m-1",
-        name="m",
-        number=1,
-        base="couplet",
-        base_fingerprint="0",
-        folder="runs/x/result",
-        is_adapter=True,
-        run_id="x",
-        dataset_id=dataset.id,
-        created_at=datetime.now(UTC),
-    )
-
-
 def words_in(store: Store) -> bytes:
     return b"".join(
         "".join(message.text for one in read_split(store, dataset, side) for message in one.messages).encode()
@@ -57,7 +42,7 @@ def words_in(store: Store) -> bytes:
 def test_all_rows_leave_and_what_learned_from_them_is_named_and_marked(folder: Path) -> None:
     store = Store(folder / "workspace")
     dataset = prepared(folder, store)
-    store.save(model_of(dataset))
+    store.save(version("m", dataset_id=dataset.id))
     assert SECRET.encode() in words_in(store)
     gone = forget(store, "gone@example.org")
     assert (gone.rows, gone.datasets, gone.models) == (3, (dataset.id,), ("m-1",))

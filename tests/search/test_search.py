@@ -20,6 +20,7 @@ from sonneteer.search.space import with_settings
 from sonneteer.store import Store
 from sonneteer.training.range_test import chosen_rate, sane_pace
 
+from ..made import easy_recipe
 from ..models.networks import saved
 
 RECIPE = """\
@@ -43,13 +44,7 @@ search:
 @pytest.fixture
 def loaded(tmp_path: Path) -> LoadedRecipe:
     saved("llama", tmp_path / "base")
-    rows = [
-        {"messages": [{"role": "user", "content": f"Say {i}"}, {"role": "assistant", "content": "Good day to you."}]}
-        for i in range(60)
-    ]
-    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    (tmp_path / "recipe.yaml").write_text(RECIPE)
-    return read_recipe(tmp_path / "recipe.yaml")
+    return easy_recipe(tmp_path, RECIPE)
 
 
 def test_a_search_finds_better_settings_and_says_how(loaded: LoadedRecipe) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ from sonneteer.errors import MachineError, MissingError
 from sonneteer.records import DatasetVersion, Machine, ModelVersion, Report, Run
 from sonneteer.store import Store
 
-NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+from ..made import NOON, version
 
 
 def run_record(id: str, name: str = "support", started_at: datetime = NOON) -> Run:
@@ -38,18 +38,7 @@ def dataset_record(id: str) -> DatasetVersion:
 
 
 def model_record(number: int) -> ModelVersion:
-    return ModelVersion(
-        id=f"support-{number}",
-        name="support",
-        number=number,
-        base="couplet",
-        base_fingerprint="b",
-        folder="runs/r/result",
-        is_adapter=True,
-        run_id="r",
-        dataset_id="d",
-        created_at=NOON + timedelta(seconds=number),
-    )
+    return version("support", number, created_at=NOON + timedelta(seconds=number))
 
 
 def report_record(id: str, run_id: str) -> Report:
