@@ -29,7 +29,7 @@ from sonneteer.store import Store
 from ..models.attached import fake_vllm
 from ..models.attached.fake_vllm import FakeVllm
 from ..models.networks import saved
-from .test_served import version
+from .test_served import trained_version
 
 WEATHER = {
     "type": "function",
@@ -92,7 +92,7 @@ def until(is_true: Callable[[], bool]) -> None:
 def test_adapters_are_loaded_into_a_running_server_replaced_and_taken_out(
     versions: VllmVersions, fake: FakeVllm, store: Store, base: Path
 ) -> None:
-    one, two = (version(store, base, number, TrainingSettings(rank=4)) for number in (1, 2))
+    one, two = (trained_version(store, base, number, TrainingSettings(rank=4)) for number in (1, 2))
     chats = [versions.open(model) for model in (one, two)]
     assert isinstance(chats[0], Chat)
     assert isinstance(chats[0], Engine)
@@ -110,7 +110,7 @@ def test_adapters_are_loaded_into_a_running_server_replaced_and_taken_out(
 def test_the_gateway_s_language_is_ours_and_not_vllm_s(
     versions: VllmVersions, fake: FakeVllm, store: Store, base: Path
 ) -> None:
-    model = version(store, base, 1, TrainingSettings(rank=4)).model_copy(update={"id": "caller"})
+    model = trained_version(store, base, 1, TrainingSettings(rank=4)).model_copy(update={"id": "caller"})
     chat = versions.open(model)
     prompt = asked("How is the weather?", WEATHER)
     (answer,) = chat.answer([prompt], Options(max_tokens=90))
@@ -136,7 +136,7 @@ def test_one_that_we_started_is_started_again_with_its_adapters(store: Store, ba
     settings = ServingSettings(engine="vllm", vllm=VllmSettings(command=command, start_seconds=60))
     versions = VllmVersions(settings, store, Path())
     try:
-        chat = versions.open(version(store, base, 1, TrainingSettings(rank=4)))
+        chat = versions.open(trained_version(store, base, 1, TrainingSettings(rank=4)))
         before = said(chat)
         assert before.startswith("tiny-1 has read")
         assert versions.server is not None
@@ -155,16 +155,16 @@ def test_one_that_we_started_is_started_again_with_its_adapters(store: Store, ba
 def test_what_cannot_be_served_so_is_refused_with_what_to_do(
     versions: VllmVersions, fake: FakeVllm, store: Store, base: Path, tmp_path: Path
 ) -> None:
-    packed = version(store, base, 1, TrainingSettings(rank=4, base_weights="4bit"))
+    packed = trained_version(store, base, 1, TrainingSettings(rank=4, base_weights="4bit"))
     with pytest.raises(ModelError, match=r"quantised weights.*--to merged"):
         versions.open(packed)
-    versions.open(version(store, base, 2, TrainingSettings(rank=4)))
-    other = version(store, base, 3, TrainingSettings(rank=4)).model_copy(update={"base_fingerprint": "0" * 16})
+    versions.open(trained_version(store, base, 2, TrainingSettings(rank=4)))
+    other = trained_version(store, base, 3, TrainingSettings(rank=4)).model_copy(update={"base_fingerprint": "0" * 16})
     with pytest.raises(ModelError, match="other base weights"):
         versions.open(other)
     fake.may_load = False
     with pytest.raises(ModelError, match="VLLM_ALLOW_RUNTIME_LORA_UPDATING"):
-        versions.open(version(store, base, 4, TrainingSettings(rank=4)))
+        versions.open(trained_version(store, base, 4, TrainingSettings(rank=4)))
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_a_server_that_does_not_become_ready_says_why(
 ) -> None:
     versions = VllmVersions(ServingSettings(vllm=VllmSettings.model_validate(settings)), store, Path())
     with pytest.raises(error, match=says):
-        versions.open(version(store, base, 1, TrainingSettings(rank=4)))
+        versions.open(trained_version(store, base, 1, TrainingSettings(rank=4)))
 
 
 def test_a_model_of_another_name_than_the_server_has_is_named(
@@ -192,6 +192,6 @@ def test_a_model_of_another_name_than_the_server_has_is_named(
     settings = VllmSettings(url=fake.url, key_variable="FAKE_KEY", model="other", workspace="/seen/there")
     versions = VllmVersions(ServingSettings(vllm=settings), store, Path())
     with pytest.raises(RecipeError, match=r"'other'.*has base"):
-        versions.open(version(store, base, 1, TrainingSettings(rank=4)))
+        versions.open(trained_version(store, base, 1, TrainingSettings(rank=4)))
     versions.close()
     assert fake.adapters == {}
