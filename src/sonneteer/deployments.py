@@ -61,8 +61,14 @@ def roll_back(store: Store, name: str, because: str) -> Deployment:
 def put_in_force(store: Store, before: Deployment, made: Deployment) -> None:
     """Save the deployment that follows, and what its versions are from now on."""
     store.save(made)
-    if made.champion_id != before.champion_id:
-        for id, stage in ((made.champion_id, "champion"), (before.champion_id, "retired")):
-            version = store.get(ModelVersion, id)
-            if version.stage != stage:
-                store.save(version.model_copy(update={"stage": stage}))
+    for id in {before.champion_id, before.candidate_id} - {made.champion_id, made.candidate_id, None}:
+        retire(store, store.get(ModelVersion, str(id)))
+    champion = store.get(ModelVersion, made.champion_id)
+    if made.champion_id != before.champion_id and champion.stage != "champion":
+        store.save(champion.model_copy(update={"stage": "champion"}))
+
+
+def retire(store: Store, version: ModelVersion) -> None:
+    """It was replaced or refused: from now on it is only used where somebody names it."""
+    if version.stage != "retired":
+        store.save(version.model_copy(update={"stage": "retired"}))

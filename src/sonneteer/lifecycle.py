@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from sonneteer import contest, data, deployments, evaluation, serving, versions
 from sonneteer.backends import export as exporting
@@ -35,8 +35,6 @@ from sonneteer.store import Store
 from sonneteer.store.prices import read_prices
 from sonneteer.training.plan import Plan, refuse
 from sonneteer.training.range_test import RangeTest, sane_pace
-
-Which = Literal["base", "tuned"]
 
 
 class Found(NamedTuple):
@@ -194,10 +192,14 @@ def dossier(loaded: LoadedRecipe, store: Store, report: Report) -> Path:
     return evaluation.write_dossier(evaluation.Papers(report, run, dataset, ledger, metrics, prices), target)
 
 
-def certify(loaded: LoadedRecipe, store: Store, progress: Progress) -> Certificate:
-    """Prove that the newest model, as it is served, is the one that was trained. Kept with the model."""
-    model = versions.newest(loaded, store)
+def certify(loaded: LoadedRecipe, store: Store, progress: Progress, id: str | None = None) -> Certificate:
+    """Prove that a version, as it is served, is the one that was trained. Kept with the model.
+
+    Without an `id` it is the newest that was neither refused nor replaced.
+    """
+    model = versions.in_question(loaded, store, id)
     progress.stage("certifying")
+    progress.note(f"Certifying {model.id} ({model.stage}).")
     run, dataset = store.get(Run, model.run_id), store.get(DatasetVersion, model.dataset_id)
     certificate = versions.backend_of(loaded, store, model).certify(model, run, dataset)
     name = store.put(certificate.model_dump_json(indent=1).encode(), "json")
@@ -205,13 +207,13 @@ def certify(loaded: LoadedRecipe, store: Store, progress: Progress) -> Certifica
     return certificate
 
 
-def promote(loaded: LoadedRecipe, store: Store, allow: str | None = None) -> promotion.Promotion:
-    """Make the newest model the champion, if report and certificate allow it, or somebody does with a reason.
+def promote(loaded: LoadedRecipe, store: Store, allow: str | None = None, id: str | None = None) -> promotion.Promotion:
+    """Make a version the champion, if report and certificate allow it, or somebody does with a reason.
 
-    Running servers take it on at once.
+    Without an `id` it is the newest that was neither refused nor replaced. Running servers take it on at once.
     """
     before = deployments.current(store, loaded.recipe.name).champion_id
-    promoted = promotion.promote(store, versions.newest(loaded, store), allow)
+    promoted = promotion.promote(store, versions.in_question(loaded, store, id), allow)
     if promoted.is_done:
         former = before if before != promoted.model.id else None
         because = allow or "better and certified"
@@ -224,22 +226,26 @@ def promote(loaded: LoadedRecipe, store: Store, allow: str | None = None) -> pro
 def export(
     loaded: LoadedRecipe, store: Store, progress: Progress, wanted: exporting.Wanted, allow: str | None = None
 ) -> exporting.Exported:
-    """The newest model as files that other programs load, each proven to be the model that was trained."""
-    model = versions.newest(loaded, store)
+    """A version as files that other programs load, each proven to be the model that was trained."""
+    model = versions.in_force(loaded, store, wanted.model)
     progress.stage("exporting")
+    progress.note(f"Exporting {model.id} ({model.stage}).")
     dataset = store.get(DatasetVersion, model.dataset_id)
     return exporting.export(
         lambda: versions.backend_of(loaded, store, model).original(model, dataset), store, model, wanted, allow
     )
 
 
-def open_chat(loaded: LoadedRecipe, store: Store, which: Which) -> Chat:
-    """The base model, or the newest model that this recipe's name has."""
-    backend = versions.backend(loaded, store)
-    model = versions.newest(loaded, store) if which == "tuned" or loaded.recipe.base.from_scratch else None
-    if which == "tuned" and model is not None:
-        return backend.open(model)
-    return backend.open_base(store.get(Run, model.run_id) if model else None)
+def open_chat(loaded: LoadedRecipe, store: Store, which: str = "tuned", progress: Progress | None = None) -> Chat:
+    """The `base` model, the `tuned` one that is in force, or a version by its id."""
+    if which != "base":
+        model = versions.in_force(loaded, store, None if which == "tuned" else which)
+        if progress is not None:
+            progress.note(f"This is {model.id} ({model.stage}).")
+        return versions.backend_of(loaded, store, model).open(model)
+    from_scratch = loaded.recipe.base.from_scratch
+    run = store.get(Run, versions.in_force(loaded, store).run_id) if from_scratch else None
+    return versions.backend(loaded, store).open_base(run)
 
 
 def serve(

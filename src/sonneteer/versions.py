@@ -1,4 +1,4 @@
-"""Model versions: how one is registered, which is the newest, and how each is opened."""
+"""Model versions: how one is registered, which one is meant, and how each is opened."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from sonneteer import serving
+from sonneteer import deployments, serving
 from sonneteer.backends import export as exporting
 from sonneteer.backends.engines import versions_of
 from sonneteer.backends.local import LocalBackend
@@ -61,6 +61,27 @@ def newest(loaded: LoadedRecipe, store: Store) -> ModelVersion:
             f"There is no model '{loaded.recipe.name}' in {store.root} yet. Train it first: sonneteer run {loaded.path}"
         )
     return found[0]
+
+
+def in_force(loaded: LoadedRecipe, store: Store, id: str | None = None) -> ModelVersion:
+    """The version of this id. Without one: what is deployed, else the champion, else the newest.
+
+    Raises MissingError for an id that is no version of the recipe's name.
+    """
+    if id is None:
+        newest(loaded, store)  # says what to do where there is none
+        return store.get(ModelVersion, deployments.current(store, loaded.recipe.name).champion_id)
+    known = {model.id: model for model in store.find(ModelVersion, name=loaded.recipe.name)}
+    if id not in known:
+        there = ", ".join(known) or "none yet"
+        raise MissingError(f"There is no version '{id}' of {loaded.recipe.name} in {store.root}. It has: {there}.")
+    return known[id]
+
+
+def in_question(loaded: LoadedRecipe, store: Store, id: str | None = None) -> ModelVersion:
+    """The version of this id. Without one: the newest that was neither refused nor replaced."""
+    known = store.find(ModelVersion, name=loaded.recipe.name) if id is None else []
+    return next((model for model in known if model.stage != "retired"), None) or in_force(loaded, store, id)
 
 
 def open_version(loaded: LoadedRecipe, store: Store, model: ModelVersion) -> Chat:

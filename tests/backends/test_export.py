@@ -94,7 +94,10 @@ def test_every_form_is_certified_and_says_what_it_is(form: Form, plain: LoadedRe
     assert len(done.certificate.checks) >= 5
     for name in [*FILES[form], "README.md", "certificate.json"]:
         assert (tmp_path / form / name).stat().st_size > 100, name
-    assert "All of" in (tmp_path / form / "README.md").read_text()
+    card = (tmp_path / form / "README.md").read_text()
+    assert "All of" in card
+    assert "- rows.jsonl: " in card
+    assert str(plain.folder) not in card  # what this machine is like is nobody's business
     if form == "ollama":
         text = (tmp_path / form / "Modelfile").read_text()
         assert text.startswith("FROM ./tiny-f16.gguf\n")

@@ -151,7 +151,7 @@ class Lifecycle:
         self._called("dossier", loaded, store)
         return store.root / "demo-dossier.html"
 
-    def open_chat(self, loaded: LoadedRecipe, store: Store, which: str) -> ScriptedChat:
+    def open_chat(self, loaded: LoadedRecipe, store: Store, which: str, progress: Progress) -> ScriptedChat:
         self._called(f"open_chat {which}", loaded, store)
         return self.chat
 

@@ -12,9 +12,10 @@ from sonneteer import lifecycle
 from sonneteer.recipe import LoadedRecipe
 from sonneteer.records import Interval
 from sonneteer.search.space import with_settings
+from sonneteer.store import Store
 from sonneteer.training.plan import Plan, Tokens
 from sonneteer.training.range_test import RangeTest
-from tests.cli.conftest import Command, Lifecycle
+from tests.cli.conftest import MODEL, Command, Lifecycle
 
 HEAVY = ("torch", "transformers", "pyarrow", "sqlalchemy", "scipy", "numpy", "fastapi", "matplotlib")
 COMMANDS = (
@@ -255,6 +256,20 @@ def test_run_shows_ledger_figures_reasons_dossier_and_what_to_do_next(
         "sonneteer serve",
     ):
         assert words in said.out
+
+
+def test_a_mistyped_option_is_told_with_those_that_the_command_itself_has(sonneteer: Command, folder: Path) -> None:
+    said = sonneteer("export", "--out", "here")
+    assert (said.code, "out: no such setting" in said.err) == (3, True)
+    assert "sonneteer export itself takes --to, --numbers, --folder, --model," in said.err
+    assert "itself takes" not in sonneteer("export", "--training.epochs", "none").err
+
+
+def test_a_later_version_is_named_in_what_to_do_next(sonneteer: Command, stages: Lifecycle, folder: Path) -> None:
+    Store(folder / "workspace").save(MODEL.model_copy(update={"id": "demo-2", "number": 2}))
+    said = sonneteer("evaluate").out
+    for command in ("chat", "certify", "promote"):
+        assert f"sonneteer {command} --model demo-2" in said
 
 
 def test_the_json_of_a_command_is_all_that_stands_on_the_standard_output(sonneteer: Command, stages: Lifecycle) -> None:

@@ -96,7 +96,7 @@ def test_what_the_user_can_mend_is_no_mistake_of_ours(
     assert words in said.err
 
 
-@pytest.mark.parametrize("words", [("fly",), ("prepare", "--show", "0"), ("chat", "--model", "other"), ("init",)])
+@pytest.mark.parametrize("words", [("fly",), ("prepare", "--show", "0"), ("export", "--to", "other"), ("init",)])
 def test_a_mistyped_command_line_is_the_users_to_change(sonneteer: Command, words: tuple[str, ...]) -> None:
     said = sonneteer(*words)
     assert said.code == 3

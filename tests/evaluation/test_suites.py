@@ -33,6 +33,13 @@ class Weighing(ScriptedChat):
         return [Likelihood(b - self.nats * len(t), 1, 1, len(t)) for t, b in zip(texts, bonus, strict=True)]
 
 
+@pytest.mark.parametrize(("after", "said"), [(0.5, "better by 0.72"), (1.0, "the same"), (1.5, "worse by 0.72")])
+def test_a_suite_says_better_what_is_better(after: float, said: str, tmp_path: Path) -> None:
+    settings = SuiteSettings(kind="retention", at_most=0.1)
+    told = measure_suite(read_suite(settings, tmp_path), Weighing(1.0), Weighing(after), HOW)
+    assert f" after: {said}" in suite_rule(settings, told).reason
+
+
 @pytest.mark.parametrize(("after", "expected"), [(1.0, "better"), (1.05, "better"), (1.2, "not better")])
 def test_forgetting_beyond_the_margin_is_refused(after: float, expected: str, tmp_path: Path) -> None:
     settings = SuiteSettings(kind="retention", at_most=0.1)

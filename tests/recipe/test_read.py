@@ -157,8 +157,14 @@ def test_shares_that_leave_nothing_to_learn_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [
-        ("training: {max_tokens: 5}", "It belongs to 'data': write it below 'data:', indented."),
-        ("rank: 5", "It belongs to 'training': write it below 'training:', indented."),
+        (
+            "training: {max_tokens: 5}",
+            "It belongs to 'data': write it below 'data:', indented, or --data.max_tokens on a",
+        ),
+        (
+            "rank: 5",
+            "below 'training:', indented, or --training.rank on a command line.",
+        ),
         ("data: {batch_size: 5}", "It belongs to 'training' or 'evaluation'"),
         ("training: {seed: 5}", "It belongs to the top of the recipe."),
         ("learning_rat: 5", "Did you mean 'training.learning_rate'?"),

@@ -49,7 +49,7 @@ def export(
         shutil.rmtree(partial)
         return Exported(wanted, certificate, tuple(refusals), is_done=False)
     (partial / CERTIFICATE).write_text(certificate.model_dump_json(indent=1), "utf-8")
-    card = model_card(_lineage(store, model), certificate, wanted.form)
+    card = model_card(_lineage(store, model), certificate, wanted.form, store.root)
     (partial / "README.md").write_text(card, "utf-8")
     shutil.rmtree(wanted.folder, ignore_errors=True)
     partial.rename(wanted.folder)

@@ -99,17 +99,20 @@ def modelfile(file: str, template: SpelledTemplate, stops: Sequence[str], contex
 Lineage = tuple[ModelVersion, Run, DatasetVersion, Report | None]
 
 
-def model_card(lineage: Lineage, certificate: Certificate, form: str) -> str:
-    """What whoever gets the files should know of them."""
+def model_card(lineage: Lineage, certificate: Certificate, form: str, root: Path) -> str:
+    """What whoever gets the files should know of them. Paths are told as the recipe has them, or below `root`."""
     model, run, dataset, report = lineage
-    licences = ((source, source.licence or "no licence stated") for source in dataset.sources)
-    sources = "\n".join(f"- {source.path}: {source.rows:,} rows; {licence}" for source, licence in licences)
+    sources = "\n".join(
+        f"- {_public(source.path, root)}: {source.rows:,} rows; {source.licence or 'no licence stated'}"
+        for source in dataset.sources
+    )
     results = {True: "passed", False: "FAILED"}
     checks = "\n".join(f"- {results[check.is_passed]}: {check.name}. {check.says}" for check in certificate.checks)
     return f"""\
 # {model.id}
 
-{model.name}, version {model.number}: `{model.base}` adapted by Sonneteer, exported as {form}.
+{model.name}, version {model.number}: `{_public(model.base, root)}` adapted by Sonneteer, exported as {form}.
+Fingerprint of the base: `{model.base_fingerprint}`.
 
 ## Is it better than its base?
 
@@ -135,6 +138,14 @@ Run {run.id}: {run.steps:,} steps, {run.learned_tokens:,} learned tokens, {run.t
 
 {checks}
 """
+
+
+def _public(path: str, root: Path) -> str:
+    """A name that tells nothing of this machine."""
+    place = Path(path)
+    if place.is_relative_to(root):
+        return place.relative_to(root).as_posix()
+    return place.name if place.expanduser().is_absolute() else path
 
 
 def _verdict(report: Report | None) -> str:

@@ -58,6 +58,8 @@ class Wanted(NamedTuple):
     form: Form
     numbers: str
     folder: Path
+    model: str | None = None
+    """The version's id; without it the one that is in force."""
 
 
 def write_export(original: Original, wanted: Wanted) -> list[Check]:

@@ -13,11 +13,11 @@ from sonneteer.store import Store
 def certificate_problems(store: Store, model: ModelVersion) -> list[str]:
     """What speaks against a model: it has no certificate, a broken one, or other files than were certified."""
     if model.certificate_file is None:
-        return ["Nobody has proven yet that what is served is what was trained: sonneteer certify."]
+        return [f"Nobody has proven yet that what is served is what was trained: sonneteer certify --model {model.id}."]
     certificate = Certificate.model_validate_json(store.path(model.certificate_file).read_bytes())
     problems = [f"{check.name}: {check.says}" for check in certificate.checks if not check.is_passed]
     if hashes(store.root / model.folder) != certificate.files:
-        problems.append("Its files have changed since they were certified: sonneteer certify.")
+        problems.append(f"Its files have changed since they were certified: sonneteer certify --model {model.id}.")
     return problems
 
 

@@ -114,9 +114,10 @@ def improve(loaded: LoadedRecipe, store: Store, progress: Progress) -> Improveme
     refusals = [] if report.verdict == "better" else _broken_rules(report)
     refusals += _regressions(successor, store, champion, report)
     if not refusals:
-        certificate = lifecycle.certify(successor, store, progress)
+        certificate = lifecycle.certify(successor, store, progress, model.id)
         refusals = [f"{check.name}: {check.says}" for check in certificate.checks if not check.is_passed]
     if refusals:
+        deployments.retire(store, store.get(ModelVersion, model.id))
         return Improvement("refused", tuple(refusals), model, report)
     return Improvement("on trial", report.reasons, model, report, _put_on_trial(store, loaded.recipe, model))
 

@@ -40,6 +40,10 @@ Allow = Annotated[
         help="Do it whatever speaks against it. The reason is logged.",
     ),
 ]
+Model = Annotated[
+    str | None,
+    typer.Option("--model", metavar="VERSION", help="Which version, such as support-2. Without it: see above."),
+]
 Json = Annotated[
     bool, typer.Option("--json", metavar="", help="Print one JSON document for machines instead of words.")
 ]
@@ -49,6 +53,8 @@ def begin_session(context: typer.Context, workspace: Path, is_json: bool) -> Ses
     """The session that the command line opened, told what this command is."""
     session: Session = context.obj
     session.begin(context.info_name or "", workspace, is_json)
+    named = (one.opts[0] for one in context.command.params if one.opts[0].startswith("--"))
+    session.own_options = tuple(name for name in named if name != "--help")
     return session
 
 

@@ -15,6 +15,7 @@ from sonneteer.cli.screen import Screen
 from sonneteer.progress import Progress, Silent
 
 if TYPE_CHECKING:  # these load pydantic and SQLAlchemy, which `--help` does without
+    from sonneteer.errors import RecipeError
     from sonneteer.recipe import LoadedRecipe
     from sonneteer.records import Record
     from sonneteer.store import Store
@@ -67,6 +68,7 @@ class Session:
         self.is_json = False
         self.workspace = Path("workspace")
         self.command = ""
+        self.own_options: tuple[str, ...] = ()
         self.notes: list[str] = []
         self.screen = Screen(Console(stderr=True))
         self.out = Console()
@@ -79,16 +81,27 @@ class Session:
 
     def open(self, words: Sequence[str]) -> Work:
         """Read the recipe that the command line names, and open the workspace."""
+        from sonneteer.errors import RecipeError
         from sonneteer.recipe import read_recipe
 
         path, overrides = split_words(words)
-        loaded = read_recipe(path, overrides)
+        try:
+            loaded = read_recipe(path, overrides)
+        except RecipeError as problem:
+            raise RecipeError([*problem.problems, *self._advice(problem)]) from None
         self.notes = list(loaded.notes)
         for note in self.notes:
             self.progress.note(note)
         from sonneteer.store import Store
 
         return Work(loaded, Store(self.workspace), self.progress)
+
+    def _advice(self, problem: RecipeError) -> list[str]:
+        """What the command itself takes, where its line has a word that is no setting."""
+        if not any(said.startswith("command line: ") and "no such setting" in said for said in problem.problems):
+            return []
+        own = ", ".join(self.own_options)
+        return [f"sonneteer {self.command} itself takes {own}; other options are settings of the recipe."]
 
     @property
     def progress(self) -> Progress:

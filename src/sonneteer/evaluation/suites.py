@@ -141,9 +141,10 @@ def suite_rule(settings: SuiteSettings, measured: Comparison | None, measure: st
     if measured is None:
         return RuleOutcome(rule=rule, verdict="cannot tell", reason=f"{name}: {LACKING[settings.kind]}")
     gain = measured.gain
+    change = f"worse by {-gain.value:.4g}" if gain.value < 0 else f"better by {gain.value:.4g}"
     figures = (
-        f"{name}: {measured.base.value:.4g} before, {measured.tuned.value:.4g} after: worse by {-gain.value:.4g} "
-        f"(between {-gain.high:.4g} and {-gain.low:.4g} with confidence)"
+        f"{name}: {measured.base.value:.4g} before, {measured.tuned.value:.4g} after: "
+        f"{change if gain.value else 'the same'} (a gain of {gain.low:+.4g} to {gain.high:+.4g} with confidence)"
     )
     if gain.low > -settings.at_most:
         return RuleOutcome(rule=rule, verdict="better", reason=f"{figures}, as allowed.")

@@ -121,7 +121,9 @@ def no_such_setting(name: str) -> str:
     if elsewhere:
         homes = [f"'{setting.parent}'" if setting.parent else "the top of the recipe" for setting in elsewhere]
         first = elsewhere[0].parent
-        hint = f"It belongs to {' or '.join(homes)}" + (f": write it below '{first}:', indented." if first else ".")
+        hint = f"It belongs to {' or '.join(homes)}" + (
+            f": write it below '{first}:', indented, or --{first}.{key} on a command line." if first else "."
+        )
     elif near := nearest(key, keys_in(parent)):
         hint = f"Did you mean '{near}'?"
     elif near := nearest(key, [setting.key for setting in SETTINGS.values()]):

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from sonneteer.cli import pages
-from sonneteer.cli.options import WORKSPACE, Allow, Json, Words, Workspace, opened
+from sonneteer.cli.options import WORKSPACE, Allow, Json, Model, Words, Workspace, opened
 from sonneteer.cli.session import ExitCode, Outcome, as_json
 
 
@@ -26,20 +26,22 @@ def export(
     folder: Annotated[
         Path | None, typer.Option("--folder", metavar="FOLDER", help="Where to write. Default: in the workspace.")
     ] = None,
+    model: Model = None,
     allow: Allow = None,
     workspace: Workspace = WORKSPACE,
     json: Json = False,
 ) -> Outcome:
-    """Write the newest model for other programs: safetensors, PEFT, GGUF, Ollama, vLLM. Refused unless certified."""
+    """Write the model that is in force for other programs: safetensors, PEFT, GGUF, Ollama, vLLM. Refused unless
+    certified."""
     work = opened(context, workspace, json, words)
     from sonneteer import lifecycle, versions
     from sonneteer.backends.export import Wanted
 
-    model = versions.newest(work.loaded, work.store)
-    place = folder or work.store.root / "exports" / f"{model.id}-{to}"
-    done = lifecycle.export(*work, Wanted(to, numbers, place.absolute()), allow)
+    id = versions.in_force(work.loaded, work.store, model).id
+    place = folder or work.store.root / "exports" / f"{id}-{to}"
+    done = lifecycle.export(*work, Wanted(to, numbers, place.absolute(), id), allow)
     page = [pages.certificate_page(done.certificate)] if done.certificate else []
-    page += pages.refusal_lines(f"{model.id} is not exported:", done.refusals) if not done.is_done else []
+    page += pages.refusal_lines(f"{id} is not exported:", done.refusals) if not done.is_done else []
     steps: dict[str, str | Path] = {"written:": place, "what it is:": place / "README.md"}
     document: dict[str, Any] = {
         "folder": str(place) if done.is_done else None,

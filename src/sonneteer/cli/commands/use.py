@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 from rich.text import Text
@@ -14,7 +14,10 @@ from sonneteer.cli.session import ExitCode, Outcome, as_json
 def chat(
     context: typer.Context,
     words: Words = None,
-    model: Annotated[Literal["tuned", "base"], typer.Option("--model", help="Whom to talk to.")] = "tuned",
+    model: Annotated[
+        str,
+        typer.Option("--model", metavar="tuned|base|VERSION", help="Whom to talk to: tuned is the one in force."),
+    ] = "tuned",
     ask: Annotated[
         str | None, typer.Option("--ask", metavar="TEXT", help="Ask this, print the answer, and stop.")
     ] = None,
@@ -46,7 +49,7 @@ def chat(
     from sonneteer.chat import Options
     from sonneteer.cli.conversation import Conversation, talk, usual_system_text
 
-    opened = lifecycle.open_chat(work.loaded, work.store, model)
+    opened = lifecycle.open_chat(work.loaded, work.store, model, work.progress)
     serving = work.loaded.recipe.serving
     options = Options(
         max_tokens=min(serving.max_answer_tokens, Options().max_tokens),

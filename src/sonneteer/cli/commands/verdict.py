@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 from rich.text import Text
 
 from sonneteer.cli import pages
-from sonneteer.cli.options import WORKSPACE, Allow, Json, Words, Workspace, begin_session, command_line, opened
+from sonneteer.cli.options import WORKSPACE, Allow, Json, Model, Words, Workspace, begin_session, command_line, opened
 from sonneteer.cli.session import ExitCode, Outcome, Work, as_json
-from sonneteer.records import Report
+
+if TYPE_CHECKING:
+    from sonneteer.records import Report
 
 
 def evaluate(
@@ -41,13 +44,17 @@ def judge(context: typer.Context, words: Words = None, workspace: Workspace = WO
 
 
 def certify(
-    context: typer.Context, words: Words = None, workspace: Workspace = WORKSPACE, json: Json = False
+    context: typer.Context,
+    words: Words = None,
+    model: Model = None,
+    workspace: Workspace = WORKSPACE,
+    json: Json = False,
 ) -> Outcome:
-    """Prove that the newest model, as it is served, is the one that was trained: tokens, template, weights, answers."""
+    """Prove that the newest model that was not refused, as it is served, is the one that was trained."""
     work = opened(context, workspace, json, words)
     from sonneteer import lifecycle
 
-    certificate = lifecycle.certify(*work)
+    certificate = lifecycle.certify(*work, model)
     code = ExitCode.DONE if certificate.is_valid else ExitCode.MUST_CHANGE
     return Outcome({"certificate": as_json(certificate)}, [pages.certificate_page(certificate)], code)
 
@@ -55,18 +62,34 @@ def certify(
 def promote(
     context: typer.Context,
     words: Words = None,
+    model: Model = None,
     allow: Allow = None,
     workspace: Workspace = WORKSPACE,
     json: Json = False,
 ) -> Outcome:
-    """Make the newest model the champion. Refused unless it is better and certified."""
+    """Make the newest model that was not refused the champion. It has to be better, and certified."""
     work = opened(context, workspace, json, words)
     from sonneteer import lifecycle
 
-    promotion = lifecycle.promote(work.loaded, work.store, allow)
+    promotion = lifecycle.promote(work.loaded, work.store, allow, model)
     document = {"model": as_json(promotion.model), "refusals": promotion.refusals, "is_promoted": promotion.is_done}
     code = ExitCode.DONE if promotion.is_done else (pages.VERDICTS[promotion.verdict][1] or ExitCode.MUST_CHANGE)
     return Outcome(document, pages.promotion_page(promotion.model.id, promotion.refusals, promotion.is_done), code)
+
+
+def _steps_of(work: Work, report: Report, words: list[str], workspace: Path) -> dict[str, str]:
+    """What to do with the version that was judged: the first is in force at once, a later one waits for promotion."""
+    from sonneteer.records import ModelVersion
+
+    made = [model.id for model in work.store.find(ModelVersion, run_id=report.run_id) if model.number > 1]
+    if not made:
+        return {
+            "talk with it:": command_line("chat", words, workspace),
+            "serve it:": command_line("serve", words, workspace),
+        }
+    steps = {"talk with it:": "chat", "prove it:": "certify", "make it the champion:": "promote"}
+    named = [*words, "--model", made[0]]
+    return {what: command_line(name, named, workspace) for what, name in steps.items()}
 
 
 def verdict_outcome(work: Work, report: Report, words: Sequence[str] | None, workspace: Path) -> Outcome:
@@ -75,10 +98,7 @@ def verdict_outcome(work: Work, report: Report, words: Sequence[str] | None, wor
 
     dossier = lifecycle.dossier(work.loaded, work.store, report)
     steps: dict[str, str | Path] = {"all of it, to read and to hand on:": dossier}
-    steps |= {
-        "talk with it:": command_line("chat", words, workspace),
-        "serve it:": command_line("serve", words, workspace),
-    }
+    steps |= _steps_of(work, report, list(words or []), workspace)
     document = {"verdict": report.verdict, "report": as_json(report), "dossier": str(dossier)}
     page = [pages.verdict_page(report), *pages.next_steps(steps)]
     return Outcome(document, page, pages.VERDICTS[report.verdict][1])
