@@ -203,7 +203,7 @@ def write_model(folder: Path, layers: int) -> None:
     import torch
     from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-    from sonneteer.models.load import BUNDLED
+    from sonneteer.models.places import BUNDLED
 
     tokenizer = AutoTokenizer.from_pretrained(BUNDLED)
     torch.manual_seed(0)

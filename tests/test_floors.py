@@ -18,7 +18,7 @@ FLOORS: list[tuple[str, ...]] = [
     ("data", "models", "evaluation", "serving", "monitoring", "deployments"),
     ("training",),
     ("backends",),
-    ("search", "versions"),
+    ("search", "versions", "preparation"),
     ("contest",),
     ("lifecycle",),
     ("circle", "iteration"),

@@ -15,13 +15,13 @@ from sonneteer.backends.vocabulary import VocabularyReport
 from sonneteer.chat import Chat
 from sonneteer.errors import MissingError
 from sonneteer.external import ClaudeChat, ServerChat
+from sonneteer.preparation import prepare
 from sonneteer.progress import Progress
 from sonneteer.recipe import LoadedRecipe
 from sonneteer.recipe.sections import BaseSettings, ExternalSettings, Recipe, TrainingSettings
 from sonneteer.records import (
     Certificate,
     DatasetVersion,
-    LedgerEntry,
     ModelVersion,
     Report,
     Run,
@@ -59,37 +59,6 @@ def synthesize(loaded: LoadedRecipe, store: Store, progress: Progress) -> data.S
     progress.stage("synthesizing")
     with store.writing(f"synthesis-{loaded.recipe.name}"):
         return data.synthesize(loaded.recipe, loaded.folder, store, _teacher(loaded, store), progress)
-
-
-def prepare(loaded: LoadedRecipe, store: Store, progress: Progress) -> DatasetVersion:
-    """Raw rows become a frozen, split data set with its ledger."""
-    progress.stage("preparing")
-    with store.writing(f"data-{loaded.recipe.name}"):
-        return data.prepare(loaded.recipe, loaded.folder, store, versions.backend(loaded, store), progress)
-
-
-def check(loaded: LoadedRecipe, store: Store, progress: Progress) -> data.Proof:
-    """Proof from the frozen files that no side of the split knows another."""
-    dataset = prepare(loaded, store, progress)
-    progress.stage("checking")
-    return data.check(store, dataset, loaded.recipe.data)
-
-
-def ledger(loaded: LoadedRecipe, store: Store, progress: Progress) -> list[LedgerEntry]:
-    """What became of every source row."""
-    return data.read_ledger(store, prepare(loaded, store, progress))
-
-
-def card(loaded: LoadedRecipe, store: Store, progress: Progress) -> data.Card:
-    """The data card: a page for people, and its figures as JSON."""
-    dataset = prepare(loaded, store, progress)
-    progress.stage("writing the card")
-    return data.write_card(store, dataset, store.root / f"{loaded.recipe.name}-data-card.html")
-
-
-def diff(store: Store, before: str, after: str) -> list[data.Change]:
-    """What changed between two data sets, named by their ids."""
-    return data.changes(store, store.get(DatasetVersion, before), store.get(DatasetVersion, after))
 
 
 def plan(loaded: LoadedRecipe, store: Store, progress: Progress) -> Plan:
@@ -275,9 +244,8 @@ def serve(
     serving.serve([served], loaded.recipe.serving, keys, progress.note, around)
 
 
-def show(loaded: LoadedRecipe, store: Store, count: int, progress: Progress) -> list[list[tuple[str, bool]]]:
+def show(loaded: LoadedRecipe, store: Store, dataset: DatasetVersion, count: int) -> list[list[tuple[str, bool]]]:
     """The first training examples as the model reads them: each token's text, and whether it is learned."""
-    dataset = prepare(loaded, store, progress)
     examples = data.read_split(store, dataset, "train")
     return versions.backend(loaded, store).show(examples[:count], examples)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sonneteer import lifecycle
+from sonneteer import lifecycle, preparation
 from sonneteer.chat import Options
 from sonneteer.cli import main
 from sonneteer.errors import RecipeError
@@ -80,7 +80,7 @@ def test_words_are_measured_accepted_learned_certified_and_served(
 def test_the_data_set_is_the_same_with_and_without_new_words_and_the_plan_counts_their_rows(ward: Path) -> None:
     store = Store(ward / "workspace")
     plain = read_recipe(ward, ["--base.vocabulary.new_terms=0"])
-    assert lifecycle.prepare(plain, store, Silent()).id == lifecycle.prepare(read_recipe(ward), store, Silent()).id
+    assert preparation.prepare(plain, store, Silent()).id == preparation.prepare(read_recipe(ward), store, Silent()).id
     few, more = (lifecycle.plan(loaded, store, Silent()) for loaded in (plain, read_recipe(ward)))
     assert more.tokens.naive < few.tokens.naive
     assert (more.trained_parameters - few.trained_parameters) % 256 == 0

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from sonneteer import lifecycle
+from sonneteer import lifecycle, preparation
 from sonneteer.circle import live
 from sonneteer.cli import main
 from sonneteer.progress import Progress
@@ -129,7 +129,9 @@ class Lifecycle:
         progress.note("9 rows were read.")
         return DATASET
 
-    def show(self, loaded: LoadedRecipe, store: Store, count: int, progress: Progress) -> list[list[tuple[str, bool]]]:
+    def show(
+        self, loaded: LoadedRecipe, store: Store, dataset: DatasetVersion, count: int
+    ) -> list[list[tuple[str, bool]]]:
         self._called(f"show {count}", loaded, store)
         return [[("Hi", False), (" there", True), ("!", True)]] * count
 
@@ -163,7 +165,8 @@ class Lifecycle:
 def stages(monkeypatch: pytest.MonkeyPatch) -> Lifecycle:
     """The lifecycle's functions, replaced. A name that the real one lacks would fail here."""
     fake = Lifecycle()
-    for name in ("prepare", "show", "train", "evaluate", "run", "dossier", "open_chat"):
+    monkeypatch.setattr(preparation, "prepare", fake.prepare)
+    for name in ("show", "train", "evaluate", "run", "dossier", "open_chat"):
         monkeypatch.setattr(lifecycle, name, getattr(fake, name))
     monkeypatch.setattr(live, "serve", fake.serve)
     return fake

@@ -8,7 +8,15 @@ from collections.abc import Iterable
 import pytest
 from rich.console import Console, RenderableType
 
-from sonneteer.cli.account import changes_page, proof_document, proof_page, rows_document, rows_of_fate, rows_page
+from sonneteer.cli.account import (
+    changes_page,
+    proof_document,
+    proof_page,
+    refusal_page,
+    rows_document,
+    rows_of_fate,
+    rows_page,
+)
 from sonneteer.data import Change, Proof
 from sonneteer.data.check import Leak
 from sonneteer.errors import RecipeError
@@ -37,6 +45,25 @@ def test_rows_of_one_fate_are_listed_with_their_reasons() -> None:
     assert "a.jsonl:4" not in page
     document = rows_document(rows, 2)["fates"]["dropped"]
     assert (document["rows"], document["why"], len(document["shown"])) == (3, {"rule fewest_words": 3}, 2)
+
+
+def test_reasons_that_differ_in_a_place_a_number_or_a_value_are_one() -> None:
+    reasons = ["says the same as a.jsonl:1", "says the same as b.jsonl:23", "message 2: 'x' is no role"]
+    reasons += ["message 7: 'y' is no role", "23.5% of it, more than 9", "1% of it, more than 10", "torn"]
+    entries = [LedgerEntry(source="a", row=i, fate="broken", reason=reason) for i, reason in enumerate(reasons)]
+    assert rows_document({"broken": entries}, 0)["fates"]["broken"]["why"] == {
+        "says the same as …": 2,
+        "message …: … is no role": 2,
+        "… of it, more than …": 2,
+        "torn": 1,
+    }
+
+
+def test_refused_rows_are_not_taken_for_a_data_set() -> None:
+    assert refusal_page("") == []
+    page = shown(refusal_page("9 of 20 rows are 'dropped'"))
+    assert "Not frozen" in page
+    assert "9 of 20 rows" in page
 
 
 def test_without_a_fate_all_that_there_are_are_listed() -> None:

@@ -8,16 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from sonneteer import lifecycle
-from sonneteer.recipe import LoadedRecipe
+from sonneteer import lifecycle, preparation
+from sonneteer.progress import Silent
+from sonneteer.recipe import LoadedRecipe, read_recipe
 from sonneteer.records import Interval
 from sonneteer.search.space import with_settings
 from sonneteer.store import Store
 from sonneteer.training.plan import Plan, Tokens
 from sonneteer.training.range_test import RangeTest
 from tests.cli.conftest import MODEL, Command, Lifecycle
+from tests.data.writing import question, write_lines
 
 HEAVY = ("torch", "transformers", "pyarrow", "sqlalchemy", "scipy", "numpy", "fastapi", "matplotlib")
+NOT_TO_ASK = ("torch", "transformers", "peft", "optuna", "matplotlib")
 COMMANDS = (
     "init",
     "prepare",
@@ -43,6 +46,29 @@ def test_help_loads_nothing_heavy(words: list[str]) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_whoever_asks_of_what_is_there_does_not_wait_for_pytorch(tmp_path: Path) -> None:
+    """All in one process, which would take seconds for each."""
+    write_lines(tmp_path / "a.jsonl", [question(i) for i in range(30)])
+    (tmp_path / "recipe.yaml").write_text("name: demo\ndata: {sources: a.jsonl}\n")
+    loaded, workspace = read_recipe(tmp_path / "recipe.yaml"), ["--workspace", str(tmp_path / "workspace")]
+    dataset = preparation.prepare(loaded, Store(tmp_path / "workspace"), Silent())
+    commands: list[list[str]] = [
+        *([name, str(loaded.path)] for name in ("prepare", "ledger", "card")),
+        ["diff", dataset.id, dataset.id],
+        *(["audit", what] for what in ("show", "verify")),
+        ["forget", "nobody"],
+        ["key", "list"],
+        ["doctor"],
+    ]
+    code = (
+        "import sys; from sonneteer.cli import main\n"
+        f"ended = [main([*words, *{workspace!r}]) for words in {commands!r}]\n"
+        f"sys.exit(str((ended, [name for name in {NOT_TO_ASK!r} if name in sys.modules])))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr.splitlines()[-1] == str(([0] * len(commands), []))
 
 
 def test_python_m_sonneteer_is_the_command() -> None:

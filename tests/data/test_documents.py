@@ -86,7 +86,7 @@ def mail() -> bytes:
 
 
 def rows(name: str, content: bytes, **settings: Any) -> list[RawRow]:
-    return list(passages_of(Path(name), name, content, "auto", PassageSettings(**settings)))
+    return list(passages_of(name, name, content, "auto", PassageSettings(**settings)))
 
 
 def texts(name: str, content: bytes, **settings: Any) -> list[str]:
@@ -207,5 +207,5 @@ def test_broken_documents_end_in_words(suffix: str) -> None:
         changed = bytearray(content[: rng.randrange(len(content) + 1)])
         for _ in range(min(len(changed), rng.randint(0, 9))):
             changed[rng.randrange(len(changed))] = rng.randrange(256)
-        document = read_document(Path(f"x{suffix}"), bytes(changed))
+        document = read_document(f"x{suffix}", bytes(changed))
         assert document.problems or any(part.text.strip() for part in document.parts)

@@ -10,7 +10,7 @@ import pytest
 
 from sonneteer.data import clean, forget, prepare, sources, ways
 from sonneteer.data.hands import Hands, hands_of
-from sonneteer.errors import DataError, MachineError
+from sonneteer.errors import MachineError
 from sonneteer.progress import Silent
 from sonneteer.recipe.sections import DataSettings, Recipe, SourceSettings
 from sonneteer.records import DatasetVersion
@@ -76,13 +76,13 @@ def test_the_recipe_says_how_many_and_without_a_word_it_is_all_cores() -> None:
 
 
 def test_an_interrupted_preparation_goes_on_with_what_is_done(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Refusing(WordReader):
+    class Failing(WordReader):
         def renderer(self, examples: object) -> WordReader:
-            raise DataError("the power went out")
+            raise MachineError("the power went out")
 
     store = Store(folder / "workspace")
-    with pytest.raises(DataError, match="power"):
-        prepare(recipe(processes=1), folder, store, Refusing())
+    with pytest.raises(MachineError, match="power"):
+        prepare(recipe(processes=1), folder, store, Failing())
     kept = sorted(path.name for path in (store.root / "partial").rglob("*.zst"))
     assert kept == ["0-0.zst", "0-14.zst", "0-21.zst", "0-28.zst", "0-35.zst", "0-7.zst"] + [
         f"1-{start}.zst" for start in (0, 14, 21, 7)
@@ -124,10 +124,15 @@ def test_who_watches_hears_how_far_it_is(folder: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # Ray's own
-def test_two_workers_of_ray_make_the_same_data_set(folder: Path) -> None:
+def test_two_workers_of_ray_make_the_same_data_set_and_say_nothing(
+    folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     ray = pytest.importorskip("ray", reason="the library ray is not installed")
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    capfd.readouterr()
     try:
-        assert names(prepared(folder, "ray", spread="ray")) == names(prepared(folder, "here", processes=1))
+        spread = prepared(folder, "ray", spread="ray")
+        assert capfd.readouterr() == ("", "")
+        assert names(spread) == names(prepared(folder, "here", processes=1))
     finally:
         ray.shutdown()

@@ -66,6 +66,10 @@ def test_a_bucket_is_read_where_a_file_is(folder: Path) -> None:
         stream.write((folder / "logs" / "a.jsonl").read_bytes())
     recipe = recipe_of("memory://bucket/x.jsonl")
     assert prepare(recipe, folder, Store(folder / "workspace"), WordReader()).rows == 10
+    with fsspec.open("memory://bucket/empty.jsonl", "wb"):
+        pass
+    with pytest.raises(DataError, match=r"^memory://bucket/empty\.jsonl is empty"):
+        prepare(recipe_of("memory://bucket/empty.jsonl"), folder, Store(folder / "workspace"), WordReader())
     with pytest.raises(DataError, match=r"none\.jsonl does not exist, or its server"):
         fetch(SourceSettings(path="memory://bucket/none.jsonl"), folder)
 

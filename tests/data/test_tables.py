@@ -7,7 +7,6 @@ import io
 from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pyarrow as arrow
@@ -23,18 +22,18 @@ from sonneteer.data.values import RawRow
 from sonneteer.errors import DataError
 from sonneteer.records import Example
 
-HERE = Path("x.csv")
+HERE = "x.csv"
 MESSAGES = [{"role": "user", "content": "Hm?"}, {"role": "assistant", "content": "Yes."}]
 
 
-def csv_rows(path: Path, text: str) -> Iterator[RawRow]:
-    return tables.csv_rows(path, io.StringIO(text, newline=""))
+def csv_rows(name: str, text: str) -> Iterator[RawRow]:
+    return tables.csv_rows(name, io.StringIO(text, newline=""))
 
 
 def parquet_of(columns: dict[str, Any]) -> list[RawRow]:
     buffer = io.BytesIO()
     parquet.write_table(arrow.table(columns), buffer)
-    return list(parquet_rows(Path("x.parquet"), buffer))
+    return list(parquet_rows("x.parquet", buffer))
 
 
 cells = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=9)

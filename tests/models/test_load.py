@@ -1,4 +1,4 @@
-"""Base models from the package, from folders, and errors in words for those that are not there."""
+"""Base models opened from their files, and errors in words for those that cannot be."""
 
 from __future__ import annotations
 
@@ -7,14 +7,9 @@ from pathlib import Path
 import pytest
 
 from sonneteer.errors import ModelError
-from sonneteer.models.load import BUNDLED, fingerprint_of_folder, locate, open_model
+from sonneteer.models.load import open_model
 
 from .networks import saved
-
-
-def test_couplet_is_bundled_and_small() -> None:
-    assert locate("couplet", Path("anywhere")) == BUNDLED
-    assert sum(file.stat().st_size for file in BUNDLED.iterdir()) <= 20e6
 
 
 def test_couplet_ends_its_answers_with_the_mark_of_its_template() -> None:
@@ -23,32 +18,8 @@ def test_couplet_ends_its_answers_with_the_mark_of_its_template() -> None:
     assert model.tokenizer.decode([stop]) == "<|im_end|>"
 
 
-def test_a_folder_is_looked_for_beside_the_recipe(tmp_path: Path) -> None:
-    saved("llama", tmp_path / "mine")
-    assert locate("mine", tmp_path) == tmp_path / "mine"
-
-
-def test_a_model_that_is_nowhere_is_an_error_that_says_where_it_was_looked_for(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=f"there is no 'coplet'.*{tmp_path / 'coplet'}"):
-        locate("coplet", tmp_path)
-
-
-def test_a_folder_without_a_model_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(ModelError, match=r"no config\.json"):
-        locate("empty", tmp_path)
-
-
 def test_damaged_weights_are_an_error_in_words(tmp_path: Path) -> None:
     folder = saved("llama", tmp_path / "mine")
     (folder / "model.safetensors").write_bytes(b"nonsense")
     with pytest.raises(ModelError, match="cannot be opened as a language model"):
         open_model("mine", tmp_path)
-
-
-def test_the_fingerprint_follows_the_content(tmp_path: Path) -> None:
-    folder = saved("llama", tmp_path / "mine")
-    before = fingerprint_of_folder(folder)
-    assert before == fingerprint_of_folder(saved("llama", tmp_path / "again"))
-    (folder / "chat_template.jinja").write_text("other")
-    assert before != fingerprint_of_folder(folder)

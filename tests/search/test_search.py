@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sonneteer import lifecycle
+from sonneteer import lifecycle, preparation
 from sonneteer.data.freeze import ids_in
 from sonneteer.errors import DataError, RecipeError
 from sonneteer.models.scratch import new_tokenizer
@@ -141,7 +141,7 @@ def searching(loaded: LoadedRecipe, **search: object) -> LoadedRecipe:
 
 def test_each_data_setting_has_a_data_set_of_its_own_watched_by_the_same_examples(by_topic: LoadedRecipe) -> None:
     store = Store(by_topic.folder / "workspace")
-    own = lifecycle.prepare(by_topic, store, Silent())
+    own = preparation.prepare(by_topic, store, Silent())
     found = lifecycle.search(searching(by_topic, choices={"data.balance.most": [None, 12]}), store, Silent())
     assert found.report is not None
     tried = {attempt.settings["data.balance.most"] for attempt in found.report.attempts}

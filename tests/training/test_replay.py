@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sonneteer import lifecycle
+from sonneteer import lifecycle, preparation
 from sonneteer.data import read_ledger
 from sonneteer.errors import RecipeError
 from sonneteer.progress import Silent
@@ -87,14 +87,14 @@ def test_replayed_rows_are_in_plan_ledger_run_and_dossier_and_never_what_is_seal
     loaded, store = read_recipe(written(tmp_path)), Store(tmp_path / "workspace")
     tokens = lifecycle.plan(loaded, store, Silent()).tokens
     report = lifecycle.run(loaded, store, Silent())
-    dataset = lifecycle.prepare(loaded, store, Silent())
+    dataset = preparation.prepare(loaded, store, Silent())
     own = {side: dataset.splits[side].examples for side in ("train", "validation", "test")}
     assert sum(own.values()) == 30
     assert tokens.replayed == round(own["train"] / 3)
     fates = [entry.fate for entry in read_ledger(store, dataset) if entry.source == "general.jsonl"]
     assert fates[:20] == ["replay"] * 20
     assert sorted(fates[20:]) == ["dropped"] * (own["validation"] + own["test"]) + ["replay"] * own["train"]
-    assert lifecycle.check(loaded, store, Silent()).is_clean
+    assert preparation.check(loaded, store, dataset, Silent()).is_clean
     run = store.get(Run, report.run_id)
     assert run.recipe["training"]["replay_share"] == 0.25
     steps = 2 * (own["train"] + tokens.replayed) / 4

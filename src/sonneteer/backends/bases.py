@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from sonneteer.models.load import LanguageModel, locate, open_model
+from sonneteer.models.load import LanguageModel, open_model
+from sonneteer.models.places import locate
 from sonneteer.models.quantise import open_unpacked
 from sonneteer.records import ModelVersion, Run
 from sonneteer.store import Store

@@ -11,7 +11,8 @@ from sonneteer.errors import ModelError
 from sonneteer.models.adapters import add_adapter
 from sonneteer.models.hardware import available_gb
 from sonneteer.models.layers import thaw
-from sonneteer.models.load import device, empty_network, locate
+from sonneteer.models.load import device, empty_network
+from sonneteer.models.places import locate
 from sonneteer.models.render import TemplateRenderer
 from sonneteer.models.vocabulary import Vocabulary
 from sonneteer.profile import free_disk_gb, machine

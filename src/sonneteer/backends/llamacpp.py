@@ -13,7 +13,7 @@ from sonneteer.models.attached.engine import AttachedEngine, Server
 from sonneteer.models.engine.chat import EngineChat
 from sonneteer.models.engine.reading import Shape, reader_of, shape_of
 from sonneteer.models.llama_cpp import LlamaCpp
-from sonneteer.models.load import locate
+from sonneteer.models.places import locate
 from sonneteer.recipe.sections import ServingSettings
 from sonneteer.records import ModelVersion
 from sonneteer.store import Store

@@ -10,23 +10,23 @@ from pathlib import Path
 from transformers import PreTrainedTokenizerBase
 
 from sonneteer.backends.foresight import Beginning
+from sonneteer.backends.reader import fingerprint_of_base
 from sonneteer.models.load import (
     LanguageModel,
     context_of,
     empty_network,
-    fingerprint_of_folder,
-    locate,
     open_folder,
     save_model,
     tokenizer_of,
 )
 from sonneteer.models.new_rows import make_room
+from sonneteer.models.places import locate
 from sonneteer.models.quantise import open_quantised
 from sonneteer.models.render import TemplateRenderer
 from sonneteer.models.scratch import empty_model, new_model, new_tokenizer
 from sonneteer.models.vocabulary import Vocabulary, vocabulary_of, widened
 from sonneteer.recipe.sections import Recipe
-from sonneteer.records import Example, fingerprint_of
+from sonneteer.records import Example
 
 
 class Starting:
@@ -39,13 +39,7 @@ class Starting:
     @cached_property
     def fingerprint(self) -> str:
         """Of the base model's files, or of the plan for a new one; of its teacher; and of how it reads."""
-        architecture = self._recipe.base.from_scratch
-        base = (
-            fingerprint_of(architecture.model_dump(mode="json")) if architecture else fingerprint_of_folder(self.path)
-        )
-        teacher = self._recipe.training.distillation.teacher
-        guide = None if teacher is None else fingerprint_of_folder(locate(teacher, self._folder))
-        return fingerprint_of([base, self._recipe.training.learn_prompts, guide])
+        return fingerprint_of_base(self._recipe, self._folder)
 
     @property
     def path(self) -> Path:

@@ -19,7 +19,8 @@ from sonneteer.models.attached.process import ServerProcess
 from sonneteer.models.attached.vllm import Vllm
 from sonneteer.models.engine.chat import EngineChat
 from sonneteer.models.engine.reading import PromptReader, reader_of, shape_of
-from sonneteer.models.load import locate, tokenizer_of
+from sonneteer.models.load import tokenizer_of
+from sonneteer.models.places import locate
 from sonneteer.recipe.sections import ServingSettings
 from sonneteer.records import ModelVersion
 from sonneteer.store import Store

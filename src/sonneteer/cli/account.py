@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,10 @@ from sonneteer.cli.session import as_json
 if TYPE_CHECKING:
     from sonneteer.data import Change, Proof
     from sonneteer.records import LedgerEntry
+
+PARTICULAR = re.compile(r"\S+:\d+|\d[\d.,]*%?|\B'[^']*'\B")
+"""A place, a number or a value, by which reasons of one kind differ."""
+HEAD = re.compile(r"(message …: )?[^:]{0,90}")
 
 Rows = Mapping[str, Sequence["LedgerEntry"]]
 
@@ -45,6 +50,14 @@ def rows_document(rows: Rows, show: int) -> dict[str, Any]:
     }
 
 
+def refusal_page(problem: str) -> list[RenderableType]:
+    """For people: that these rows are in no data set, and why. Nothing where they are in one."""
+    if not problem:
+        return []
+    said = [Text(f"  {line}", style="red") for line in problem.splitlines()]
+    return [Text("Not frozen: there is no data set of these rows, because", style="bold red"), *said, Text()]
+
+
 def rows_page(rows: Rows, show: int) -> list[RenderableType]:
     """For people: each fate with its reasons and its first rows."""
     page: list[RenderableType] = []
@@ -61,9 +74,10 @@ def rows_page(rows: Rows, show: int) -> list[RenderableType]:
 
 
 def _reasons(entries: Sequence[LedgerEntry]) -> dict[str, int]:
-    """Reasons and remarks by what stands before their particulars."""
-    said = Counter(text.split(":")[0] for entry in entries for text in (entry.reason, *entry.remarks) if ":" in text)
-    return dict(said.most_common())
+    """Reasons and remarks without their particulars, and how many rows have each."""
+    said = (text for entry in entries for text in (entry.reason, *entry.remarks) if text)
+    alike = Counter(HEAD.match(PARTICULAR.sub("…", text))[0] for text in said)  # type: ignore[index]
+    return dict(alike.most_common())
 
 
 def proof_document(proof: Proof) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from sonneteer.data.check import Proof, check
 from sonneteer.data.forget import Forgotten, forget
 from sonneteer.data.freeze import read_ledger, read_split
 from sonneteer.data.prepare import prepare
+from sonneteer.data.refusal import RefusedError
 from sonneteer.data.share import share_of
 from sonneteer.data.synthesis import Synthesized, refuse_without_terms, synthesize
 
@@ -14,6 +15,7 @@ __all__ = [
     "Change",
     "Forgotten",
     "Proof",
+    "RefusedError",
     "Synthesized",
     "changes",
     "check",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Callable, Generator
-from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from sonneteer.data.files import BLOCK, flowing
@@ -37,20 +36,20 @@ class Recoded(NamedTuple):
     encoding: str
 
 
-def recoded(path: Path, opened: Callable[[], BinaryIO], encoding: str = "auto") -> Recoded:
+def recoded(name: str, opened: Callable[[], BinaryIO], encoding: str = "auto") -> Recoded:
     """What can be opened, in UTF-8. Where nothing is named its bytes are looked at first, and so it is opened twice.
 
     Raises DataError where the encoding that the recipe names does not fit; some of it when the stream is read.
     """
     if encoding != "auto":
-        return _named(path, opened, encoding)
+        return _named(name, opened, encoding)
     with opened() as stream:
         first = stream.read(LOOKED_AT)
     if wide := _wide(first):
-        return _named(path, opened, wide)
+        return _named(name, opened, wide)
     if first.startswith(codecs.BOM_UTF8) or _is_utf8(opened) or _is_mostly_utf8(first):
         return Recoded(opened, "utf-8")
-    return _guessed(path, opened, first)
+    return _guessed(name, opened, first)
 
 
 def _wide(first: bytes) -> str:
@@ -63,12 +62,12 @@ def _wide(first: bytes) -> str:
     return "utf-16-be" if zeros[0] == many else "utf-16-le"
 
 
-def _named(path: Path, opened: Callable[[], BinaryIO], encoding: str) -> Recoded:
+def _named(name: str, opened: Callable[[], BinaryIO], encoding: str) -> Recoded:
     try:
         b"".decode(encoding)
         made = codecs.getincrementaldecoder(encoding)
     except LookupError as problem:
-        raise DataError(f"{path}: '{encoding}' is no known encoding. Write utf-8, cp1252, utf-16, ...") from problem
+        raise DataError(f"{name}: '{encoding}' is no known encoding. Write utf-8, cp1252, utf-16, ...") from problem
     if codecs.lookup(encoding).name == "utf-8":
         return Recoded(opened, "utf-8")
 
@@ -80,7 +79,7 @@ def _named(path: Path, opened: Callable[[], BinaryIO], encoding: str) -> Recoded
                     yield decoder.decode(block).encode()
             yield decoder.decode(b"", True).encode()
         except UnicodeError as problem:
-            said = f"{path} is not in {encoding}: {problem.__class__.__name__}. Name another encoding."
+            said = f"{name} is not in {encoding}: {problem.__class__.__name__}. Name another encoding."
             raise DataError(said) from problem
 
     return Recoded(lambda: flowing(blocks()), encoding)
@@ -106,14 +105,14 @@ def _is_utf8(opened: Callable[[], BinaryIO]) -> bool:
     return True
 
 
-def _guessed(path: Path, opened: Callable[[], BinaryIO], first: bytes) -> Recoded:
+def _guessed(name: str, opened: Callable[[], BinaryIO], first: bytes) -> Recoded:
     from charset_normalizer import from_bytes
 
     best = from_bytes(first).best()
     if best is None or b"\x00" in first:  # no text in another encoding, but one with broken bytes in it
         return Recoded(opened, "utf-8")
-    name = best.encoding
-    languages = next((known for pages, known in LATIN if name in pages), None)
+    encoding = best.encoding
+    languages = next((known for pages, known in LATIN if encoding in pages), None)
     if languages is not None and language_of(str(best)) not in languages:
-        name = "cp1252"  # the pages of Latin letters are hard to tell apart, and this is by far the commonest
-    return _named(path, opened, name)
+        encoding = "cp1252"  # the pages of Latin letters are hard to tell apart, and this is by far the commonest
+    return _named(name, opened, encoding)

@@ -48,25 +48,25 @@ class _Aside:
 class SourceFile(NamedTuple):
     """A file as it was when it was looked at."""
 
-    path: Path
-    """As it is called."""
+    name: str
+    """As it is called: its path, or its URL."""
     sha256: str
     lines: int
     """Line ends among its bytes."""
     kind: str = ""
     """The suffix that says how to read it, where its name does not."""
     aside: _Aside | None = None
-    """A copy, where the bytes do not lie at `path`."""
+    """A copy, where no file of this name has the bytes."""
     moment: _Moment | None = None
 
     def open(self) -> BinaryIO:
         """Its bytes from the first one. Raises DataError where the file is not what it was."""
         if self.aside is not None:
             return self.aside.open()
-        stream = _opened(self.path)
+        stream = _opened(Path(self.name))
         if _moment(stream) != self.moment:
             stream.close()
-            raise DataError(f"{self.path} was changed while it was read. Give the command again when it is whole.")
+            raise DataError(f"{self.name} was changed while it was read. Give the command again when it is whole.")
         return stream
 
     def read(self) -> bytes:
@@ -85,15 +85,15 @@ def load(path: Path) -> SourceFile:
     with _opened(path) as stream:
         moment = _moment(stream)
         try:
-            return _summed(iter(lambda: stream.read(BLOCK), b""), SourceFile(path, "", 0, moment=moment))
+            return _summed(iter(lambda: stream.read(BLOCK), b""), SourceFile(str(path), "", 0, moment=moment))
         except OSError as problem:
             raise DataError(f"{path} cannot be read: {problem.strerror}.") from problem
 
 
-def kept_aside(path: Path, blocks: Iterable[bytes], kind: str = "") -> SourceFile:
+def kept_aside(name: str, blocks: Iterable[bytes], kind: str = "") -> SourceFile:
     """What comes from elsewhere than a file, in a temporary file that is gone with this process."""
     aside = _Aside()
-    return _summed(aside.written(blocks), SourceFile(path, "", 0, kind, aside))
+    return _summed(aside.written(blocks), SourceFile(name, "", 0, kind, aside))
 
 
 def flowing(blocks: Generator[bytes]) -> BinaryIO:

@@ -6,6 +6,7 @@ Which of them does a part changes nothing: each part is done by a plain function
 from __future__ import annotations
 
 import importlib
+import logging
 import multiprocessing
 import os
 import pickle
@@ -99,7 +100,11 @@ def _on_ray(work: Callable[[P], R], parts: Iterable[P]) -> Iterator[R]:
             f"data.spread: 'ray' needs the library ray, which does not load here ({problem}). Install it with "
             "pip install 'sonneteer[ray]', or write 'processes'."
         ) from problem
-    ray.data.DataContext.get_current().execution_options.preserve_order = True
+    if not ray.is_initialized():
+        ray.init(log_to_driver=False, logging_level=logging.ERROR)
+    logging.getLogger("ray.data").setLevel(logging.ERROR)  # how far it is, our own progress says
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars, context.execution_options.preserve_order = False, True
 
     def done(row: dict[str, Any]) -> dict[str, Any]:
         return {"result": pickle.dumps(work(pickle.loads(row["part"])))}

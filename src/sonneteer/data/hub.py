@@ -53,7 +53,7 @@ def from_hub(path: str, folder: Path) -> SourceFile:
     table = _with_label_names(splits[named.split])
     buffer = io.BytesIO()
     parquet.write_table(table, buffer, compression="zstd")
-    return kept_aside(Path(path), [buffer.getvalue()], kind=".parquet")
+    return kept_aside(path, [buffer.getvalue()], kind=".parquet")
 
 
 def _named(path: str) -> _Named:

@@ -61,6 +61,10 @@ class Ledger:
         fated = {source: len(rows) for source, rows in self._known.items()}
         opened = {source: rows for source, rows in self._rows.items() if rows}
         assert fated == opened, f"fates {fated} for rows {opened}"
+        return self.known()
+
+    def known(self) -> Iterator[LedgerEntry]:
+        """The entries that there are so far, in this order, too."""
         return (self._entry(source, row) for source in self._rows for row in sorted(self._known.get(source, {})))
 
     def totals(self) -> dict[Fate, int]:

@@ -163,7 +163,7 @@ def _kind(name: str) -> str:
 def _from_bucket(source: SourceSettings) -> SourceFile:
     with _told(source.path), fsspec.open(_with_variables(source.path), "rb") as stream:
         _refuse_unknown_kind(source)
-        return kept_aside(Path(name_in(source.path)), iter(lambda: stream.read(BLOCK), b""))
+        return kept_aside(name_in(source.path), iter(lambda: stream.read(BLOCK), b""))
 
 
 @contextmanager
@@ -191,7 +191,7 @@ def _from_database(source: SourceSettings, folder: Path) -> SourceFile:
     """The rows that the query gives, as JSON lines."""
     rows = queried(_with_variables(source.path), source.query, folder)
     lines = (json.dumps(row, ensure_ascii=False, default=_plain) for row in rows)
-    return kept_aside(Path(source.path), (f"{line}\n".encode() for line in lines), kind=".jsonl")
+    return kept_aside(source.path, (f"{line}\n".encode() for line in lines), kind=".jsonl")
 
 
 def _with_variables(url: str) -> str:

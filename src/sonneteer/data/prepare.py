@@ -17,11 +17,12 @@ from sonneteer.data.counterfactual import swapped_copies
 from sonneteer.data.files import SourceFile, load
 from sonneteer.data.forget import PARTIAL, forgotten_people
 from sonneteer.data.freeze import Draft, freeze, ids_in
-from sonneteer.data.hands import hands_of
+from sonneteer.data.hands import Hands, hands_of
 from sonneteer.data.ledger import Ledger
 from sonneteer.data.locations import expanded, fetch
 from sonneteer.data.private import refuse_private
 from sonneteer.data.read import rows_of
+from sonneteer.data.refusal import kept_if_refused
 from sonneteer.data.sources import gather, refuse_repeated, refuse_unanswered
 from sonneteer.data.split import split
 from sonneteer.data.steps import corpus_steps, private_steps, row_steps
@@ -64,7 +65,8 @@ def prepare(
     With `watching`, that data set's validation and test examples stand in the new one as they are, and nothing that
     is bound to them is learned: so trainings on data that was prepared in several ways can be compared.
 
-    Raises DataError where sources cannot be read, too many rows are broken, or nothing is left to learn.
+    Raises DataError where sources cannot be read; RefusedError, with its ledger, where too many rows are broken, or
+    nothing is left to learn.
     """
     data = recipe.data.model_copy(update={"sources": tuple(expanded(recipe.data.sources, folder, progress.note))})
     refuse_repeated(data.sources)
@@ -80,23 +82,34 @@ def prepare(
     if known is not None:
         progress.note(f"Data set {known.id} holds exactly this already.")
         return known
-    ledger = Ledger()
-    kept = _kept_out(kept_out, recipe.data.clean.evaluation_files)
-    steps = row_steps(recipe.data.clean, kept, recipe.training.objective)
-    steps += private_steps(recipe, folder, store)
-    kept_in = store.root / PARTIAL / recipe.name
+    ledger, kept_in = Ledger(), store.root / PARTIAL / recipe.name
     key = secrets.token_hex() if recipe.privacy.is_key_thrown_away else ""  # parts with other pseudonyms do not suit
     hands = hands_of(data, kept_in / fingerprint_of([prepared_from, sorted(forgotten_people(store)), key]))
-    sources, candidates = gather(data, files, steps, ledger, progress, hands)
-    refuse_private(ledger)
-    refuse_unknown_tags(candidates, data)
-    for step in corpus_steps(data, hands):
-        candidates = step(candidates, ledger)
-    refuse_nothing(candidates, ledger)
-    refuse_unknown_values(candidates, data.balance)
-    if watching:
-        _hold_out(candidates, store, watching)
-        recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"leaks": "drop"})})
+    known_texts = _kept_out(kept_out, recipe.data.clean.evaluation_files)
+    steps = row_steps(recipe.data.clean, known_texts, recipe.training.objective) + private_steps(recipe, folder, store)
+    with kept_if_refused(ledger, kept_in / f"{prepared_from}.refused"):
+        sources, candidates = gather(data, files, steps, ledger, progress, hands)
+        refuse_private(ledger)
+        refuse_unknown_tags(candidates, data)
+        for step in corpus_steps(data, hands):
+            candidates = step(candidates, ledger)
+        refuse_nothing(candidates, ledger)
+        refuse_unknown_values(candidates, data.balance)
+        if watching:
+            _hold_out(candidates, store, watching)
+            recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"leaks": "drop"})})
+        sides = _sides(candidates, recipe, reader, ledger, hands)
+        refuse_above(recipe.data.fail_above, ledger)
+    held_out = {side: watching.splits[side] for side in KEPT[1:]} if watching else {}
+    dataset = freeze(Draft(recipe.name, prepared_from, sources, sides, ledger, held_out), store)
+    shutil.rmtree(kept_in, ignore_errors=True)
+    return dataset
+
+
+def _sides(
+    candidates: Sequence[Candidate], recipe: Recipe, reader: Reader, ledger: Ledger, hands: Hands
+) -> dict[SplitName, list[Counted]]:
+    """What can be learned of the candidates, on its sides, and the swapped copies beside what is learned."""
     renderer = reader.renderer(Unpacked(candidates))
     if recipe.training.objective != "imitation":
         renderer = BothAnswers(renderer)
@@ -106,11 +119,7 @@ def prepare(
         others = [one.candidate for side in KEPT[1:] for one in sides[side]]
         copies = swapped_copies(learned, others, recipe.data, ledger)
         sides["train"] += learnable(copies, recipe.data, renderer, Ledger(), hands) if copies else []
-    refuse_above(recipe.data.fail_above, ledger)
-    held_out = {side: watching.splits[side] for side in KEPT[1:]} if watching else {}
-    dataset = freeze(Draft(recipe.name, prepared_from, sources, sides, ledger, held_out), store)
-    shutil.rmtree(kept_in, ignore_errors=True)
-    return dataset
+    return sides
 
 
 def _hold_out(candidates: Sequence[Candidate], store: Store, watching: DatasetVersion) -> None:

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable, Generator, Iterator
 from functools import partial
 from itertools import chain
-from pathlib import Path
+from pathlib import PurePath
 from typing import Any, BinaryIO, NamedTuple
 
 import pyarrow as arrow
@@ -22,7 +22,7 @@ from sonneteer.data.tables import csv_rows, parquet_rows
 from sonneteer.data.values import RawRow, as_json, kind_of
 from sonneteer.errors import DataError
 
-Kind = Callable[[Path, BinaryIO], Iterator[RawRow]]
+Kind = Callable[[str, BinaryIO], Iterator[RawRow]]
 """How the rows of one kind of files are read."""
 HALF_CHARACTER = re.compile(r"\\u[dD][89a-fA-F]")
 
@@ -41,31 +41,31 @@ class Streamed(NamedTuple):
 
 def stream(file: SourceFile, encoding: str = "auto") -> Streamed:
     """The rows of a file, one after the other. Raises as `rows_of` does, some of it later."""
-    path = file.path
+    name, path = file.name, PurePath(file.name)
     kind = file.kind or path.suffix.lower()
     packed = PACKED.get(kind)
     kind = path.with_suffix("").suffix.lower() if packed else kind
     if kind not in KINDS:
         named = f"'{kind}' files" if kind else "files whose name has no suffix"
         known = f"{', '.join(KINDS)}, each also with {', '.join(PACKED)}"
-        raise DataError(f"{path}: {named} cannot be read. Known are {known}.")
+        raise DataError(f"{name}: {named} cannot be read. Known are {known}.")
 
     def opened() -> BinaryIO:
         return flowing(_unpacked(file, packed)) if packed else file.open()
 
     if kind == ".parquet":
         return Streamed(_all_of(file, partial(_with_ends, opened) if packed else opened, KINDS[kind]), "")
-    text = recoded(path, opened, encoding)
+    text = recoded(name, opened, encoding)
     return Streamed(_all_of(file, text.opened, KINDS[kind]), text.encoding)
 
 
 def _all_of(file: SourceFile, opened: Callable[[], BinaryIO], kind: Kind) -> Generator[RawRow]:
     """The rows, of which there is one at least, from a file that nobody changes meanwhile."""
     with opened() as stream:
-        rows = kind(file.path, stream)
+        rows = kind(file.name, stream)
         row = next(rows, None)
         if row is None:
-            raise DataError(f"{file.path} is empty: there is no row in it.")
+            raise DataError(f"{file.name} is empty: there is no row in it.")
         yield from chain([row], rows)
     file.check()
 
@@ -75,7 +75,7 @@ def _unpacked(file: SourceFile, packed: Packed) -> Generator[bytes]:
         with file.open() as stream, packed.open(stream) as unpacked:
             yield from iter(lambda: unpacked.read(BLOCK), b"")
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as problem:
-        raise DataError(f"{file.path} is no whole {packed.name} file: {problem}.") from problem
+        raise DataError(f"{file.name} is no whole {packed.name} file: {problem}.") from problem
 
 
 def _with_ends(opened: Callable[[], BinaryIO]) -> BinaryIO:
@@ -101,7 +101,7 @@ PACKED = {
 # Kinds of files --------------------------------------------------------------------------------
 
 
-def _json_lines(path: Path, stream: BinaryIO) -> Iterator[RawRow]:
+def _json_lines(name: str, stream: BinaryIO) -> Iterator[RawRow]:
     # Only "\n" ends a line: str.splitlines would also cut at U+2028 and U+0085, which may stand inside a JSON text.
     for number, line in enumerate(stream, 1):
         try:
@@ -114,42 +114,42 @@ def _json_lines(path: Path, stream: BinaryIO) -> Iterator[RawRow]:
             yield RawRow(number, None, str(problem))
 
 
-def _text(path: Path, content: bytes) -> str:
+def _text(name: str, content: bytes) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as problem:
         line = content[: problem.start].count(b"\n") + 1
         byte = content[problem.start]
         raise DataError(
-            f"{path}, line {line}: byte {byte:#04x} is no UTF-8. Save the file as UTF-8, or name its encoding."
+            f"{name}, line {line}: byte {byte:#04x} is no UTF-8. Save the file as UTF-8, or name its encoding."
         ) from problem
 
 
-def _json(path: Path, stream: BinaryIO) -> Iterator[RawRow]:
+def _json(name: str, stream: BinaryIO) -> Iterator[RawRow]:
     content = stream.read()
-    text = _text(path, content)
+    text = _text(name, content)
     if not text.strip():
         return
     try:
         whole = as_json(text, "it")
     except DataError as problem:
         if not _is_object(text.lstrip().split("\n", 1)[0]):
-            raise DataError(f"{path} cannot be read: {problem}.") from problem
-        yield from _json_lines(path, io.BytesIO(content))  # JSON lines under another name
+            raise DataError(f"{name} cannot be read: {problem}.") from problem
+        yield from _json_lines(name, io.BytesIO(content))  # JSON lines under another name
         return
     may_be_halved = HALF_CHARACTER.search(text) is not None
-    for number, value in enumerate(_listed(path, whole), 1):
+    for number, value in enumerate(_listed(name, whole), 1):
         yield _row(number, value, may_be_halved)
 
 
-def _listed(path: Path, whole: Any) -> list[Any]:
+def _listed(name: str, whole: Any) -> list[Any]:
     """The rows of a JSON document: a list, an object that holds one list of objects, or a single row."""
     if isinstance(whole, dict):
         lists = [value for value in whole.values() if isinstance(value, list) and value and isinstance(value[0], dict)]
         is_wrapped = len(lists) == 1 and len(whole) == 1
         return list(lists[0]) if is_wrapped and "messages" not in whole else [whole]
     if not isinstance(whole, list):
-        raise DataError(f"{path} must hold a list of rows, not {kind_of(whole)}.")
+        raise DataError(f"{name} must hold a list of rows, not {kind_of(whole)}.")
     return whole
 
 
@@ -176,12 +176,12 @@ def _is_unicode(value: Any) -> bool:
     return True
 
 
-def _csv(path: Path, stream: BinaryIO) -> Iterator[RawRow]:
-    return csv_rows(path, _lines(stream))
+def _csv(name: str, stream: BinaryIO) -> Iterator[RawRow]:
+    return csv_rows(name, _lines(stream))
 
 
-def _tsv(path: Path, stream: BinaryIO) -> Iterator[RawRow]:
-    return csv_rows(path, _lines(stream), "\t")
+def _tsv(name: str, stream: BinaryIO) -> Iterator[RawRow]:
+    return csv_rows(name, _lines(stream), "\t")
 
 
 def _lines(stream: BinaryIO) -> Iterator[str]:
@@ -194,11 +194,11 @@ def _lines(stream: BinaryIO) -> Iterator[str]:
             yield text
 
 
-def _plain_text(path: Path, stream: BinaryIO) -> Iterator[RawRow]:
+def _plain_text(name: str, stream: BinaryIO) -> Iterator[RawRow]:
     content = stream.read()
-    text = _text(path, content)
+    text = _text(name, content)
     if _is_object(text.lstrip().split("\n", 1)[0]):
-        yield from _json_lines(path, io.BytesIO(content))  # under another name
+        yield from _json_lines(name, io.BytesIO(content))  # under another name
     elif text.strip():
         yield RawRow(1, {"text": text})
 

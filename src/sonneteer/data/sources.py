@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from difflib import get_close_matches
 from itertools import chain, islice
-from pathlib import Path
+from pathlib import PurePath
 from typing import NamedTuple
 
 from sonneteer.data import traffic
@@ -102,8 +102,8 @@ class _Reading:
 
     def _parts_of(self, place: int, settings: SourceSettings, file: SourceFile, streamed: Streamed) -> Iterator[Part]:
         first = list(islice(streamed.rows, LOOKED_AT))
-        _refuse_wrong_fields(first, settings, file.path)
-        finding = _finding(settings, file.path, [renamed(row, settings) for row in first])
+        _refuse_wrong_fields(first, settings, file.name)
+        finding = _finding(settings, file.name, [renamed(row, settings) for row in first])
         count, rows = 0, chain(first, streamed.rows)
         while some := list(islice(rows, AT_ONCE)):
             name = f"{place}-{count}" if len(some) == AT_ONCE else ""
@@ -119,14 +119,14 @@ class _Reading:
 
 def _expected_rows(file: SourceFile) -> int:
     """About how many there are, for those who wait."""
-    return file.lines if file.path.suffix in (".jsonl", ".ndjson", ".csv", ".tsv") else 1
+    return file.lines if PurePath(file.name).suffix in (".jsonl", ".ndjson", ".csv", ".tsv") else 1
 
 
 def _rows(file: SourceFile, settings: SourceSettings) -> Streamed:
     if not is_document(settings):
         return stream(file, settings.encoding)
     passages = settings.passages or PassageSettings()
-    return Streamed(passages_of(file.path, settings.path, file.read(), settings.encoding, passages), "")
+    return Streamed(passages_of(file.name, settings.path, file.read(), settings.encoding, passages), "")
 
 
 def _source(settings: SourceSettings, file: SourceFile, shape: str, rows: int) -> Source:
@@ -153,7 +153,7 @@ def refuse_unanswered(sources: Sequence[SourceSettings]) -> None:
             )
 
 
-def _refuse_wrong_fields(first: Sequence[RawRow], settings: SourceSettings, path: Path) -> None:
+def _refuse_wrong_fields(first: Sequence[RawRow], settings: SourceSettings, file: str) -> None:
     """Raises RecipeError for names that no shape has, and for fields that none of the first rows has."""
     columns = {str(key) for row in first if row.fields for key in row.fields}
     listed = f"Its columns: {', '.join(column[:30] for column in sorted(columns)[:20])}."
@@ -163,7 +163,7 @@ def _refuse_wrong_fields(first: Sequence[RawRow], settings: SourceSettings, path
         if name not in FIELDS
     ]
     problems += [
-        f"data.sources: fields.{name}: {path} has no field '{theirs}'. {_nearest(theirs, columns)}{listed}"
+        f"data.sources: fields.{name}: {file} has no field '{theirs}'. {_nearest(theirs, columns)}{listed}"
         for name, theirs in settings.fields.items()
         if theirs not in columns
     ]
@@ -178,7 +178,7 @@ def _nearest(name: str, known: Iterable[str]) -> str:
     return f"Did you mean '{by_lower[near[0]]}'? " if near else ""
 
 
-def _finding(settings: SourceSettings, path: Path, rows: list[RawRow]) -> Finding:
+def _finding(settings: SourceSettings, name: str, rows: list[RawRow]) -> Finding:
     if is_document(settings):
         return Finding("text", "a document, cut into passages")
     if settings.path.startswith(traffic.PREFIX):
@@ -187,15 +187,15 @@ def _finding(settings: SourceSettings, path: Path, rows: list[RawRow]) -> Findin
         return Finding(settings.format, "the recipe says so")
     if settings.format != "auto":
         known = f"{_nearest(settings.format, SHAPES)}Known are auto, {', '.join(SHAPES)}."
-        raise RecipeError(f"data.sources: {path.name}: '{settings.format}' is no known format. {known}")
+        raise RecipeError(f"data.sources: {name}: '{settings.format}' is no known format. {known}")
     readable = _first_readable(rows)
     if not readable:
-        listed = "\n".join(f"  {path.name}:{row.number}: {row.problem}" for row in rows[:10])
-        raise DataError(f"{path}: not one of its {len(rows)} rows can be read:\n{listed}")
+        listed = "\n".join(f"  row {row.number}: {row.problem}" for row in rows[:10])
+        raise DataError(f"{name}: not one of its {len(rows)} rows can be read:\n{listed}")
     try:
         return recognise(readable)
     except DataError as problem:
-        raise DataError(f"{path}: {problem}") from problem
+        raise DataError(f"{name}: {problem}") from problem
 
 
 def _first_readable(rows: list[RawRow]) -> list[Fields]:

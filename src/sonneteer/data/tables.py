@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from datetime import date, time
 from decimal import Decimal
 from itertools import chain
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import pyarrow.parquet as parquet
@@ -25,7 +24,7 @@ NO_UTF8 = re.compile("[\udc80-\udcff]")
 """What stands in a text for bytes that are no UTF-8 (surrogateescape)."""
 
 
-def csv_rows(path: Path, lines: Iterator[str], delimiter: str | None = None) -> Iterator[RawRow]:
+def csv_rows(name: str, lines: Iterator[str], delimiter: str | None = None) -> Iterator[RawRow]:
     """Rows under a header. Each bears the number of its first line. An empty cell says nothing.
 
     A line with a quote in the wrong place, or with one that is never closed, is broken, and reading goes on after it.
@@ -49,7 +48,7 @@ def csv_rows(path: Path, lines: Iterator[str], delimiter: str | None = None) -> 
         if cells is None:
             return
         if header is None:
-            header = _header(path, cells)
+            header = _header(name, cells)
         elif any(cells):
             yield _table_row(line, header, cells)
 
@@ -79,10 +78,10 @@ class _Held(Iterator[str]):
         del self._since[1:]
 
 
-def _header(path: Path, cells: list[str]) -> list[str]:
+def _header(name: str, cells: list[str]) -> list[str]:
     names = [cell.strip() for cell in cells]
     if repeated := sorted({name[:30] for name in names if name and names.count(name) > 1}):
-        raise DataError(f"{path}: the header has {', '.join(repeated)} more than once. Give every column its own name.")
+        raise DataError(f"{name}: the header has {', '.join(repeated)} more than once. Give every column its own name.")
     return names
 
 
@@ -94,7 +93,7 @@ def _table_row(line: int, header: list[str], cells: list[str]) -> RawRow:
     return RawRow(line, {name: cell for name, cell in zip(header, cells, strict=True) if name and cell})
 
 
-def parquet_rows(path: Path, stream: BinaryIO) -> Iterator[RawRow]:
+def parquet_rows(name: str, stream: BinaryIO) -> Iterator[RawRow]:
     """Rows of a Parquet file, numbered from 1."""
     try:
         batches = parquet.ParquetFile(stream).iter_batches(ROWS_AT_ONCE)
@@ -102,9 +101,9 @@ def parquet_rows(path: Path, stream: BinaryIO) -> Iterator[RawRow]:
         for number, fields in enumerate(rows, 1):
             yield RawRow(number, _plain(fields))
     except (UnicodeDecodeError, OverflowError) as problem:
-        raise DataError(f"{path} holds a value that is none: {problem.__class__.__name__}. Write it anew.") from problem
+        raise DataError(f"{name} holds a value that is none: {problem.__class__.__name__}. Write it anew.") from problem
     except (ArrowException, OSError) as problem:
-        raise DataError(f"{path} is no whole Parquet file: {problem}.") from problem
+        raise DataError(f"{name} is no whole Parquet file: {problem}.") from problem
 
 
 def _text(value: bytes) -> str | None:

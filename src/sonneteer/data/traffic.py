@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from sonneteer.data.files import SourceFile, kept_aside
@@ -30,7 +29,7 @@ def from_traffic(path: str, store: Store) -> SourceFile:
             f"{path}: no approved feedback says what to learn from the answers under '{name}'. Let a reviewer approve "
             "corrections, thumbs or stars first, or remove this source."
         )
-    return kept_aside(Path(path), (f"{line}\n".encode() for line in lines), kind=".jsonl")
+    return kept_aside(path, (f"{line}\n".encode() for line in lines), kind=".jsonl")
 
 
 def _rows(store: Store, name: str) -> Iterator[dict[str, Any]]:

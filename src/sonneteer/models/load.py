@@ -1,8 +1,7 @@
-"""Open a base model from the package, a folder or the hub; make a new one from scratch; save one."""
+"""Open a base model from its files, and save one."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import Iterator
@@ -17,14 +16,11 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTra
 from transformers.utils import logging as transformers_logging
 
 from sonneteer.errors import ModelError
+from sonneteer.models.places import fingerprint_of_folder, locate
 from sonneteer.models.render import TemplateRenderer
 
 transformers_logging.set_verbosity_error()
 transformers_logging.disable_progress_bar()
-
-BUNDLED = Path(__file__).parent / "couplet"
-HUB_ID = re.compile(r"^[\w.-]+/[\w.-]+$")
-HUB_FILES = ["*.json", "*.safetensors", "*.jinja", "tokenizer.model", "*.txt"]
 
 
 @dataclass(frozen=True)
@@ -102,54 +98,6 @@ def empty_network(name: str, path: Path) -> PreTrainedModel:
 def context_of(network: PreTrainedModel) -> int:
     """Longest sequence in tokens that the network was made for."""
     return int(getattr(network.config.get_text_config(), "max_position_embeddings", None) or 2048)
-
-
-def locate(name: str, folder: Path) -> Path:
-    """The folder that holds the model: bundled, local, or brought from the hub because the recipe names it."""
-    if name == "couplet":
-        return BUNDLED
-    local = (folder / Path(name).expanduser()).resolve()
-    if (local / "config.json").exists():
-        return local
-    if local.exists():
-        raise ModelError(f"base.model: {local} holds no config.json, so it is not a model's folder.")
-    if HUB_ID.match(name):
-        return _download(name)
-    raise ModelError(
-        f"base.model: there is no '{name}'. Say 'couplet' for the bundled model, a folder (looked for at {local}), "
-        "or a hub id such as Qwen/Qwen3-0.6B."
-    )
-
-
-def _download(hub_id: str) -> Path:
-    """The one place where Sonneteer itself asks the hub, for the model that the recipe names."""
-    from huggingface_hub import constants, snapshot_download
-
-    try:
-        return Path(snapshot_download(hub_id, local_files_only=True, allow_patterns=HUB_FILES))
-    except Exception:  # not in the local cache, however the hub's library says so this time
-        pass
-    was_offline, constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE, False
-    try:
-        return Path(snapshot_download(hub_id, allow_patterns=HUB_FILES))
-    except Exception as problem:
-        raise ModelError(
-            f"base.model: {hub_id} is no local folder, and the hub could not be reached or does not have it: {problem}."
-            " Download it elsewhere and name its folder, or use the bundled 'couplet'."
-        ) from problem
-    finally:
-        constants.HF_HUB_OFFLINE = was_offline
-
-
-def fingerprint_of_folder(path: Path) -> str:
-    """SHA-256 over the names and contents of a model's files, cut to sixteen hexadecimal digits."""
-    digest = hashlib.sha256()
-    for file in sorted(path.iterdir()):
-        if file.suffix in {".safetensors", ".json", ".jinja", ".model"}:
-            digest.update(file.name.encode())
-            with file.open("rb") as stream:
-                digest.update(hashlib.file_digest(stream, "sha256").digest())
-    return digest.hexdigest()[:16]
 
 
 def save_model(model: LanguageModel, target: Path) -> None:

@@ -11,7 +11,8 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 
 from sonneteer.errors import MachineError
-from sonneteer.models.load import LanguageModel, device, fingerprint_of_folder
+from sonneteer.models.load import LanguageModel, device
+from sonneteer.models.places import fingerprint_of_folder
 
 Bits = Literal["4bit", "8bit"]
 

@@ -39,9 +39,9 @@ def run(context: typer.Context, words: Words = None, workspace: Workspace = WORK
     """Do the whole recipe: prepare, train, evaluate, and write the dossier for whoever decides."""
     session = begin_session(context, workspace, json)
     work = session.open(words or [])
-    from sonneteer import lifecycle
+    from sonneteer import lifecycle, preparation
 
-    session.show(pages.ledger_page(lifecycle.prepare(*work)))
+    session.show(pages.ledger_page(preparation.prepare(*work)))
     report = lifecycle.run(*work)
     return verdict_outcome(work, report, words, workspace)
 

@@ -42,19 +42,21 @@ def prepare(
 ) -> Outcome:
     """Read and check the data, split it, and say what became of every row."""
     work = opened(context, workspace, json, words)
-    from sonneteer import lifecycle
+    from sonneteer import preparation
 
-    dataset = lifecycle.prepare(*work)
+    dataset = preparation.prepare(*work)
     document: dict[str, Any] = {"dataset": as_json(dataset)}
     page = [pages.ledger_page(dataset)]
     exit_code = ExitCode.DONE
     if check:
-        proof = lifecycle.check(*work)
+        proof = preparation.check(work.loaded, work.store, dataset, work.progress)
         document["proof"] = account.proof_document(proof)
         page += account.proof_page(proof)
         exit_code = ExitCode.DONE if proof.is_clean else ExitCode.MUST_CHANGE
     if show:
-        examples = lifecycle.show(work.loaded, work.store, show, work.progress)
+        from sonneteer import lifecycle
+
+        examples = lifecycle.show(work.loaded, work.store, dataset, show)
         document["examples"] = [[{"token": token, "is_learned": learned} for token, learned in one] for one in examples]
         page += pages.token_page(examples)
     return Outcome(document, page, exit_code)
@@ -70,20 +72,23 @@ def ledger(
     workspace: Workspace = WORKSPACE,
     json: Json = False,
 ) -> Outcome:
-    """Say what became of single source rows, and why."""
+    """Say what became of single source rows, and why; after a preparation that failed, too."""
     work = opened(context, workspace, json, words)
-    from sonneteer import lifecycle
+    from sonneteer import preparation
 
-    rows = account.rows_of_fate(lifecycle.ledger(*work), fate)
-    return Outcome(account.rows_document(rows, show), account.rows_page(rows, show))
+    found = preparation.ledger(*work)
+    rows = account.rows_of_fate(found.entries, fate)
+    document = {"is_frozen": not found.problem, "problem": found.problem, **account.rows_document(rows, show)}
+    page = [*account.refusal_page(found.problem), *account.rows_page(rows, show)]
+    return Outcome(document, page, ExitCode.MUST_CHANGE if found.problem else ExitCode.DONE)
 
 
 def card(context: typer.Context, words: Words = None, workspace: Workspace = WORKSPACE, json: Json = False) -> Outcome:
     """Write the data card: one page on sources, fates, splits, topics and groups, and its figures as JSON."""
     work = opened(context, workspace, json, words)
-    from sonneteer import lifecycle
+    from sonneteer import preparation
 
-    written = lifecycle.card(*work)
+    written = preparation.card(*work)
     steps: dict[str, str | Path] = {"to read and to hand on:": written.page, "its figures:": written.figures}
     return Outcome({"page": str(written.page), "figures": str(written.figures)}, pages.next_steps(steps))
 
@@ -97,10 +102,10 @@ def diff(
 ) -> Outcome:
     """Say what changed between two data sets: sources, fates, examples that came, went or moved."""
     begin_session(context, workspace, json)
-    from sonneteer import lifecycle
+    from sonneteer import preparation
     from sonneteer.store import Store
 
-    found = lifecycle.diff(Store(workspace), before, after)
+    found = preparation.diff(Store(workspace), before, after)
     return Outcome({"changes": [change._asdict() for change in found]}, account.changes_page(found))
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Generator, Iterator
-from pathlib import Path
 
 from sonneteer.data.documents.read import Document, Part, read_document
 from sonneteer.data.values import RawRow
@@ -21,14 +20,16 @@ ENDS = (re.compile(r"\n\s*\n"), re.compile(r"(?<=[.!?…。！？])[\"'”’)\]
 LONGEST_SECTION = 100
 
 
-def passages_of(path: Path, name: str, content: bytes, encoding: str, settings: PassageSettings) -> Generator[RawRow]:
+def passages_of(
+    file: str, document: str, content: bytes, encoding: str, settings: PassageSettings
+) -> Generator[RawRow]:
     """A row for each passage of a document, and one for each part that cannot be read."""
-    document = read_document(path, content, encoding)
+    read = read_document(file, content, encoding)
     number = 0
-    for number, (text, tags) in enumerate(_passages(document, settings), 1):
-        person = {"person": document.person} if document.person else {}
-        yield RawRow(number, {"text": text, "tags": {"document": name, **tags, **person}})
-    for further, problem in enumerate(document.problems, number + 1):
+    for number, (text, tags) in enumerate(_passages(read, settings), 1):
+        person = {"person": read.person} if read.person else {}
+        yield RawRow(number, {"text": text, "tags": {"document": document, **tags, **person}})
+    for further, problem in enumerate(read.problems, number + 1):
         yield RawRow(further, None, problem)
 
 

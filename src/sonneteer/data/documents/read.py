@@ -14,7 +14,7 @@ from email import message_from_bytes, policy
 from email.message import EmailMessage
 from email.utils import parseaddr
 from functools import partial
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import Any, NamedTuple
 
 from sonneteer.data.encodings import recoded
@@ -47,20 +47,20 @@ class Document(NamedTuple):
     person: str = ""
 
 
-def read_document(path: Path, content: bytes, encoding: str = "auto") -> Document:
+def read_document(name: str, content: bytes, encoding: str = "auto") -> Document:
     """What a document says. What is broken is told by page, or as a whole; nothing is raised but for lack of a library.
 
     Raises ExtraError where the library for this kind of document is not installed.
     """
     try:
-        document = DOCUMENTS[path.suffix.lower()](path, content, encoding)
+        document = DOCUMENTS[PurePath(name).suffix.lower()](name, content, encoding)
     except DataError as problem:
         return Document([], [str(problem)])
     has_text = any(part.text.strip() for part in document.parts)
     return document if has_text or document.problems else Document([], [NO_TEXT])
 
 
-def _pdf(path: Path, content: bytes, encoding: str) -> Document:
+def _pdf(name: str, content: bytes, encoding: str) -> Document:
     pypdf = _library("pypdf")
     with _told("the PDF"):
         reader = pypdf.PdfReader(io.BytesIO(content))
@@ -86,7 +86,7 @@ def _page(page: Any) -> tuple[str, bool]:
     return text, not text and bool(page.images)
 
 
-def _docx(path: Path, content: bytes, encoding: str) -> Document:
+def _docx(name: str, content: bytes, encoding: str) -> Document:
     docx = _library("docx")
     with _told("the Word document"):
         blocks = docx.Document(io.BytesIO(content)).iter_inner_content()
@@ -107,7 +107,7 @@ def _block(block: Any) -> str:
     return f"{mark} {block.text.strip()}" if mark else str(block.text)
 
 
-def _html(path: Path, content: bytes, encoding: str) -> Document:
+def _html(name: str, content: bytes, encoding: str) -> Document:
     return Document(list(sections_of(_text_of_html(content if encoding == "auto" else content.decode(encoding)))), [])
 
 
@@ -126,15 +126,15 @@ def _text_of_html(html: bytes | str) -> str:
         return str(root.text_content())
 
 
-def _markdown(path: Path, content: bytes, encoding: str) -> Document:
-    return Document(list(sections_of(_decoded(path, content, encoding))), [])
+def _markdown(name: str, content: bytes, encoding: str) -> Document:
+    return Document(list(sections_of(_decoded(name, content, encoding))), [])
 
 
-def _plain(path: Path, content: bytes, encoding: str) -> Document:
-    return Document([Part(_decoded(path, content, encoding))], [])
+def _plain(name: str, content: bytes, encoding: str) -> Document:
+    return Document([Part(_decoded(name, content, encoding))], [])
 
 
-def _mail(path: Path, content: bytes, encoding: str) -> Document:
+def _mail(name: str, content: bytes, encoding: str) -> Document:
     """The letter with its subject, and the documents that are attached to it."""
     with _told("the e-mail"):
         message = message_from_bytes(content, policy=policy.default)
@@ -146,7 +146,7 @@ def _mail(path: Path, content: bytes, encoding: str) -> Document:
         attached = [(str(one.get_filename() or ""), one.get_payload(decode=True)) for one in message.iter_attachments()]
     for name, inner in attached:
         if PurePath(name).suffix.lower() in DOCUMENTS and isinstance(inner, bytes):
-            document = read_document(Path(name), inner)
+            document = read_document(name, inner)
             letter.parts.extend(part._replace(section=part.section or name) for part in document.parts)
             letter.problems.extend(f"attachment {name}: {problem}" for problem in document.problems)
         else:
@@ -162,7 +162,7 @@ def _letter(message: EmailMessage) -> str:
     return _text_of_html(text) if body.get_content_subtype() == "html" else text
 
 
-DOCUMENTS: dict[str, Callable[[Path, bytes, str], Document]] = {
+DOCUMENTS: dict[str, Callable[[str, bytes, str], Document]] = {
     ".pdf": _pdf,
     ".docx": _docx,
     ".html": _html,
@@ -189,8 +189,8 @@ def sections_of(text: str) -> Iterator[Part]:
         yield Part(text[found.start() : end], section=" > ".join(name for _, name in above))
 
 
-def _decoded(path: Path, content: bytes, encoding: str) -> str:
-    with recoded(path, partial(io.BytesIO, content), encoding).opened() as stream:
+def _decoded(name: str, content: bytes, encoding: str) -> str:
+    with recoded(name, partial(io.BytesIO, content), encoding).opened() as stream:
         text = stream.read().decode("utf-8-sig", "replace")
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
