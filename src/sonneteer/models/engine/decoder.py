@@ -19,13 +19,13 @@ from torch.nn import functional
 from transformers import PreTrainedModel
 
 from sonneteer.models.engine.loras import PARTS, Change, Loras, Place
+from sonneteer.models.engine.norm import Norm, heads_norm
 from sonneteer.models.engine.product import Product
-from sonneteer.models.engine.seats import STEP_TOKENS
 
 LIKE_LLAMA = {"llama", "mistral", "qwen2", "qwen3", "smollm3"}
 FIXED_ROTATIONS = {"default", "linear", "llama3", "yarn"}  # the others turn by the length of the text
 PROBE_TOKENS = 24
-FEWEST_FOR_PRODUCTS = 4  # answers
+MANY_GROUPS = 4  # heads to a key-value head: so many are attended to as rows of one head on a processor too
 MANY_ROWS, ROW_STEP = 64, 32  # a processor's library builds kernels for each number of rows: many come in few sizes
 TOLERANCES = {torch.float32: 1e-3, torch.bfloat16: 0.5}  # of logits, where they lie between about -20 and 20
 
@@ -57,11 +57,11 @@ class Step(NamedTuple):
 class _Block:
     """One layer's weights."""
 
-    norm_D: Tensor
+    norm: Norm
     qkv: Product
     heads_norm: Tensor | None
     out: Product
-    mlp_norm_D: Tensor
+    mlp_norm: Norm
     gate_up: Product
     down: Product
     is_turned: bool
@@ -82,12 +82,14 @@ class Decoder:
         trunk = network.get_decoder()
         self._embedding_VD = cast(Tensor, network.get_input_embeddings().weight)
         self._head = Product(cast(nn.Linear, network.get_output_embeddings()))
-        self._norm_D, self._epsilon = _norm(trunk.norm), float(config.rms_norm_eps)
-        self._blocks = [_block(layer, self._window(config, i)) for i, layer in enumerate(trunk.layers)]
+        self._epsilon = float(config.rms_norm_eps)
+        self._norm = Norm(trunk.norm, self._epsilon)
+        self._blocks = [_block(each, self._epsilon, self._window(config, i)) for i, each in enumerate(trunk.layers)]
         positions = torch.arange(int(config.max_position_embeddings), device=self.device)
         cos, sin = trunk.rotary_emb(self._embedding_VD[:1, :1].float(), positions[None])
         half = self.head_width // 2
-        self._cos_TE, self._sin_TE = cos[0, :, :half].to(self.dtype), sin[0, :, :half].to(self.dtype)
+        cos_TE, sin_TE = cos[0, :, :half].to(self.dtype), sin[0, :, :half].to(self.dtype)
+        self._cos_TE, self._sin_TE = cos_TE[:, None, None], torch.stack((-sin_TE, sin_TE), 1)[:, None]
 
     @torch.inference_mode()
     def pack(self, keeps_network: bool) -> None:
@@ -127,49 +129,27 @@ class Decoder:
         step = _filled_up(step)
         spare = self._embedding_VD.new_zeros(len(step.ids_N) - rows, self.groups * self.key_heads * self.head_width)
         hidden_ND = functional.embedding(step.ids_N, self._embedding_VD)
-        turns = self._turns(step.positions_N)
+        turns = self._cos_TE[step.positions_N], self._sin_TE[step.positions_N]
         masks = _Masks(step, seats_LSKTE)
         change = loras.of_rows(step.adapters_N) if loras is not None and step.adapters_N is not None else None
         for index, block in enumerate(self._blocks):
-            normed = self._normed(hidden_ND, block.norm_D)
+            normed = block.norm(hidden_ND)
             qkv = _linear(normed, block.qkv, change, index, "qkv").view(len(normed), -1, 2, self.head_width // 2)
             mixed = self._attention(self._placed(qkv, block, turns), index, block, step, seats_LSKTE, masks)
             mixed = torch.cat((mixed, spare)) if len(spare) else mixed
-            hidden_ND = hidden_ND + _linear(mixed, block.out, change, index, "out")
-            normed = self._normed(hidden_ND, block.mlp_norm_D)
+            hidden_ND += _linear(mixed, block.out, change, index, "out")
+            normed = block.mlp_norm(hidden_ND)
             gate, up = _linear(normed, block.gate_up, change, index, "gate_up").chunk(2, -1)
-            hidden_ND = hidden_ND + _linear(functional.silu(gate) * up, block.down, change, index, "down")
-        return self._head(self._normed(hidden_ND[step.wanted_M], self._norm_D)).float()
-
-    def _normed(self, hidden_ND: Tensor, norm_D: Tensor) -> Tensor:
-        """w * x / sqrt(mean(x^2) + e) (RMSNorm, arXiv 1910.07467). On a processor PyTorch's own takes twice as long."""
-        if hidden_ND.is_cuda:
-            return functional.rms_norm(hidden_ND, hidden_ND.shape[1:], norm_D, self._epsilon)
-        long = hidden_ND.float()
-        lengths: Tensor = torch.linalg.vector_norm(long, dim=-1, keepdim=True)
-        scales = lengths.square_().mul_(1 / hidden_ND.shape[1]).add_(self._epsilon).rsqrt_()
-        return (long * scales).mul_(norm_D).to(self.dtype)
-
-    def _turns(self, positions_N: Tensor) -> tuple[Tensor, Tensor]:
-        """Rotations (N, H+2K, 1, E/2) and (N, H+2K, 2, E/2); values stay as they are (arXiv 2104.09864)."""
-        turned = (self.groups + 1) * self.key_heads
-        shape = (len(positions_N), turned + self.key_heads, 1, self.head_width // 2)
-        cos = torch.ones(shape, dtype=self.dtype, device=self.device)
-        sin = torch.zeros(shape, dtype=self.dtype, device=self.device)
-        cos[:, :turned] = self._cos_TE[positions_N][:, None, None]
-        sin[:, :turned] = self._sin_TE[positions_N][:, None, None]
-        return cos, torch.cat((-sin, sin), 2)
+            hidden_ND += _linear(functional.silu(gate).mul_(up), block.down, change, index, "down")
+        return self._head(self._norm(hidden_ND[step.wanted_M])).float()
 
     def _placed(self, qkv: Tensor, block: _Block, turns: tuple[Tensor, Tensor]) -> Tensor:
-        """Queries, keys and values (N, H+2K, E), turned to their positions."""
+        """Queries, keys and values (N, H+2K, E), the first two turned to their positions (arXiv 2104.09864)."""
+        qk = qkv[:, : (self.groups + 1) * self.key_heads]
         if block.heads_norm is not None:
-            turned = len(block.heads_norm)
-            qk = qkv[:, :turned].flatten(2)
-            qkv[:, :turned] = (functional.rms_norm(qk, qk.shape[2:], None, self._epsilon) * block.heads_norm).view_as(
-                qkv[:, :turned]
-            )
+            qk.copy_(heads_norm(qk.flatten(2), block.heads_norm, self._epsilon).view_as(qk))
         if block.is_turned:
-            qkv = torch.addcmul(qkv * turns[0], qkv.flip(2), turns[1])
+            torch.addcmul(qk * turns[0], qk.roll(1, 2), turns[1], out=qk)
         return qkv.flatten(2)
 
     def _attention(
@@ -177,18 +157,14 @@ class Decoder:
     ) -> Tensor:
         """Attention of every row to what stands before it: (N, H E)."""
         heads = self.groups * self.key_heads
-        query = qkv[:, :heads].view(len(qkv), self.key_heads, self.groups, -1)
-        kv = qkv[:, heads:].view(len(qkv), 2, self.key_heads, -1)
+        query, kv = qkv[:, :heads], qkv[:, heads:]
         mixed = []
         if step.running and seats is not None:
-            layer = seats[index][:, : step.running]
-            layer.permute(1, 3, 0, 2, 4).index_put_(
-                (masks.seats_n, step.positions_N[: step.running]), kv[: step.running]
-            )
-            keys, values = layer[:, :, :, : masks.width]
+            layer = seats[index]
+            layer.view(-1, self.head_width).index_copy_(0, masks.places, kv[: step.running].flatten(0, 1))
+            keys, values = layer[:, : step.running, :, : masks.width]
             mask = masks.of_running(block.window, query.dtype)
-            attend = _attend_by_products if masks.is_whole_room else functional.scaled_dot_product_attention
-            mixed.append(attend(query[: step.running], keys, values, mask).flatten(1))
+            mixed.append(self._attend(query[: step.running], keys, values, mask))
         row = step.running
         for reading in step.readings:
             rows = slice(row, row + reading.length)
@@ -196,17 +172,23 @@ class Decoder:
             row += reading.length
         return mixed[0] if len(mixed) == 1 else torch.cat(mixed)
 
+    def _attend(self, query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
+        """Attention of the running answers, each with a row of its own: (n, H E)."""
+        is_apart = query.device.type == "cpu" and self.groups < MANY_GROUPS
+        query = query[:, :, None] if is_apart else query.view(len(query), self.key_heads, self.groups, -1)
+        told = functional.scaled_dot_product_attention(query, keys, values, mask, enable_gqa=is_apart)
+        return told.flatten(1)
+
     def _read(self, query: Tensor, kv: Tensor, reading: Reading, index: int, window: int | None) -> Tensor:
         """Attention within one sequence, whose keys and values are kept."""
         end = reading.start + reading.length
         layer = reading.kv_LKTE[index]
-        layer[:, :, reading.start : end] = kv.permute(1, 2, 0, 3)
+        layer[:, :, reading.start : end] = kv.view(len(kv), 2, self.key_heads, -1).permute(1, 2, 0, 3)
         keys, values = (each[:, None, :end].expand(-1, self.groups, -1, -1) for each in layer)
         is_plain = reading.start == 0 and (window is None or end <= window)
         mask = None if is_plain else _causal(reading.start, end, window, query)
-        told = functional.scaled_dot_product_attention(
-            query.permute(1, 2, 0, 3), keys, values, attn_mask=mask, is_causal=is_plain
-        )
+        query = query.view(len(query), self.key_heads, self.groups, -1).permute(1, 2, 0, 3)
+        told = functional.scaled_dot_product_attention(query, keys, values, mask, is_causal=is_plain)
         return told.permute(2, 0, 1, 3).flatten(1)
 
     @staticmethod
@@ -227,41 +209,39 @@ def _filled_up(step: Step) -> Step:
 
 
 class _Masks:
-    """Which positions the running answers see, once for all layers."""
+    """Which positions the running answers see, and where they write, once for all layers."""
 
-    def __init__(self, step: Step, seats: Tensor | None) -> None:
+    def __init__(self, step: Step, seats_LSKTE: Tensor | None) -> None:
         self._positions_n = step.positions_N[: step.running]
-        self.width = int(self._positions_n.max()) + 1 if step.running and seats is not None else 0
+        self.width = 0
         """Positions that are looked at."""
-        self.is_whole_room = _is_for_products(step, seats, self.width)
-        if self.is_whole_room and seats is not None:
-            self.width = seats.shape[4]
-        self.seats_n = torch.arange(step.running, device=step.ids_N.device)
-        self._known: dict[int | None, Tensor] = {}
+        if step.running and seats_LSKTE is not None:
+            self.width = int(self._positions_n.max()) + 1
+            self.places = _places(self._positions_n, seats_LSKTE)
+            """Rows of a layer's keys and values, if each is E numbers: those of this step (n 2 K)."""
+        self._known: dict[int | None, Tensor | None] = {}
 
-    def of_running(self, window: int | None, dtype: torch.dtype) -> Tensor:
-        """(n, 1, 1, T): 0 where a row may look, minus infinity elsewhere."""
+    def of_running(self, window: int | None, dtype: torch.dtype) -> Tensor | None:
+        """(n, 1, 1, T): 0 where a row may look, minus infinity elsewhere. None where all may look everywhere."""
         if window not in self._known:
-            places = torch.arange(self.width, device=self._positions_n.device)
-            hidden = places > self._positions_n[:, None]
-            if window is not None:
-                hidden |= places <= self._positions_n[:, None] - window
-            mask = torch.zeros(hidden.shape, dtype=dtype, device=hidden.device).masked_fill_(hidden, -torch.inf)
-            self._known[window] = mask[:, None, None]
+            self._known[window] = self._mask(window, dtype)
         return self._known[window]
 
+    def _mask(self, window: int | None, dtype: torch.dtype) -> Tensor | None:
+        if len(self._positions_n) == 1 and (window is None or self.width <= window):
+            return None
+        places = torch.arange(self.width, device=self._positions_n.device)
+        hidden = places > self._positions_n[:, None]
+        if window is not None:
+            hidden |= places <= self._positions_n[:, None] - window
+        mask = torch.zeros(hidden.shape, dtype=dtype, device=hidden.device).masked_fill_(hidden, -torch.inf)
+        return mask[:, None, None]
 
-def _is_for_products(step: Step, seats: Tensor | None, longest: int) -> bool:
-    """Whether plain products over the whole room are faster: measured so in bfloat16 where it is nearly full."""
-    if seats is None or seats.dtype != torch.bfloat16 or seats.device.type != "cpu":
-        return False
-    return step.running >= FEWEST_FOR_PRODUCTS and seats.shape[4] <= 2 * longest + STEP_TOKENS
 
-
-def _attend_by_products(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
-    """Attention (n, K, G, E) where keys and values lie in memory without gaps."""
-    scores = torch.matmul(query * query.shape[-1] ** -0.5, keys.transpose(-1, -2)).add_(mask)
-    return torch.matmul(scores.softmax(-1), values)
+def _places(positions_n: Tensor, seats_LSKTE: Tensor) -> Tensor:
+    _, parts, seats, heads, room, _ = seats_LSKTE.shape
+    starts = torch.arange(parts * seats * heads, device=positions_n.device).view(parts, seats, heads)
+    return (starts[:, : len(positions_n)].transpose(0, 1) * room + positions_n[:, None, None]).flatten()
 
 
 def _causal(start: int, end: int, window: int | None, like: Tensor) -> Tensor:
@@ -277,7 +257,7 @@ def _linear(x: Tensor, product: Product, change: Change | None, index: int, plac
     return y if change is None else change.add(y, x, index, place)
 
 
-def _block(layer: Any, window: int | None) -> _Block:
+def _block(layer: Any, epsilon: float, window: int | None) -> _Block:
     attention, mlp = layer.self_attn, layer.mlp
     norms = [attention.q_norm, attention.k_norm] if hasattr(attention, "q_norm") else []
     heads = [attention.q_proj.out_features, attention.k_proj.out_features]
@@ -286,22 +266,16 @@ def _block(layer: Any, window: int | None) -> _Block:
         both = [norm.weight.expand(size // len(norm.weight), -1) for norm, size in zip(norms, heads, strict=True)]
         heads_norm = torch.cat(both)
     return _Block(
-        norm_D=_norm(layer.input_layernorm),
+        norm=Norm(layer.input_layernorm, epsilon),
         qkv=Product(attention.q_proj, attention.k_proj, attention.v_proj),
         heads_norm=heads_norm,
         out=Product(attention.o_proj),
-        mlp_norm_D=_norm(layer.post_attention_layernorm),
+        mlp_norm=Norm(layer.post_attention_layernorm, epsilon),
         gate_up=Product(mlp.gate_proj, mlp.up_proj),
         down=Product(mlp.down_proj),
         is_turned=bool(getattr(attention, "use_rope", True)),
         window=window,
     )
-
-
-def _norm(layer: Any) -> Tensor:
-    """A norm's weights in the precision in which it is computed."""
-    weight: Tensor = layer.weight.data
-    return weight if weight.is_cuda else weight.float()
 
 
 def is_like_llama(network: PreTrainedModel) -> bool:
