@@ -6,6 +6,7 @@ import ipaddress
 import re
 import string
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from sonneteer.privacy.checksums import is_card, is_iban
@@ -15,8 +16,10 @@ ROLES = frozenset(words("roles"))
 """Mailboxes of a role, not of a person."""
 
 LINKS = "is|was|are|number|num|no|nr|nº|n°|code|id|ist|lautet|est|es|è|é|jest|to|am|on|of|for"
-LINK = rf"(?:[\s,]*(?:\b(?:{LINKS})\b|[#:=._-]+)){{0,4}}"
+LINK = rf"(?:[\s,]*(?:\b(?:{LINKS})\b|[#:=._-]+)){{0,4}}[\s\"'“„«(\[*`]*"
 """What may stand between a cue and the value it announces."""
+LINK_IN_LINE = rf"(?:[^\S\n,]*,?(?:\b(?:{LINKS})\b|[#:=_-]+\r?\n?|\.(?!\s))){{0,4}}(?:[^\S\n]|[\"'“„«(\[*`])*"
+"""The same within a sentence and a line; after a colon the value may stand on the next one."""
 
 
 def _anything(_: str) -> bool:
@@ -150,10 +153,15 @@ def profile_of(text: str) -> Profile:
 
 
 def called(
-    kind: str, cues: Sequence[str], value: str, holds: Callable[[str], bool] = _anything, digits: int = 0
+    kind: str,
+    cues: Sequence[str],
+    value: str,
+    holds: Callable[[str], bool] = _anything,
+    digits: int = 0,
+    link: str = LINK,
 ) -> Rule:
     """A value that one of the cues announces, as in `SSN: 078-05-1120`."""
-    pattern = re.compile(rf"(?i:(?<![^\W_])(?:{either(cues)})(?![^\W_])){LINK}[\s\"'“„«(\[*`]*(?P<value>{value})(?!\w)")
+    pattern = re.compile(rf"(?i:(?<![^\W_])(?:{either(cues)})(?![^\W_])){link}(?P<value>{value})(?!\w)")
     return Rule(kind, pattern, holds, rarest(cues), first_words(cues), digits=digits)
 
 
@@ -192,9 +200,22 @@ def is_public_address(text: str) -> bool:
     return not (address.is_private or address.is_loopback or address.is_multicast or address.is_unspecified)
 
 
+DOUBLE_BRACES = re.compile(r"\{\{|\}\}")
+STANDS_FOR_ONE = re.compile(r"[{<$@%(\[]+[\w.]+[}>%)\]]*|[a-z_][\w.]*[(\[{].*", re.IGNORECASE | re.DOTALL)
+"""A password's name in a template or a command, such as $PASSWORD, or code that gets it."""
+
+
 def _looks_random(text: str) -> bool:
     """Letters and digits, or letters and signs: not a word of the language."""
-    return any(map(str.isdigit, text)) or (bool(re.search(r"[^\w\s.,'’/-]", text)) and len(text) >= 6)
+    if any(map(str.isdigit, text)):
+        return not DOUBLE_BRACES.search(text)
+    has_signs = len(text) >= 6 and re.search(r"[^\w\s.,'’/-]", text) is not None
+    return has_signs and not (DOUBLE_BRACES.search(text) or STANDS_FOR_ONE.fullmatch(text))
+
+
+def _is_no_example(digits: str) -> bool:
+    """Not 1234 or 0000, by which nothing is told of anybody."""
+    return {int(after) - int(before) for before, after in pairwise(digits)} not in ({0}, {1})
 
 
 def _is_key(text: str) -> bool:
@@ -284,9 +305,9 @@ EVERYWHERE: tuple[Rule, ...] = (
         _pattern(r"(?<![\w:-])[0-9A-Fa-f]{2}(?:[:-][0-9A-Fa-f]{2}){5}(?![\w:-])"),
         shapes=tuple(f"{sign}{pair}{sign}" for sign in ":-" for pair in ("00", "0a", "a0", "aa")),
     ),
-    called("secrets", PASSWORD, r"[^\s\"'”“»)\]`,;]{4,}(?<![.?!])", _looks_random),
+    called("secrets", PASSWORD, r"[^\s\"'”“»)\]`,;]{4,}(?<![.?!:])", _looks_random, link=LINK_IN_LINE),
     called("secrets", SECRET, LONG_TOKEN, _is_key),
-    called("secrets", ("cvv", "cvc", "security code", "pin"), r"\d{3,6}(?!\w)", digits=3),
+    called("secrets", ("cvv", "cvc", "security code", "pin"), r"\d{3,6}(?!\w)", _is_no_example, digits=3),
     _born(),
     Rule("birth_dates", _pattern(rf"(?<![\w*])[*]\s?(?P<value>{DATE})"), signs=("*",), digits=1),
 )
