@@ -55,7 +55,7 @@ def add_case(loaded: LoadedRecipe, store: Store, mistake: evaluation.Mistake) ->
     """Keep a bad answer, so that every later evaluation asks again. Raises RecipeError for a case that cannot tell the
     good answer from the bad one."""
     case = evaluation.case_of(mistake)
-    if not evaluation.is_fixed(case, case.good) or evaluation.is_fixed(case, case.bad):
+    if not evaluation.tells(case):
         raise RecipeError(
             f"This case would not tell the good answer {case.good!r} from the bad one {case.bad!r}. Phrases decide "
             "where there are some: the good answer holds all of --must and none of --must-not, the bad one does not. "

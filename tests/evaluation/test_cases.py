@@ -69,3 +69,12 @@ def test_a_share_of_the_cases_may_come_back_where_the_recipe_allows_it() -> None
 
 def test_without_cases_there_is_no_rule() -> None:
     assert case_rule(ask_cases(ScriptedChat(["a"]), Cases(), Options())) == []
+
+
+def test_a_case_that_cannot_tell_good_from_bad_is_not_kept(tmp_path: Path) -> None:
+    asked = (Message(role="user", text="Where is it?"),)
+    alike = case_of(Mistake(asked, "It is here.", "It is here!"))
+    blind = case_of(Mistake(asked, "Gone.", "Here.", must=("there",)))
+    clear = case_of(Mistake(asked, "I cannot say.", "On its way."))
+    assert add_cases(Store(tmp_path), "demo", [alike, blind, clear]) == 1
+    assert read_cases(Store(tmp_path), "demo") == (clear,)

@@ -5,18 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
-
 from sonneteer.data.examples import chat, preference, unpaired
-from sonneteer.monitoring import Shares, harvest
-from sonneteer.monitoring.harvest import side_of
+from sonneteer.monitoring import harvest
 from sonneteer.recipe.learning import Objective
-from sonneteer.records import Case, Feedback, fingerprint_of
+from sonneteer.records import Case, Feedback
 from sonneteer.records.rows import Row
 
 from .test_harm import NOW, exchange
-
-ALL_TRAIN = Shares(0.0, 0.0)
 
 
 def said(id: str, **what: Any) -> Feedback:
@@ -25,7 +20,7 @@ def said(id: str, **what: Any) -> Feedback:
 
 def rows(objective: Objective, *feedback: Feedback) -> list[Row]:
     exchanges = {str(number): exchange(number, "old") for number in range(3)}
-    found = harvest(exchanges, feedback, objective, ALL_TRAIN).rows["train"]
+    found = harvest(exchanges, feedback, objective).rows
     return json.loads(json.dumps(found))  # type: ignore[no-any-return]
 
 
@@ -55,21 +50,13 @@ def test_the_last_word_on_an_exchange_counts_and_names_its_topic() -> None:
 
 
 def test_a_correction_with_masked_personal_data_is_held_back() -> None:
-    found = harvest({"0": exchange(0, "old")}, [said("0", correction="Dear [NAME]")], "imitation", ALL_TRAIN)
-    assert (found.rows["train"], found.cases, found.held_back) == ([], [], 1)
-
-
-def test_a_conversation_always_has_the_same_side_and_each_side_its_share() -> None:
-    shares = Shares(0.1, 0.2)
-    sides = [side_of(fingerprint_of(number), shares) for number in range(4000)]
-    assert sides == [side_of(fingerprint_of(number), shares) for number in range(4000)]
-    assert sides.count("test") / 4000 == pytest.approx(0.2, abs=0.02)
-    assert sides.count("validation") / 4000 == pytest.approx(0.1, abs=0.02)
+    found = harvest({"0": exchange(0, "old")}, [said("0", correction="Dear [NAME]")], "imitation")
+    assert (found.rows, found.cases, found.held_back) == ([], [], 1)
 
 
 def test_a_confirmed_bad_answer_is_a_case_as_anybody_would_add_it() -> None:
     lived = exchange(0, "old")
     confirmed = [said("0", liked=False, correction="Good day")]
-    (case,) = harvest({"0": lived}, confirmed, "imitation", ALL_TRAIN).cases
+    (case,) = harvest({"0": lived}, confirmed, "imitation").cases
     assert (case.prompt, case.bad, case.good) == (lived.prompt.messages, lived.answer.text, "Good day")
     assert case.id == Case.name_of(case.prompt, case.bad)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from sonneteer import data, deployments, evaluation, lifecycle, monitoring, versions
 from sonneteer.chat import Options
-from sonneteer.circle import patterns
+from sonneteer.circle import harvested, patterns
 from sonneteer.errors import MissingError
 from sonneteer.progress import Progress
 from sonneteer.recipe import LoadedRecipe
 from sonneteer.recipe.sections import Recipe, SourceSettings
 from sonneteer.records import (
+    KEPT,
     DatasetVersion,
     Deployment,
     Feedback,
@@ -26,9 +26,8 @@ from sonneteer.records import (
     SplitName,
 )
 from sonneteer.records.rows import row_of
-from sonneteer.store import Store, write_whole
+from sonneteer.store import Store
 
-SIDES: tuple[SplitName, ...] = ("train", "validation", "test")
 Outcome = Literal["nothing to do", "refused", "on trial"]
 
 
@@ -70,15 +69,14 @@ def harvest(loaded: LoadedRecipe, store: Store) -> Gathered:
     said = [one for one in all_said if _may_be_learned(one, recipe) and one.id not in held]
     gone = [one for one in all_said if one.opinion == "refused" or one.id in held]
     exchanges = {one.id: one for one in store.traffic.exchanges(recipe.name)}
-    shares = monitoring.Shares(recipe.data.validation_share, recipe.data.test_share)
-    found, lost = (monitoring.harvest(exchanges, each, recipe.training.objective, shares) for each in (said, gone))
+    found, lost = (monitoring.harvest(exchanges, each, recipe.training.objective) for each in (said, gone))
     folder = store.root / "harvest" / recipe.name
     with store.writing(f"harvest-{recipe.name}"):
         left = {one.exchange_id for one in gone} - {one.exchange_id for one in said}
-        new = sum(_update(folder / f"{side}.jsonl", rows, left) for side, rows in found.rows.items())
+        new = harvested.put(folder, found.rows, left, recipe.data)
         evaluation.drop_cases(store, recipe.name, lost.cases)
         evaluation.add_cases(store, recipe.name, found.cases)
-    counts: dict[SplitName, int] = {side: len(_read(folder / f"{side}.jsonl")) for side in SIDES}
+    counts: dict[SplitName, int] = {side: len(harvested.read(folder / f"{side}.jsonl")) for side in KEPT}
     cases, in_patterns = len(evaluation.read_cases(store, recipe.name)), sum(len(one.rows) for one in suspicious)
     return Gathered(new, folder, counts, cases, found.held_back, len(suspicious), in_patterns)
 
@@ -128,7 +126,7 @@ def next_recipe(loaded: LoadedRecipe, store: Store, champion: ModelVersion, fold
     is_further = settings.start == "champion"
     may_replay = is_further and recipe.training.objective == "imitation" and settings.replay_share > 0
     old = _write_old(store, champion, folder / "old" / champion.dataset_id)
-    sources = [*_sources(folder, SIDES), *_sources(old, ("validation", "test"))]
+    sources = [*_sources(folder, KEPT), *_sources(old, ("validation", "test"))]
     if may_replay or not is_further:
         sources += _sources(old, ("train",), "replay" if may_replay else "train")
     changes: dict[str, Any] = {
@@ -178,7 +176,7 @@ def _learned_before(store: Store, champion: ModelVersion) -> int:
 def _sources(folder: Path, sides: Iterable[SplitName], as_side: SplitName | None = None) -> list[SourceSettings]:
     """The files of these sides that hold something, for these sides or for another one."""
     found = [(side, folder / f"{side}{kind}.jsonl") for side in sides for kind in ("", "-text")]
-    return [SourceSettings(path=str(path), split=as_side or side) for side, path in found if _read(path)]
+    return [SourceSettings(path=str(path), split=as_side or side) for side, path in found if harvested.read(path)]
 
 
 def _write_old(store: Store, champion: ModelVersion, folder: Path) -> Path:
@@ -189,7 +187,7 @@ def _write_old(store: Store, champion: ModelVersion, folder: Path) -> Path:
     for side, examples in sides.items():
         for kind, is_text in (("", False), ("-text", True)):
             rows = [row_of(example) for example in examples if example.is_text == is_text]
-            _write(folder / f"{side}{kind}.jsonl", rows)
+            harvested.write(folder / f"{side}{kind}.jsonl", rows)
     return folder
 
 
@@ -223,27 +221,3 @@ def _put_on_trial(store: Store, recipe: Recipe, model: ModelVersion) -> Deployme
         return deployments.deploy(store, recipe.name, "better and certified", phase="shadow", candidate_id=model.id)
     trial = {"phase": "canary", "candidate_id": model.id, "canary_share": settings.canary_share}
     return deployments.deploy(store, recipe.name, "better and certified", **trial)
-
-
-def _update(path: Path, rows: Sequence[dict[str, Any]], gone: Collection[str]) -> int:
-    """Take out the rows of the exchanges that are gone, and of those that have new rows; returns how many are new."""
-    there, replaced = _read(path), {*gone, *map(_exchange_of, rows)}
-    kept = [row for row in there if _exchange_of(row) not in replaced]
-    new = [row for row in rows if row not in there]
-    if new or len(kept) + len(rows) != len(there):
-        _write(path, [*kept, *rows])
-    return len(new)
-
-
-def _write(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    write_whole(path, "".join(json.dumps(row) + "\n" for row in rows).encode())
-
-
-def _read(path: Path) -> list[dict[str, Any]]:
-    if not path.exists():
-        return []
-    return [json.loads(line) for line in path.read_text("utf-8").split("\n") if line]
-
-
-def _exchange_of(row: dict[str, Any]) -> str:
-    return str(row["tags"]["exchange"])

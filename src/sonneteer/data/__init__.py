@@ -1,5 +1,6 @@
 """The data room: from raw rows to frozen splits, with an account of every row."""
 
+from sonneteer.data.bound import bound
 from sonneteer.data.card import Card, write_card
 from sonneteer.data.changes import Change, changes
 from sonneteer.data.check import Proof, check
@@ -17,6 +18,7 @@ __all__ = [
     "Proof",
     "RefusedError",
     "Synthesized",
+    "bound",
     "changes",
     "check",
     "forget",

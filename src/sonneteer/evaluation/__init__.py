@@ -5,7 +5,17 @@ from sonneteer.evaluation.abreast_page import as_document, write_abreast
 from sonneteer.evaluation.advice import Advice, Facts, Searched, advise
 from sonneteer.evaluation.ask import Arm
 from sonneteer.evaluation.canaries import planted
-from sonneteer.evaluation.cases import Cases, Mistake, add_cases, case_of, drop_cases, fixed_in, is_fixed, read_cases
+from sonneteer.evaluation.cases import (
+    Cases,
+    Mistake,
+    add_cases,
+    case_of,
+    drop_cases,
+    fixed_in,
+    is_fixed,
+    read_cases,
+    tells,
+)
 from sonneteer.evaluation.charts import plot_losses
 from sonneteer.evaluation.dossier import Papers, write_dossier
 from sonneteer.evaluation.evaluate import Arms, Contest, check_rules, evaluate, labels_of, read_pairs
@@ -53,6 +63,7 @@ __all__ = [
     "read_pairs",
     "read_suite",
     "shots_of",
+    "tells",
     "write_abreast",
     "write_dossier",
 ]

@@ -57,12 +57,17 @@ def read_cases(store: Store, name: str) -> tuple[Case, ...]:
     return tuple(Case.model_validate_json(line) for line in lines if line)
 
 
+def tells(case: Case) -> bool:
+    """Whether a case knows its good answer from its bad one; else it would be fixed, or broken, for good."""
+    return is_fixed(case, case.good) and not is_fixed(case, case.bad)
+
+
 def add_cases(store: Store, name: str, cases: Sequence[Case]) -> int:
-    """Keep cases; returns how many say something new. The same question with the same bad answer is kept once, as it
-    was said last."""
+    """Keep the cases that tell good from bad; returns how many say something new. The same question with the same bad
+    answer is kept once, as it was said last."""
     with store.writing(f"cases-{name}", wait_seconds=60):
         known = {one.id: one for one in read_cases(store, name)}
-        new = {one.id: one for one in cases if one != known.get(one.id)}
+        new = {one.id: one for one in cases if tells(one) and one != known.get(one.id)}
         if new:
             _write(store, name, [*(one for one in known.values() if one.id not in new), *new.values()])
     for one in new.values():

@@ -1,7 +1,7 @@
 """The watch room: what changed since the training, whether it is more than chance, and what to look at first."""
 
 from sonneteer.monitoring.harm import Warden
-from sonneteer.monitoring.harvest import Harvest, Shares, harvest
+from sonneteer.monitoring.harvest import Harvest, harvest
 from sonneteer.monitoring.health import Profile, Traffic, health_of, profile_of, question_of
 from sonneteer.monitoring.page import call, write_page
 from sonneteer.monitoring.patterns import Pattern, patterns
@@ -15,7 +15,6 @@ __all__ = [
     "Pattern",
     "Profile",
     "Seen",
-    "Shares",
     "Traffic",
     "Usual",
     "Warden",

@@ -7,31 +7,22 @@ from typing import NamedTuple
 
 from sonneteer.privacy.protect import MASKS
 from sonneteer.recipe.learning import COMPARING, Objective
-from sonneteer.records import Case, Example, Exchange, Feedback, Message, SplitName, fingerprint_of
+from sonneteer.records import Case, Example, Exchange, Feedback, Message
 from sonneteer.records.rows import Row, row_of
 
 
 class Harvest(NamedTuple):
-    """New rows by the side of the split that they are for, and new regression cases."""
+    """New rows for the data room, and new regression cases."""
 
-    rows: Mapping[SplitName, list[Row]]
+    rows: list[Row]
     cases: list[Case]
     held_back: int
     """Corrections in which personal data was masked: the mask must not be learned, so a reviewer writes them anew."""
 
 
-class Shares(NamedTuple):
-    """How much of the new goes to which side."""
-
-    validation: float
-    test: float
-
-
-def harvest(
-    exchanges: Mapping[str, Exchange], feedback: Iterable[Feedback], objective: Objective, shares: Shares
-) -> Harvest:
+def harvest(exchanges: Mapping[str, Exchange], feedback: Iterable[Feedback], objective: Objective) -> Harvest:
     """Rows of everything that was said and may be learned. The last word on an exchange counts."""
-    rows: dict[SplitName, list[Row]] = {"train": [], "validation": [], "test": []}
+    rows: list[Row] = []
     cases: list[Case] = []
     last = {said.exchange_id: said for said in feedback if said.exchange_id in exchanges}
     held_back = {id for id, said in last.items() if any(mask in (said.correction or "") for mask in MASKS.values())}
@@ -39,19 +30,10 @@ def harvest(
         if id in held_back:
             continue
         exchange = exchanges[id]
-        examples = _examples(exchange, said, objective)
-        rows[side_of(exchange.conversation, shares)] += [row_of(example) for example in examples]
+        rows += [row_of(example) for example in _examples(exchange, said, objective)]
         if said.is_good is False and said.correction is not None:
             cases.append(_case(exchange, said.correction))
     return Harvest(rows, cases, len(held_back))
-
-
-def side_of(conversation: str, shares: Shares) -> SplitName:
-    """The side of a conversation: always the same, so that what was sealed once is never learned."""
-    drawn = int(fingerprint_of(["side", conversation])[:8], 16) / 16**8
-    if drawn < shares.test:
-        return "test"
-    return "validation" if drawn < shares.test + shares.validation else "train"
 
 
 def taught(exchange: Exchange, said: Feedback, objective: Objective) -> list[tuple[str, bool]]:
