@@ -71,6 +71,12 @@ def test_without_a_fate_all_that_there_are_are_listed() -> None:
     assert "white space was tidied" in shown(rows_page(rows_of_fate(ENTRIES, None), 1))
 
 
+def test_rows_are_found_by_what_is_said_of_them() -> None:
+    found = rows_of_fate(ENTRIES, None, "Tidied")
+    assert [(fate, [entry.row for entry in rows]) for fate, rows in found.items()] == [("train", [1])]
+    assert rows_of_fate(ENTRIES, None, "rule")["dropped"] == ENTRIES[1:4]
+
+
 def test_an_unknown_fate_names_all() -> None:
     with pytest.raises(RecipeError, match="no such fate"):
         rows_of_fate(ENTRIES, "eaten")

@@ -9,7 +9,7 @@ import pytest
 
 from sonneteer.cli import main
 from sonneteer.store import Store
-from tests.cli.conftest import DATASET
+from tests.cli.conftest import DATASET, Command
 
 
 def told(capsys: pytest.CaptureFixture[str], workspace: Path, action: str) -> dict[str, object]:
@@ -28,3 +28,10 @@ def test_the_log_is_shown_and_verified(tmp_path: Path, capsys: pytest.CaptureFix
     store._catalogue.save(DATASET.model_copy(update={"prepared_from": "forged"}))  # past the log
     verified = told(capsys, tmp_path, "verify")
     assert (verified["exit_code"], len(verified["problems"])) == (3, 1)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("words", [["audit", "verify"], ["forget", "somebody"], ["diff", "a", "b"]])
+def test_a_workspace_that_is_not_there_does_not_look_well(sonneteer: Command, folder: Path, words: list[str]) -> None:
+    said = sonneteer(*words, "--workspace", "wrkspace")
+    assert (said.code, said.err.strip()) == (3, "There is no workspace wrkspace. Name it with --workspace.")
+    assert not (folder / "wrkspace").exists()

@@ -53,6 +53,18 @@ def test_tampering_is_found(store: Store, statement: str, problem: str) -> None:
     assert any(re.search(problem, found) for found in store.audit_problems())
 
 
+def test_without_the_remembered_end_nobody_can_tell_whether_it_was_cut_off(store: Store) -> None:
+    (store.root / "audit-head.txt").unlink()
+    assert "audit-head.txt is gone" in store.audit_problems()[0]
+
+
+def test_a_process_that_was_killed_before_it_remembered_the_end_is_no_tampering(store: Store) -> None:
+    before = (store.root / "audit-head.txt").read_text()
+    store.open_test_split(DATASET.id)
+    (store.root / "audit-head.txt").write_text(before)
+    assert store.audit_problems() == []
+
+
 @pytest.mark.parametrize("statement", ["UPDATE audit SET who = 'nobody'", "DELETE FROM audit"])
 def test_the_database_itself_refuses_to_change_the_log(store: Store, statement: str) -> None:
     with pytest.raises(sqlite3.IntegrityError, match="append-only"):

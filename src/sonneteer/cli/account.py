@@ -26,8 +26,11 @@ HEAD = re.compile(r"(message …: )?[^:]{0,90}")
 Rows = Mapping[str, Sequence["LedgerEntry"]]
 
 
-def rows_of_fate(entries: Sequence[LedgerEntry], fate: str | None) -> Rows:
-    """The entries by their fates, or those of one fate. Raises RecipeError for a fate that there is not."""
+def rows_of_fate(entries: Sequence[LedgerEntry], fate: str | None, about: str | None = None) -> Rows:
+    """The entries by their fates, or those of one fate; only those with these words in a reason or a remark.
+
+    Raises RecipeError for a fate that there is not.
+    """
     from sonneteer.errors import RecipeError
 
     wanted = fate.replace(" ", "_").replace("-", "_") if fate else None
@@ -35,7 +38,8 @@ def rows_of_fate(entries: Sequence[LedgerEntry], fate: str | None) -> Rows:
         raise RecipeError(f"--fate {fate}: no such fate. There are {', '.join(FATES)}.")
     by_fate: dict[str, list[LedgerEntry]] = {name: [] for name in FATES if wanted in (None, name)}
     for entry in entries:
-        if entry.fate in by_fate:
+        said = "\n".join((entry.reason, *entry.remarks))
+        if entry.fate in by_fate and (about or "").lower() in said.lower():
             by_fate[entry.fate].append(entry)
     return {name: rows for name, rows in by_fate.items() if rows or wanted}
 
@@ -60,7 +64,7 @@ def refusal_page(problem: str) -> list[RenderableType]:
 
 def rows_page(rows: Rows, show: int) -> list[RenderableType]:
     """For people: each fate with its reasons and its first rows."""
-    page: list[RenderableType] = []
+    page: list[RenderableType] = [] if rows else [Text("There is no such row.")]
     for fate, some in rows.items():
         colour, words = FATES[fate]  # type: ignore[index]
         heading = (fate.replace("_", " "), f"bold {colour}")
@@ -91,15 +95,12 @@ def proof_page(proof: Proof) -> list[RenderableType]:
         said = f"Checked: of {count(proof.examples, 'frozen example')} none shares a question, a group or nearly all "
         return [Text(said + "its words with one on another side, and the ledger balances.", style="green")]
     page: list[RenderableType] = [Text(problem, style="red") for problem in proof.problems]
+    for leak in proof.leaks:
+        head = f"{count(leak.values, leak.kind)} in both {leak.between.replace(', ', ' and ')}"
+        page.append(Text.assemble((f"Leak: {head}", "bold red"), f" ({count(leak.examples, 'example')}), such as"))
+        page += [Text(f"  {place}") for place in leak.places]
     if proof.leaks:
-        table = Table(title="Leaks", title_justify="left", title_style="bold red", box=ROUNDED)
-        for name in ("shared", "between", "different ones", "examples", "such as"):
-            table.add_column(name, justify="right" if name in ("different ones", "examples") else "left")
-        for leak in proof.leaks:
-            table.add_row(
-                leak.kind, leak.between, f"{leak.values:,}", f"{leak.examples:,}", Text("\n".join(leak.places))
-            )
-        page.append(table)
+        page.append(Text("`data.leaks: drop`, the default, leaves them out of what is learned.", style="dim"))
     return page
 
 

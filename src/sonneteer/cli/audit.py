@@ -30,11 +30,11 @@ def verify_log(store: Store) -> Outcome:
     """Whether log and records are as they were written."""
     found, log = store.audit_problems(), store.audit_log()
     document = {"entries": len(log), "last": log[-1].hash if log else None, "problems": found}
+    last = [Text(f"The last entry's hash, to keep elsewhere: {log[-1].hash}", style="dim")] if log else []
     if found:
-        return Outcome(document, [Text(problem, style="red") for problem in found], ExitCode.MUST_CHANGE)
+        return Outcome(document, [*(Text(problem, style="red") for problem in found), *last], ExitCode.MUST_CHANGE)
     words = f"All {len(log)} entries and the records they tell of are as they were written."
-    last = f"The last entry's hash, to keep elsewhere: {document['last']}"
-    return Outcome(document, [Text(words, style="green"), *([Text(last, style="dim")] if log else [])])
+    return Outcome(document, [Text(words, style="green"), *last])
 
 
 def _why(entry: AuditEntry) -> str:

@@ -65,7 +65,15 @@ def ledger_page(dataset: DatasetVersion) -> RenderableType:
         if rows := dataset.totals.get(fate):
             said = Text(words + learned_share(dataset, fate), style="dim")
             table.add_row(Text(fate.replace("_", " "), style=colour), f"{rows:,}", said)
-    return Group(table, *redacted_lines(dataset))
+    return Group(table, *swapped_lines(dataset), *redacted_lines(dataset))
+
+
+def swapped_lines(dataset: DatasetVersion) -> list[Text]:
+    """How many copies of rows are learned besides the rows."""
+    train = dataset.splits.get("train")
+    copies = train.examples - dataset.totals.get("train", 0) if train else 0
+    said = f"learned, too: {copies:,} {'copy' if copies == 1 else 'copies'} of these rows, with groups swapped"
+    return [Text(said)] if copies > 0 else []
 
 
 def learned_share(dataset: DatasetVersion, fate: Fate) -> str:

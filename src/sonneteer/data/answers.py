@@ -59,14 +59,19 @@ def suspicious_labels(candidates: Sequence[Candidate]) -> dict[int, str]:
 
 
 def _by_question(candidates: Sequence[Candidate], indices: Sequence[int]) -> list[list[int]]:
-    """Those of them that ask exactly the same, whatever its case and spaces."""
+    """Those of them that ask exactly the same, whatever its case and spaces, and the mark that it ends with."""
     same: dict[str, list[int]] = defaultdict(list)
     for index in indices:
         example = candidates[index].example
-        asked = [(message.role, " ".join(message.text.lower().split())) for message in example.prompt.messages]
+        asked = [(message.role, _without_end(message.text)) for message in example.prompt.messages]
         calls = [message.model_dump()["tool_calls"] for message in example.prompt.messages]
         same[example.id if example.is_text else fingerprint_of([asked, calls])].append(index)
     return [alike for alike in same.values() if len(alike) > 1]
+
+
+def _without_end(text: str) -> str:
+    plain = " ".join(text.lower().split())
+    return plain.rstrip(" ?.!") or plain
 
 
 def _contradicting(candidates: Sequence[Candidate], indices: Sequence[int]) -> dict[int, str]:

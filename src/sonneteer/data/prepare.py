@@ -35,7 +35,7 @@ from sonneteer.records import KEPT, DatasetVersion, Example, Renderer, SplitName
 from sonneteer.store import Store
 
 SILENT = Silent()
-EDITION = 10
+EDITION = 11
 """Counts the changes of this preparation itself: what an older one made is not taken for the same."""
 
 

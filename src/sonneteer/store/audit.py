@@ -17,6 +17,8 @@ import sqlalchemy as sql
 from sonneteer.store.disk import write_whole
 
 START = "0" * 64
+HEAD = "audit-head.txt"
+"""Beside the catalogue: the newest hash."""
 COLUMNS = ("number", "at", "who", "action", "subject", "content", "previous", "hash")
 AUDIT = sql.table("audit", *(sql.column(name) for name in COLUMNS))
 
@@ -72,7 +74,12 @@ def problems(log: list[AuditEntry], head: str | None) -> list[str]:
             found.append(f"Entry {number} ({entry.action} {entry.subject}) was changed after it was written.")
             break
         previous = entry.hash
-    if not found and head is not None and head != previous:
+    if log and not found and head is None:
+        found.append(
+            f"{HEAD} is gone from the workspace, so nobody can tell whether the log's end was cut off. Compare the "
+            "last entry's hash with the one that you kept."
+        )
+    elif not found and head not in (None, *(entry.hash for entry in log)):  # a killed process may have remembered less
         found.append(f"The log ends at entry {len(log)}, but the workspace remembers a later or another end.")
     return found
 
@@ -90,7 +97,7 @@ def remembered_head(root: Path) -> str | None:
 
 
 def _head_path(root: Path) -> Path:
-    return root / "audit-head.txt"
+    return root / HEAD
 
 
 def _who() -> str:

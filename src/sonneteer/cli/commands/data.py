@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from sonneteer.cli import account, pages
-from sonneteer.cli.options import WORKSPACE, Json, Words, Workspace, begin_session, command_line, opened
+from sonneteer.cli.options import WORKSPACE, Json, Words, Workspace, begin_session, command_line, opened, store_at
 from sonneteer.cli.session import ExitCode, Outcome, as_json
 
 
@@ -68,6 +68,9 @@ def ledger(
     fate: Annotated[
         str | None, typer.Option("--fate", metavar="FATE", help="Only rows of this fate, such as dropped.")
     ] = None,
+    about: Annotated[
+        str | None, typer.Option("--about", metavar="WORDS", help="Only rows of which this is said, such as label.")
+    ] = None,
     show: Annotated[int, typer.Option("--show", min=0, metavar="N", help="Rows of each fate to list.")] = 3,
     workspace: Workspace = WORKSPACE,
     json: Json = False,
@@ -77,7 +80,7 @@ def ledger(
     from sonneteer import preparation
 
     found = preparation.ledger(*work)
-    rows = account.rows_of_fate(found.entries, fate)
+    rows = account.rows_of_fate(found.entries, fate, about)
     document = {"is_frozen": not found.problem, "problem": found.problem, **account.rows_document(rows, show)}
     page = [*account.refusal_page(found.problem), *account.rows_page(rows, show)]
     return Outcome(document, page, ExitCode.MUST_CHANGE if found.problem else ExitCode.DONE)
@@ -103,9 +106,8 @@ def diff(
     """Say what changed between two data sets: sources, fates, examples that came, went or moved."""
     begin_session(context, workspace, json)
     from sonneteer import preparation
-    from sonneteer.store import Store
 
-    found = preparation.diff(Store(workspace), before, after)
+    found = preparation.diff(store_at(workspace), before, after)
     return Outcome({"changes": [change._asdict() for change in found]}, account.changes_page(found))
 
 
@@ -118,9 +120,8 @@ def forget(
     """Take a person's rows out of all that was derived from them, and name the models to train again."""
     begin_session(context, workspace, json)
     from sonneteer.data import forget as forget_person
-    from sonneteer.store import Store
 
-    gone = forget_person(Store(workspace), person)
+    gone = forget_person(store_at(workspace), person)
     return Outcome(gone._asdict(), pages.forgotten_lines(gone))
 
 
@@ -135,6 +136,5 @@ def audit(
     """Show who did what when in the workspace, or verify that nobody tampered with it."""
     begin_session(context, workspace, json)
     from sonneteer.cli.audit import show_log, verify_log
-    from sonneteer.store import Store
 
-    return (show_log if action == "show" else verify_log)(Store(workspace))
+    return (show_log if action == "show" else verify_log)(store_at(workspace))

@@ -78,7 +78,9 @@ def _reveal(file: Path, pseudonyms: list[str], kind: str, reason: str, store: St
     store.note_deed("reveal pseudonyms", f"vault/{opened.id}", f"{len(pseudonyms)} of {kind}: {reason}")
     known = Pseudonyms(opened.key)
     found = {one: known.original(kind, one) for one in pseudonyms}
-    return Outcome({"originals": found}, [Text(f"{one}  is  {original}") for one, original in found.items()])
+    page = [Text(f"{one}  is  {original}") for one, original in found.items()]
+    doubt = "Whatever is no pseudonym of this vault leads to something, too: only your own sources can confirm it."
+    return Outcome({"originals": found}, [*page, Text(doubt, style="dim")])
 
 
 def _passphrase(file: Path, is_new: bool = False) -> bytes:
