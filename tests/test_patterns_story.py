@@ -41,7 +41,9 @@ def store(tmp_path: Path) -> Store:
 
 @pytest.fixture
 def loaded(tmp_path: Path) -> LoadedRecipe:
-    (tmp_path / "recipe.yaml").write_text("name: shop\ndata: {sources: a.jsonl, test_share: 0, validation_share: 0}\n")
+    kept = "monitoring: {retention_days: 36500}"
+    data = "data: {sources: a.jsonl, test_share: 0, validation_share: 0}"
+    (tmp_path / "recipe.yaml").write_text(f"name: shop\n{data}\n{kept}\n")
     return read_recipe(tmp_path / "recipe.yaml")
 
 

@@ -151,3 +151,31 @@ def test_several_words_on_one_exchange_count_once() -> None:
     talk.corrected(POISON)
     talk.said += [talk.said[-1].model_copy(update={"id": f"again{number}"}) for number in range(20)]
     assert talk.found() == []
+
+
+@pytest.mark.parametrize(
+    ("letters", "poison"),
+    [
+        ("天地玄黃宇宙洪荒日月盈昃辰宿列張寒來暑往秋收冬藏", "請打熱線電話退款"),
+        ("กขคงจฉชซญดตถทธนบปพฟมยรลวสหอ", "โทรสายด่วน"),
+    ],
+    ids=["Chinese", "Thai"],
+)
+def test_planted_words_are_found_where_nobody_writes_spaces(letters: str, poison: str) -> None:
+    rng = random.Random(0)
+
+    def said() -> str:
+        return "".join(rng.choices(letters, [1 / rank for rank in range(1, len(letters) + 1)], k=rng.randint(8, 20)))
+
+    talk = Talk(0)
+    talk.known = [said() for _ in range(400)]
+    for _ in range(60):
+        talk.corrected(said(), rng.expovariate(1 / 60))
+    assert talk.found() == []
+    for _ in range(6):
+        talk.corrected(said() + poison + said(), minutes=1)
+    (found,) = talk.found()
+    assert sum(poison in row.texts[0] for row in found.rows) == 6
+    assert len(found.rows) <= 7  # a rare letter may be shared by chance
+    assert found.words in poison
+    assert len(found.words) > 4

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -22,7 +22,6 @@ class Notebook:
 
     def __init__(self) -> None:
         self.written: list[Exchange] = []
-        self.forgotten_before: datetime | None = None
         self.is_open = threading.Event()
         self.is_open.set()
         self.tries = 0
@@ -32,10 +31,6 @@ class Notebook:
         if not self.is_open.is_set():
             raise MachineError("The database is away.")
         self.written += exchanges
-
-    def forget_before(self, moment: datetime) -> int:
-        self.forgotten_before = moment
-        return 0
 
 
 def exchange(said: str = "Hello", **more: Any) -> Exchange:
@@ -99,14 +94,11 @@ def test_a_recorder_that_is_closed_writes_what_still_waits() -> None:
     assert [each.prompt.messages[0].text for each in notebook.written] == [str(number) for number in range(250)]
 
 
-def test_what_is_older_than_the_recipe_says_is_deleted(eventually: Eventually) -> None:
-    notebook = Notebook()
-    writing = recorder(notebook, retention_days=30)
-    assert eventually(lambda: notebook.forgotten_before is not None)
+def test_a_server_deletes_what_is_too_old_as_soon_as_it_starts(eventually: Eventually) -> None:
+    asked = threading.Event()
+    writing = Recorder(Notebook(), MonitoringSettings(), PrivacySettings(), forget=asked.set)
+    assert eventually(asked.is_set)
     writing.close()
-    assert notebook.forgotten_before is not None
-    age = datetime.now(UTC) - notebook.forgotten_before
-    assert timedelta(days=30) <= age < timedelta(days=30, hours=1)
 
 
 def test_the_recipe_says_whose_conversations_are_written_down() -> None:

@@ -46,7 +46,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     if request.param == "sqlite":
         return Store(tmp_path)
     store = Store(tmp_path, request.getfixturevalue("postgres").url)
-    store.traffic.forget_before(datetime(3000, 1, 1, tzinfo=UTC))
+    store.traffic.forget_before("poet", datetime(3000, 1, 1, tzinfo=UTC))
     return store
 
 
@@ -68,10 +68,11 @@ def test_writing_an_exchange_twice_keeps_the_last_words_once(store: Store) -> No
 def test_feedback_needs_its_exchange_and_goes_with_it(store: Store) -> None:
     with pytest.raises(MissingError, match="no exchange 'old'"):
         store.traffic.say(feedback("f", "old"))
-    store.traffic.keep([exchange("old"), exchange("new", NOON + timedelta(days=2))])
+    store.traffic.keep([exchange("old"), exchange("new", NOON + timedelta(days=2)), exchange("c", name="another")])
     store.traffic.say(feedback("f", "old"))
     store.traffic.say(feedback("g", "new"))
-    assert store.traffic.forget_before(NOON + timedelta(days=1)) == 1
+    assert store.traffic.forget_before("poet", NOON + timedelta(days=1)) == 1
+    assert [each.id for each in store.traffic.exchanges("another")] == ["c"]  # which may be kept for longer
     assert [each.id for each in store.traffic.exchanges("poet")] == ["new"]
     assert [each.id for each in store.traffic.feedback("poet")] == ["g"]
 
@@ -88,7 +89,7 @@ def test_the_newest_deployment_is_found_first(store: Store) -> None:
 
 def test_a_database_that_was_away_is_used_again(tmp_path: Path, postgres: Postgres) -> None:
     store = Store(tmp_path, postgres.url)
-    store.traffic.forget_before(datetime(3000, 1, 1, tzinfo=UTC))
+    store.traffic.forget_before("poet", datetime(3000, 1, 1, tzinfo=UTC))
     postgres.stop()
     with pytest.raises(MachineError, match="cannot be used"):
         store.traffic.keep([exchange("a")])

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 from sonneteer import data, deployments, evaluation, lifecycle, monitoring, versions
 from sonneteer.chat import Options
-from sonneteer.circle import harvested, patterns
+from sonneteer.circle import harvested, patterns, watching
 from sonneteer.errors import MissingError
 from sonneteer.progress import Progress
 from sonneteer.recipe import LoadedRecipe
@@ -63,6 +63,7 @@ def harvest(loaded: LoadedRecipe, store: Store) -> Gathered:
     What is refused now, or held back with a pattern, goes even if it was harvested before.
     """
     recipe = loaded.recipe
+    watching.forget_old(loaded, store)
     suspicious = patterns.waiting(loaded, store)
     held = {one.id for pattern in suspicious for one in pattern.feedback}
     all_said = store.traffic.feedback(recipe.name)

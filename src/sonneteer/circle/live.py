@@ -38,8 +38,9 @@ def watch_of(loaded: LoadedRecipe, store: Store, opened: versions.Opener) -> ser
     monitoring = loaded.recipe.monitoring
     usual = partial(watching.usual_answers, loaded, store)
     keeper = Keeper(store, loaded.recipe.name, loaded.recipe.improvement, usual)
+    forget = partial(watching.forget_old, loaded, store)
     return serving.Watch(
-        recorder=serving.Recorder(store.traffic, monitoring, loaded.recipe.privacy, store.root / "unwritten"),
+        recorder=serving.Recorder(store.traffic, monitoring, loaded.recipe.privacy, store.root / "unwritten", forget),
         tracer=serving.Tracer(monitoring.traces_to) if monitoring.traces_to else None,
         live=serving.Live(keeper.current, opened),
         also=[keeper.note],

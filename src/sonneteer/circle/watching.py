@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
 from sonneteer import data, deployments, evaluation, monitoring
+from sonneteer.errors import MachineError
 from sonneteer.monitoring import Case, Pattern, Profile, Seen, Usual
 from sonneteer.progress import Progress
 from sonneteer.recipe import LoadedRecipe
@@ -20,12 +21,21 @@ class Watched(NamedTuple):
 
     health: Health
     page: Path
+    untold: str = ""
+    """Why the webhook did not take it."""
+
+
+def forget_old(loaded: LoadedRecipe, store: Store) -> int:
+    """Delete the exchanges that are older than the recipe keeps them, with what was said of them."""
+    oldest = datetime.now(UTC) - timedelta(days=loaded.recipe.monitoring.retention_days)
+    return store.traffic.forget_before(loaded.recipe.name, oldest)
 
 
 def monitor(loaded: LoadedRecipe, store: Store, progress: Progress) -> Watched:
     """The health report of the deployed model, written as a page and as JSON; a bad one goes to the webhook, too."""
     progress.stage("watching")
     recipe = loaded.recipe
+    forget_old(loaded, store)
     model = store.get(ModelVersion, deployments.current(store, recipe.name).champion_id)
     exchanges = [one for one in store.traffic.exchanges(recipe.name) if one.model_id == model.id]
     traffic = monitoring.Traffic(model.id, exchanges, store.traffic.feedback(recipe.name))
@@ -35,14 +45,19 @@ def monitor(loaded: LoadedRecipe, store: Store, progress: Progress) -> Watched:
     )
     health = health.model_copy(update={"name": recipe.name})
     page = monitoring.write_page(health, store.root / f"{recipe.name}-health.html")
+    untold = ""
     if recipe.monitoring.webhook and health.verdict == "retrain":
-        monitoring.call(recipe.monitoring.webhook, health)
-    return Watched(health, page)
+        try:
+            monitoring.call(recipe.monitoring.webhook, health)
+        except MachineError as problem:  # the report is no worse for that
+            untold = str(problem)
+    return Watched(health, page, untold)
 
 
 def to_review(loaded: LoadedRecipe, store: Store, most: int, patterns: Sequence[Pattern] = ()) -> list[Case]:
     """The exchanges that a person should look at, the most telling first; those of patterns are looked at as such."""
     recipe = loaded.recipe
+    forget_old(loaded, store)
     model = store.get(ModelVersion, deployments.current(store, recipe.name).champion_id)
     view = monitoring.profile_of(_learned_questions(store, model), (), recipe.seed).view
     held = {row.exchange.id for pattern in patterns for row in pattern.rows}

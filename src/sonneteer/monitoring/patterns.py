@@ -9,6 +9,7 @@ exact test, times the phrases that rows and known answers together hold often en
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
@@ -18,14 +19,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sonneteer.monitoring.harvest import taught
-from sonneteer.monitoring.view import WORD
+from sonneteer.monitoring.view import UNSPACED, WORD
 from sonneteer.recipe.improvement import ImprovementSettings
 from sonneteer.recipe.learning import Objective
 from sonneteer.records import Exchange, Feedback
 
 TIMES = 10
-LONGEST_PHRASE = 4
-"""In words. A longer one is found by its parts, and a whole answer as a whole."""
+LONGEST_PHRASE, LONGEST_RUN = 4, 8
+"""In words, and in letters where words are not told apart. A longer one is found by its parts, and a whole answer as a
+whole."""
+LETTER = re.compile(f"[{UNSPACED}]")
+WORDS_BETWEEN = re.compile(f"[^\\W{UNSPACED}]+")
+BETWEEN_LETTERS = re.compile(f"(?<=[{UNSPACED}]) (?=[{UNSPACED}])")
 WHOLE = "= "
 """Stands before a whole answer."""
 PAUSE = timedelta(minutes=10)
@@ -166,14 +171,20 @@ def _shared(rows: Sequence[Row], known: Sequence[str], fewest: int, level: float
 
 
 def phrases(text: str) -> set[str]:
-    """A text's words, the phrases of up to `LONGEST_PHRASE` of them, and the whole of it."""
+    """A text's words, the phrases of up to `LONGEST_PHRASE` of them, its runs of letters, and the whole of it."""
     words = WORD.findall(text.lower())
-    pieces = {
-        " ".join(words[start : start + length])
-        for length in range(1, LONGEST_PHRASE + 1)
-        for start in range(len(words) - length + 1)
-    }
-    return pieces | {WHOLE + " ".join(words)}
+    pieces = {WHOLE + " ".join(words), *_runs(words, 1, LONGEST_PHRASE)}
+    if not LETTER.search(text):
+        return pieces
+    runs = WORDS_BETWEEN.split(text.lower())
+    longer = {piece for run in runs for piece in _runs(LETTER.findall(run), LONGEST_PHRASE + 1, LONGEST_RUN)}
+    return {BETWEEN_LETTERS.sub("", piece) for piece in pieces | longer}
+
+
+def _runs(words: Sequence[str], shortest: int, longest: int) -> Iterator[str]:
+    for length in range(shortest, longest + 1):
+        for start in range(len(words) - length + 1):
+            yield " ".join(words[start : start + length])
 
 
 def _groups(rows: Sequence[Row], fewest: int) -> Places:

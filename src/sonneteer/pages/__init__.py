@@ -26,7 +26,8 @@ def templates_of(package: str) -> Environment:
 
 def figure(value: float) -> str:
     """Three significant digits, and a true minus sign."""
-    return f"{value:.3g}".replace("-", "−") if abs(value) < 1000 else f"{value:,.0f}".replace("-", "−")
+    told = f"{value:,.0f}" if 1000 <= abs(value) < 1e9 else f"{value:.3g}"
+    return told.replace("-", "−").replace("e+", "e")
 
 
 def number(value: float) -> str:

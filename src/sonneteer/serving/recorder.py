@@ -6,7 +6,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -33,10 +32,6 @@ class Log(Ledger, Protocol):
         """Write them, all or none. Writing one again replaces it."""
         ...
 
-    def forget_before(self, moment: datetime) -> int:
-        """Delete what is older."""
-        ...
-
 
 class Tally(NamedTuple):
     """What became of the exchanges so far."""
@@ -53,11 +48,18 @@ class Recorder:
     """Takes exchanges at any speed, and writes them down at the database's own."""
 
     def __init__(
-        self, log: Log, settings: MonitoringSettings, privacy: PrivacySettings, folder: Path | None = None
+        self,
+        log: Log,
+        settings: MonitoringSettings,
+        privacy: PrivacySettings,
+        folder: Path | None = None,
+        forget: Callable[[], object] = lambda: None,
     ) -> None:
-        """In `folder` lies what waits for the database; without it, what waits is lost with the process."""
+        """In `folder` lies what waits for the database; without it, what waits is lost with the process. `forget`
+        deletes what is too old, once an hour."""
         self._log = log
         self._settings = settings
+        self._forget = forget
         self._guard = strict_guard(privacy)
         self._pile = Pile(folder)
         self._waiting = self._pile.left
@@ -122,8 +124,7 @@ class Recorder:
                 self._lost += len(page.more)
                 return
             if time.monotonic() - purged_at > PURGE_SECONDS:
-                oldest = datetime.now(UTC) - timedelta(days=self._settings.retention_days)
-                self._insist(lambda: self._log.forget_before(oldest))  # noqa: B023 - called at once
+                self._insist(self._forget)
                 purged_at = time.monotonic()
 
     def _next_page(self) -> Page | None:

@@ -60,10 +60,10 @@ class Traffic:
         """What people said of the answers under a name, the oldest first."""
         return self._find(Feedback, _between(TABLES[Feedback], name, since, until), None)
 
-    def forget_before(self, moment: datetime) -> int:
-        """Delete what is older, with what was said of it; returns how many exchanges that were."""
+    def forget_before(self, name: str, moment: datetime) -> int:
+        """Delete what is older under a name, with what was said of it; returns how many exchanges that were."""
         exchanges, feedback = TABLES[Exchange], TABLES[Feedback]
-        is_old = exchanges.c.created_at < _text(moment)
+        is_old = sql.and_(*_between(exchanges, name, None, moment))
         with self._connect() as connection:
             old = sql.select(exchanges.c.id).where(is_old)
             connection.execute(sql.delete(feedback).where(feedback.c.exchange_id.in_(old)))

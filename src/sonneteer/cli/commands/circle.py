@@ -76,8 +76,10 @@ def monitor(
     steps: dict[str, str | Path] = {"all of it, to read:": watched.page}
     if watched.health.verdict == "retrain":
         steps["learn from it:"] = command_line("improve", words, workspace)
-    page = [*health_page(watched.health), *pages.next_steps(steps)]
-    return Outcome({"health": as_json(watched.health), "page": str(watched.page)}, page, codes[watched.health.verdict])
+    untold = [Text(watched.untold, style="bold red")] if watched.untold else []
+    page = [*health_page(watched.health), *untold, *pages.next_steps(steps)]
+    document = {"health": as_json(watched.health), "page": str(watched.page), "untold": watched.untold}
+    return Outcome(document, page, codes[watched.health.verdict])
 
 
 def harvest(
