@@ -19,6 +19,7 @@ from torch.nn import functional
 from transformers import PreTrainedModel
 
 from sonneteer.models.engine.loras import PARTS, Change, Loras, Place
+from sonneteer.models.engine.masks import Masks
 from sonneteer.models.engine.norm import Norm, heads_norm
 from sonneteer.models.engine.product import Product
 
@@ -127,16 +128,16 @@ class Decoder:
         """Logits (M, V) in float32 of the wanted rows. Keys and values are written where the rows belong."""
         rows = len(step.ids_N)
         step = _filled_up(step)
-        spare = self._embedding_VD.new_zeros(len(step.ids_N) - rows, self.groups * self.key_heads * self.head_width)
         hidden_ND = functional.embedding(step.ids_N, self._embedding_VD)
         turns = self._cos_TE[step.positions_N], self._sin_TE[step.positions_N]
-        masks = _Masks(step, seats_LSKTE)
+        masks = Masks(step.positions_N, step.running, seats_LSKTE, self.dtype)
         change = loras.of_rows(step.adapters_N) if loras is not None and step.adapters_N is not None else None
         for index, block in enumerate(self._blocks):
             normed = block.norm(hidden_ND)
             qkv = _linear(normed, block.qkv, change, index, "qkv").view(len(normed), -1, 2, self.head_width // 2)
             mixed = self._attention(self._placed(qkv, block, turns), index, block, step, seats_LSKTE, masks)
-            mixed = torch.cat((mixed, spare)) if len(spare) else mixed
+            if len(step.ids_N) > rows:
+                mixed = functional.pad(mixed, (0, 0, 0, len(step.ids_N) - rows))
             hidden_ND += _linear(mixed, block.out, change, index, "out")
             normed = block.mlp_norm(hidden_ND)
             gate, up = _linear(normed, block.gate_up, change, index, "gate_up").chunk(2, -1)
@@ -153,22 +154,25 @@ class Decoder:
         return qkv.flatten(2)
 
     def _attention(
-        self, qkv: Tensor, index: int, block: _Block, step: Step, seats: Tensor | None, masks: _Masks
+        self, qkv: Tensor, index: int, block: _Block, step: Step, seats: Tensor | None, masks: Masks
     ) -> Tensor:
         """Attention of every row to what stands before it: (N, H E)."""
         heads = self.groups * self.key_heads
         query, kv = qkv[:, :heads], qkv[:, heads:]
         mixed = []
         if step.running and seats is not None:
+            rows = slice(0, step.running)
             layer = seats[index]
-            layer.view(-1, self.head_width).index_copy_(0, masks.places, kv[: step.running].flatten(0, 1))
-            keys, values = layer[:, : step.running, :, : masks.width]
-            mask = masks.of_running(block.window, query.dtype)
-            mixed.append(self._attend(query[: step.running], keys, values, mask))
+            layer.view(-1, self.head_width).index_copy_(0, masks.places, kv[rows].flatten(0, 1))
+            keys, values = layer[:, rows, :, : masks.width]
+            mixed.append(self._attend(query[rows], keys, values, masks.of(rows, masks.width, block.window)))
         row = step.running
         for reading in step.readings:
             rows = slice(row, row + reading.length)
-            mixed.append(self._read(query[rows], kv[rows], reading, index, block.window))
+            end = reading.start + reading.length
+            is_plain = reading.start == 0 and (block.window is None or end <= block.window)
+            mask = None if is_plain else masks.of(rows, end, block.window, self.groups)
+            mixed.append(self._read(query[rows], kv[rows], reading, index, mask))
             row += reading.length
         return mixed[0] if len(mixed) == 1 else torch.cat(mixed)
 
@@ -176,20 +180,23 @@ class Decoder:
         """Attention of the running answers, each with a row of its own: (n, H E)."""
         is_apart = query.device.type == "cpu" and self.groups < MANY_GROUPS
         query = query[:, :, None] if is_apart else query.view(len(query), self.key_heads, self.groups, -1)
+        mask = mask if mask is None else mask[:, None, None]
         told = functional.scaled_dot_product_attention(query, keys, values, mask, enable_gqa=is_apart)
         return told.flatten(1)
 
-    def _read(self, query: Tensor, kv: Tensor, reading: Reading, index: int, window: int | None) -> Tensor:
-        """Attention within one sequence, whose keys and values are kept."""
+    def _read(self, query: Tensor, kv: Tensor, reading: Reading, index: int, mask: Tensor | None) -> Tensor:
+        """Attention within one sequence, whose keys and values are kept: (n, H E)."""
         end = reading.start + reading.length
         layer = reading.kv_LKTE[index]
         layer[:, :, reading.start : end] = kv.view(len(kv), 2, self.key_heads, -1).permute(1, 2, 0, 3)
-        keys, values = (each[:, None, :end].expand(-1, self.groups, -1, -1) for each in layer)
-        is_plain = reading.start == 0 and (window is None or end <= window)
-        mask = None if is_plain else _causal(reading.start, end, window, query)
+        keys, values = layer[:, :, None, :end]
         query = query.view(len(query), self.key_heads, self.groups, -1).permute(1, 2, 0, 3)
-        told = functional.scaled_dot_product_attention(query, keys, values, mask, is_causal=is_plain)
-        return told.permute(2, 0, 1, 3).flatten(1)
+        if reading.start == 0 and mask is None:
+            keys, values = (each.expand(-1, self.groups, -1, -1) for each in (keys, values))
+            told = functional.scaled_dot_product_attention(query, keys, values, is_causal=True)
+        else:  # the heads of a group as more rows of one head
+            told = functional.scaled_dot_product_attention(query.flatten(1, 2)[:, None], keys, values, mask)
+        return told.reshape(query.shape).permute(2, 0, 1, 3).flatten(1)
 
     @staticmethod
     def _window(config: object, layer: int) -> int | None:
@@ -206,50 +213,6 @@ def _filled_up(step: Step) -> Step:
     adapters_N = None if step.adapters_N is None else functional.pad(step.adapters_N, (0, spare), value=-1)
     ids_N, positions_N = (functional.pad(each, (0, spare)) for each in (step.ids_N, step.positions_N))
     return step._replace(ids_N=ids_N, positions_N=positions_N, adapters_N=adapters_N)
-
-
-class _Masks:
-    """Which positions the running answers see, and where they write, once for all layers."""
-
-    def __init__(self, step: Step, seats_LSKTE: Tensor | None) -> None:
-        self._positions_n = step.positions_N[: step.running]
-        self.width = 0
-        """Positions that are looked at."""
-        if step.running and seats_LSKTE is not None:
-            self.width = int(self._positions_n.max()) + 1
-            self.places = _places(self._positions_n, seats_LSKTE)
-            """Rows of a layer's keys and values, if each is E numbers: those of this step (n 2 K)."""
-        self._known: dict[int | None, Tensor | None] = {}
-
-    def of_running(self, window: int | None, dtype: torch.dtype) -> Tensor | None:
-        """(n, 1, 1, T): 0 where a row may look, minus infinity elsewhere. None where all may look everywhere."""
-        if window not in self._known:
-            self._known[window] = self._mask(window, dtype)
-        return self._known[window]
-
-    def _mask(self, window: int | None, dtype: torch.dtype) -> Tensor | None:
-        if len(self._positions_n) == 1 and (window is None or self.width <= window):
-            return None
-        places = torch.arange(self.width, device=self._positions_n.device)
-        hidden = places > self._positions_n[:, None]
-        if window is not None:
-            hidden |= places <= self._positions_n[:, None] - window
-        mask = torch.zeros(hidden.shape, dtype=dtype, device=hidden.device).masked_fill_(hidden, -torch.inf)
-        return mask[:, None, None]
-
-
-def _places(positions_n: Tensor, seats_LSKTE: Tensor) -> Tensor:
-    _, parts, seats, heads, room, _ = seats_LSKTE.shape
-    starts = torch.arange(parts * seats * heads, device=positions_n.device).view(parts, seats, heads)
-    return (starts[:, : len(positions_n)].transpose(0, 1) * room + positions_n[:, None, None]).flatten()
-
-
-def _causal(start: int, end: int, window: int | None, like: Tensor) -> Tensor:
-    rows, places = torch.arange(start, end, device=like.device)[:, None], torch.arange(end, device=like.device)
-    hidden = places > rows
-    if window is not None:
-        hidden |= places <= rows - window
-    return torch.zeros(hidden.shape, dtype=like.dtype, device=like.device).masked_fill_(hidden, -torch.inf)
 
 
 def _linear(x: Tensor, product: Product, change: Change | None, index: int, place: Place) -> Tensor:

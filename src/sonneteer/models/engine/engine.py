@@ -11,7 +11,8 @@ from __future__ import annotations
 import itertools
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -245,12 +246,12 @@ class AnsweringEngine:
         tokens = choose(adjusted_MV, [each.wish for each in answerings]) if answerings else []
         look(logits_MV, tokens, [each.certainty for each in answerings])
         for each, token, logits_V in zip(answerings, tokens, logits_MV, strict=True):
-            try:
+            with _failing(each):
                 each.take(token, logits_V, self._stop_ids)
-                each.pass_on()
-            except Exception as problem:
-                each.cancel()
-                each.fail(problem)
+        for each in answerings:  # one soon after the other: whoever sends them is woken once
+            if not each.is_cancelled:
+                with _failing(each):
+                    each.pass_on()
         self._seat_readers()
         for seat in range(len(self._running) - 1, -1, -1):
             if self._running[seat].is_over:
@@ -277,3 +278,13 @@ class AnsweringEngine:
         if last is not gone:
             self._running[seat] = last
             self._seats.move(len(self._running), seat, last.length)
+
+
+@contextmanager
+def _failing(answering: Answering) -> Iterator[None]:
+    """An answer's own problem ends that answer only."""
+    try:
+        yield
+    except Exception as problem:
+        answering.cancel()
+        answering.fail(problem)
