@@ -81,6 +81,7 @@ def mail() -> bytes:
     message.set_content("Where is my parcel?")
     message.add_attachment(pdf("The invoice"), maintype="application", subtype="pdf", filename="invoice.pdf")
     message.add_attachment(b"\x00", maintype="image", subtype="png", filename="photo.png")
+    message.add_attachment(b"\x00", maintype="application", subtype="vnd.ms-excel", filename="prices.xlsx")
     message.set_boundary("border")
     return bytes(message)
 
@@ -130,13 +131,13 @@ def test_a_section_is_named_by_the_headings_above_it() -> None:
 
 
 def test_an_e_mail_brings_its_attachments_and_its_writer() -> None:
-    letter, photo = rows("x.eml", mail())
+    letter, table = rows("x.eml", mail())
     assert letter.fields is not None
     assert letter.fields["text"] == (
         "Subject: Späte Lieferung\nFrom: Ann <Ann@example.org>\n\nWhere is my parcel?\n\nThe invoice"
     )
     assert tags(letter)["person"] == "ann@example.org"
-    assert photo.problem == "attachment photo.png is no document that can be read"
+    assert table.problem == "attachment prices.xlsx is no document that can be read"
 
 
 @given(st.text("ab .!\n", max_size=400), st.integers(100, 200), st.integers(0, 49))

@@ -37,8 +37,8 @@ def paths(folder: Path, path: str, notes: list[str] | None = None) -> list[str]:
 def test_a_folder_stands_for_all_its_readable_files(folder: Path) -> None:
     notes: list[str] = []
     assert paths(folder, "logs", notes) == ["logs/a.jsonl", "logs/b.jsonl", "logs/may/c.jsonl"]
-    hint = "1 of them are documents: name them in a source with `passages`."
-    assert notes == [f"logs: 1 files of other kinds were passed over. {hint}"]
+    hint = "Documents among them: 1. Name these in a source with `passages`."
+    assert notes == [f"logs: files of other kinds that were passed over: 1. {hint}"]
 
 
 def test_a_pattern_stands_for_what_fits_it(folder: Path) -> None:

@@ -135,7 +135,7 @@ def test_broken_rows_up_to_the_share_are_left_out(tmp_path: Path) -> None:
 
 def test_a_file_without_one_readable_row_is_refused(tmp_path: Path) -> None:
     write_lines(tmp_path / "x.jsonl", ["{", "["])
-    with pytest.raises(DataError, match=r"not one of its 2 rows can be read:\n  row 1: "):
+    with pytest.raises(DataError, match=r"none of its rows can be read:\n  row 1: "):
         gathered(tmp_path, SourceSettings(path="x.jsonl"), bad_rows_share=1)
 
 

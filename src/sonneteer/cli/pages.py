@@ -60,7 +60,7 @@ def ledger_page(dataset: DatasetVersion) -> RenderableType:
     )
     table.add_column("what became of the rows", footer="all rows")
     table.add_column("rows", justify="right", footer=f"{dataset.rows:,}")
-    table.add_column("", footer=f"in {count(len(dataset.sources), 'file')}")
+    table.add_column("", footer=f"in {count(len(dataset.sources), 'source')}")
     for fate, (colour, words) in FATES.items():
         if rows := dataset.totals.get(fate):
             said = Text(words + learned_share(dataset, fate), style="dim")

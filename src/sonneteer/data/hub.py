@@ -84,7 +84,8 @@ def _splits(path: str, named: _Named, folder: Path) -> Mapping[str, Any]:
         with online(datasets):
             return dict(datasets.load_dataset(named.name, named.configuration))
     except (OSError, ValueError, KeyError, RuntimeError, arrow.ArrowException) as problem:
-        raise DataError(f"{path} cannot be read: {type(problem).__name__}: {problem}") from problem
+        where = "" if local.is_dir() else f"there is no folder {local}, and "
+        raise DataError(f"{path} cannot be read: {where}{type(problem).__name__}: {problem}") from problem
 
 
 def _with_label_names(split: Any) -> arrow.Table:

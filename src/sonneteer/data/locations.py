@@ -135,8 +135,8 @@ def _readable(source: SourceSettings, names: Iterable[str], note: Callable[[str]
         raise DataError(f"{source.path}: there is no file in it that can be read. {READABLE}")
     if passed_over := len(files) - len(readable):
         documents = sum(PurePosixPath(name_in(name).lower()).suffix in DOCUMENTS for name in set(files) - set(readable))
-        hint = f" {documents} of them are documents: name them in a source with `passages`." if documents else ""
-        note(f"{source.path}: {passed_over} files of other kinds were passed over.{hint}")
+        hint = f" Documents among them: {documents}. Name these in a source with `passages`." if documents else ""
+        note(f"{source.path}: files of other kinds that were passed over: {passed_over}.{hint}")
     return [source.model_copy(update={"path": name}) for name in readable]
 
 

@@ -191,7 +191,7 @@ def _finding(settings: SourceSettings, name: str, rows: list[RawRow]) -> Finding
     readable = _first_readable(rows)
     if not readable:
         listed = "\n".join(f"  row {row.number}: {row.problem}" for row in rows[:10])
-        raise DataError(f"{name}: not one of its {len(rows)} rows can be read:\n{listed}")
+        raise DataError(f"{name}: none of its rows can be read:\n{listed}")
     try:
         return recognise(readable)
     except DataError as problem:

@@ -24,6 +24,8 @@ HEADING = re.compile(r"^(#{1,6})[ \t]+(.+?)[ \t#]*$", re.MULTILINE)
 FENCE = re.compile(r"^(```|~~~).*?^\1[ \t]*$", re.MULTILINE | re.DOTALL)
 BROKEN_WORD = re.compile(r"(?<=[^\W\d_])-\n(?=[a-zß-ÿ])")
 SCRIPTS = ("script", "style", "noscript", "template", "head")
+WORDLESS = ("image", "audio", "video")
+"""Kinds of attachments, such as a logo, of which nobody expects a text."""
 HEADERS = ("Subject", "From", "To", "Date")
 NO_TEXT = "the document holds no text"
 SCANNED = "holds a picture and no text. If it is a scan, recognise its text first (OCR)"
@@ -143,7 +145,11 @@ def _mail(name: str, content: bytes, encoding: str) -> Document:
             raise DataError("the file is no e-mail: it has no headers")
         head = "\n".join(f"{name}: {message[name]}" for name in HEADERS if message[name])
         letter = Document([Part(f"{head}\n\n{_letter(message)}")], [], parseaddr(str(message["From"] or ""))[1].lower())
-        attached = [(str(one.get_filename() or ""), one.get_payload(decode=True)) for one in message.iter_attachments()]
+        attached = [
+            (str(one.get_filename() or ""), one.get_payload(decode=True))
+            for one in message.iter_attachments()
+            if one.get_content_maintype() not in WORDLESS
+        ]
     for name, inner in attached:
         if PurePath(name).suffix.lower() in DOCUMENTS and isinstance(inner, bytes):
             document = read_document(name, inner)
