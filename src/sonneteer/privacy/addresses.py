@@ -30,8 +30,14 @@ CODE_TOWN = (
     rf",?\s+(?:[A-Z]{{1,2}}-)?(?:\d{{5}}|\d{{4}} ?[A-Z]{{2}},?|\d{{2}}-\d{{3}}|\d{{4}}-\d{{3}}|\d{{4}})"
     rf"(?:,?\s+{TOWN})?(?:\s\(?[A-Z]{{2}}\)?(?!\w))?"
 )
-TOWN_END = rf",\s+{TOWN}(?:,?\s+(?:[A-Z]{{2,3}},\s+)?\d{{4,6}}(?!\d))?"
-END = rf"(?:{US_END}|{UK_END}|{CA_END}|{CODE_TOWN}|{TOWN_END})?"
+BRAZIL_END = rf"(?:,?\s+{TOWN})?,?\s+\d{{5}}-?\d{{3}},?\s+{TOWN}(?:\s?[/-]\s?[A-Z]{{2}}(?!\w))?"
+TOWN_CODE = rf"(?:,?\s+{TOWN}){{1,2}}(?:,?\s+|-)\d{{5,6}}(?!\d)"
+TOWN_END = rf"(?:,\s+{TOWN}){{1,2}}(?:,?\s+(?:[A-Z]{{2,3}},\s+)?\d{{4,6}}(?!\d))?"
+COUNTRY = rf"(?:,\s+{TOWN})?"
+END = (
+    rf"(?:,?\s+{UNIT})?(?:{US_END}{COUNTRY}|{UK_END}{COUNTRY}|{CA_END}{COUNTRY}|{BRAZIL_END}|{TOWN_CODE}{COUNTRY}|"
+    rf"{CODE_TOWN}{COUNTRY}|{TOWN_END})?"
+)
 NUMBER = r"(?:,? ?(?:n[º°.]?|nr\.?|No\.?)? ?\d{1,5}(?: ?[a-zA-Z](?!\w))?(?:[/-]\d{1,4})?(?!\d))"
 
 ENDINGS = words("street_endings")
@@ -51,8 +57,8 @@ class Form(NamedTuple):
 
 FORMS: tuple[Form, ...] = (
     Form(
-        rf"(?:{UNIT},?\s+)?\d{{1,6}}(?:/\d{{1,4}})?[A-Za-z]?\s+(?:[NSEW]\.?\s+)?(?:(?:{WORD}|\d{{1,3}}(?:st|nd|rd|th))\s+){{1,4}}?"
-        rf"(?:{STREET})\b\.?(?:,?\s+{UNIT})?{END}",
+        rf"(?:(?:{UNIT},?\s+)?\d{{1,6}}(?:/\d{{1,4}})?[A-Za-z]?|{UNIT},?)\s+(?:[NSEW]\.?\s+)?(?:(?:{WORD}|\d{{1,3}}(?:st|nd|rd|th))\s+){{1,4}}?"
+        rf"(?:{STREET})\b\.?{END}",
         STREETS,
     ),
     Form(rf"(?:P\.?\s?O\.?\s?|Post(?:al)? )Box\s?\d+{END}", signs=("box",)),
@@ -84,12 +90,12 @@ FORMS += (
         rf"(?:(?:(?i:{'|'.join(FRENCH)})){APART}(?: {SMALL})* ?{TOWN}),? \d{{5}} {TOWN}",
         [word.rstrip(".") for word in FRENCH],
     ),
-    Form(rf"{UNIT},?\s+(?:{WORD}\s+){{1,3}}?(?:{STREET})\b{END}", STREETS),
     Form(  # whatever the street is called, a town with its code tells it
         rf"(?:{UNIT},?\s+(?:\d{{1,6}}(?:/\d{{1,4}})?[A-Za-z]?\s+)?|\d{{1,6}}(?:/\d{{1,4}})?[A-Za-z]?\s+)"
-        rf"(?:{WORD}(?:[ -]{WORD}){{1,3}})(?:,?\s+{UNIT})?,\s+{TOWN}(?:{CODE})",
-        signs=(",",),
+        rf"(?:{WORD}(?:[ -]{WORD}){{1,3}})(?:,?\s+{UNIT})?(?:,\s+|\s*\n\s*){TOWN}(?:{CODE})",
+        signs=(",", "\n"),
     ),
+    Form(rf"(?:H\.? ?No\.? ?)?\d{{1,4}}(?:/\d{{1,4}})?,?\s+{TOWN},?\s+{TOWN}[ -]\d{{6}}(?!\d)", signs=("000000",)),
 )
 CUES = words("address_cues")
 CALLED = (

@@ -7,6 +7,7 @@ row first, and the key alone undoes it.
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import cached_property, partial
@@ -83,7 +84,8 @@ class Pseudonyms:
                 change = partial(self._text, kind=kind, is_back=is_back, kept=kept)
                 return re.sub(r"(?m)^(?!-----).+$", lambda match: change(match.group()), value)
             case "phones":
-                return self._text(value, kind, is_back, _likewise(prefix_length, value), kept=prefix_length(value))
+                prefix, alike = prefix_length(value), _likewise(prefix_length, value)
+                return self._permutation.text(value, kind, is_back, alike, prefix, alphabets=(string.digits,))
             case "cards":
                 return self._text(value, kind, is_back, _likewise(is_card, value), kept=1)
             case "ibans":
@@ -115,6 +117,20 @@ class Pseudonyms:
         was = judged(word)
         return self._permutation.text(word, "word", is_back, lambda text: judged(text) == was and allows(text))
 
+    def _named(self, word: str, is_back: bool, allows: Callable[[str], bool]) -> str | None:
+        """For a known name the next on its circle that is one word, on no other circle, and allowed."""
+        folded = word.casefold()
+        circle = None if _stays(word) else self._circle(folded)
+        while circle:
+            name = circle.before(folded) if is_back else circle.after(folded)
+            folded, text = name.casefold(), _cased(name, word)
+            if WORD.fullmatch(text) and self._circle(folded) is circle and not _stays(text) and allows(text):
+                return text
+        return None
+
+    def _circle(self, folded: str) -> Circle | None:
+        return self._names["first"].get(folded) or self._names["last"].get(folded)
+
     def _mail(self, value: str, change: Callable[[str], str]) -> str:
         local, at, domain = value.partition("@")
         if not at:  # spelled out, as in jane [at] x [dot] org
@@ -135,7 +151,11 @@ class Pseudonyms:
             if piece[0].isdigit():
                 return self._digits(piece, is_back)
             stem, ending = _parted(piece)
-            return self._word(stem, is_back, lambda text: _parted(text + ending) == (text, ending)) + ending
+
+            def allows(text: str) -> bool:
+                return _parted(text + ending) == (text, ending)
+
+            return (self._named(stem, is_back, allows) or self._word(stem, is_back, allows)) + ending
 
         return re.sub(r"\d+|[^\W\d_]+", change, value)
 
