@@ -27,7 +27,8 @@ LIKE_LLAMA = {"llama", "mistral", "qwen2", "qwen3", "smollm3"}
 FIXED_ROTATIONS = {"default", "linear", "llama3", "yarn"}  # the others turn by the length of the text
 PROBE_TOKENS = 24
 MANY_GROUPS = 4  # heads to a key-value head: so many are attended to as rows of one head on a processor too
-MANY_ROWS, ROW_STEP = 64, 32  # a processor's library builds kernels for each number of rows: many come in few sizes
+FEW_ROWS, FEW_STEP, MANY_STEP = 64, 8, 32
+"""A processor's library takes milliseconds to build kernels for a new number of rows, so prompts come in few sizes."""
 TOLERANCES = {torch.float32: 1e-3, torch.bfloat16: 0.5}  # of logits, where they lie between about -20 and 20
 
 
@@ -206,9 +207,10 @@ class Decoder:
 
 
 def _filled_up(step: Step) -> Step:
-    """The step with rows that nobody wants at its end, if it has many on a processor."""
-    spare = -len(step.ids_N) % ROW_STEP if len(step.ids_N) > MANY_ROWS and not step.ids_N.is_cuda else 0
-    if not spare:
+    """The step with rows that nobody wants at its end, if prompts are read on a processor."""
+    rows = len(step.ids_N)
+    spare = -rows % (FEW_STEP if rows <= FEW_ROWS else MANY_STEP)
+    if not spare or not step.readings or step.ids_N.is_cuda:
         return step
     adapters_N = None if step.adapters_N is None else functional.pad(step.adapters_N, (0, spare), value=-1)
     ids_N, positions_N = (functional.pad(each, (0, spare)) for each in (step.ids_N, step.positions_N))

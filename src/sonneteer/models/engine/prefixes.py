@@ -10,9 +10,10 @@ from array import array
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 
+import torch
 from torch import Tensor
 
-BLOCK = 32  # tokens
+BLOCK = 16  # tokens
 
 
 class Prefixes:
@@ -33,10 +34,9 @@ class Prefixes:
             if key not in self._blocks:
                 break
             known.append(key)
-        for number, key in enumerate(known):
-            if (number + 1) * BLOCK <= read:
-                continue
-            kv_LKTE[:, :, :, number * BLOCK : (number + 1) * BLOCK] = self._blocks[key]
+        first = read // BLOCK  # a block of which a part has been read is put in place again
+        if new := [self._blocks[key] for key in known[first:]]:
+            torch.cat(new, 3, out=kv_LKTE[:, :, :, first * BLOCK : len(known) * BLOCK])
         self._touch(known)
         return max(len(known) * BLOCK, read)
 
