@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from functools import partial
@@ -97,12 +99,27 @@ def test_every_form_is_certified_and_says_what_it_is(form: Form, plain: LoadedRe
     card = (tmp_path / form / "README.md").read_text()
     assert "All of" in card
     assert "- rows.jsonl: " in card
-    assert str(plain.folder) not in card  # what this machine is like is nobody's business
+    for file in [
+        *(tmp_path / form).rglob("*.json"),
+        *(tmp_path / form).rglob("*.md"),
+    ]:  # this machine is its own affair
+        assert str(plain.folder) not in file.read_text(), file.name
     if form == "ollama":
         text = (tmp_path / form / "Modelfile").read_text()
         assert text.startswith("FROM ./tiny-f16.gguf\n")
         assert '<|im_start|>user\n{{ .Content }}<|im_end|>\n{{ else if eq .Role "assistant" }}' in text
         assert 'PARAMETER stop "<|im_end|>"' in text
+
+
+@pytest.mark.parametrize("form", ["merged", "adapter"])
+def test_the_card_s_own_words_load_the_model(form: Form, plain: LoadedRecipe, tmp_path: Path) -> None:
+    exported(plain, form, tmp_path)
+    code = (tmp_path / form / "README.md").read_text().split("```python\n")[1].split("```")[0]
+    code = code.replace("BASE", str(plain.folder / "base"))
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path / form, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("form", ["merged", "adapter"])
@@ -204,6 +221,7 @@ def test_fewer_bits_need_llama_cpp_s_program(
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ExtraError, match="llama-quantize"):
         exported(plain, "gguf", tmp_path, "q4_k_m")
+    assert not list(tmp_path.glob("*.partial"))
 
 
 @pytest.mark.usefixtures("llama_cpp_reads")

@@ -12,7 +12,7 @@ from sonneteer.backends.certify import hashes
 from sonneteer.backends.export_files import model_card
 from sonneteer.backends.export_forms import Original, Wanted, write_export
 from sonneteer.backends.permission import certificate_problems, note_permission
-from sonneteer.errors import ModelError, TakenError
+from sonneteer.errors import ModelError, SonneteerError, TakenError
 from sonneteer.records import Certificate, DatasetVersion, ModelVersion, Report, Run
 from sonneteer.store import Store
 
@@ -41,7 +41,11 @@ def export(
     _refuse_taken(store, wanted)
     partial = wanted.folder.with_name(f"{wanted.folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
-    checks = write_export(original(), wanted._replace(folder=partial))
+    try:
+        checks = write_export(original(), wanted._replace(folder=partial))
+    except SonneteerError:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
     files = hashes(partial)
     certificate = Certificate(model_id=model.id, created_at=datetime.now(UTC), checks=tuple(checks), files=files)
     refusals += [f"{check.name}: {check.says}" for check in checks if not check.is_passed]

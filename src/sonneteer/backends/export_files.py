@@ -38,6 +38,35 @@ services:
         reservations:
           devices: [{{driver: nvidia, count: 1, capabilities: [gpu]}}]
 """
+HOW_TO_LOAD = {
+    "merged": """\
+In this folder, with transformers (vLLM, SGLang and MLX take the folder's path as well):
+
+```python
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+model, tokenizer = AutoModelForCausalLM.from_pretrained("."), AutoTokenizer.from_pretrained(".")
+asked = [{{"role": "user", "content": "Hello!"}}]
+ids = tokenizer.apply_chat_template(asked, add_generation_prompt=True, return_tensors="pt", return_dict=True)
+print(tokenizer.decode(model.generate(**ids, max_new_tokens=50)[0, ids["input_ids"].shape[1] :]))
+```""",
+    "adapter": """\
+In this folder, with PEFT, where `BASE` is the folder or hub id of exactly the base that is named above. A base that was
+itself made by Sonneteer is written by `sonneteer export --to merged --model VERSION`.
+
+```python
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained("BASE"), ".")
+tokenizer = AutoTokenizer.from_pretrained(".")
+```""",
+    "gguf": "`llama-server --jinja -m FILE.gguf` (llama.cpp), or open the file in LM Studio.",
+    "gguf-adapter": "`llama-server --jinja -m BASE.gguf --lora {name}-lora.gguf`, with the GGUF file of that base.",
+    "ollama": "`ollama create {name} -f Modelfile`, and then `ollama run {name}`",
+    "vllm": "`./serve.sh`: OpenAI's API at http://127.0.0.1:8000/v1, where the model is called `{name}`.",
+    "compose": "`docker compose up`: OpenAI's API at http://127.0.0.1:8000/v1, where the model is called `{name}`.",
+}
 
 
 class SpelledTemplate:
@@ -102,8 +131,9 @@ Lineage = tuple[ModelVersion, Run, DatasetVersion, Report | None]
 def model_card(lineage: Lineage, certificate: Certificate, form: str, root: Path) -> str:
     """What whoever gets the files should know of them. Paths are told as the recipe has them, or below `root`."""
     model, run, dataset, report = lineage
+    base = public_name(model.base, root)
     sources = "\n".join(
-        f"- {_public(source.path, root)}: {source.rows:,} rows; {source.licence or 'no licence stated'}"
+        f"- {public_name(source.path, root)}: {source.rows:,} rows; {source.licence or 'no licence stated'}"
         for source in dataset.sources
     )
     results = {True: "passed", False: "FAILED"}
@@ -111,8 +141,12 @@ def model_card(lineage: Lineage, certificate: Certificate, form: str, root: Path
     return f"""\
 # {model.id}
 
-{model.name}, version {model.number}: `{_public(model.base, root)}` adapted by Sonneteer, exported as {form}.
+{model.name}, version {model.number}: `{base}` adapted by Sonneteer, exported as {form}.
 Fingerprint of the base: `{model.base_fingerprint}`.
+
+## How to load it
+
+{HOW_TO_LOAD[form].format(name=model.name, base=base)}
 
 ## Is it better than its base?
 
@@ -140,10 +174,10 @@ Run {run.id}: {run.steps:,} steps, {run.learned_tokens:,} learned tokens, {run.t
 """
 
 
-def _public(path: str, root: Path) -> str:
-    """A name that tells nothing of this machine."""
+def public_name(path: str, root: Path | None = None) -> str:
+    """What a file or a model is called elsewhere: nothing of this machine, but where it lies below `root`."""
     place = Path(path)
-    if place.is_relative_to(root):
+    if root is not None and place.is_relative_to(root):
         return place.relative_to(root).as_posix()
     return place.name if place.expanduser().is_absolute() else path
 

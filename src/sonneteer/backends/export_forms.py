@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from typing import Literal, NamedTuple
 
 from sonneteer.backends.certify import check_rendering, same_model
 from sonneteer.backends.engine_checks import GREEDY_TOKENS, Reference, check_engine
-from sonneteer.backends.export_files import COMPOSE, VLLM, SpelledTemplate, modelfile, write_executable
+from sonneteer.backends.export_files import COMPOSE, VLLM, SpelledTemplate, modelfile, public_name, write_executable
 from sonneteer.chat import Options
 from sonneteer.errors import ExtraError, ModelError
 from sonneteer.models.adapters import put_on
@@ -104,6 +105,10 @@ def _merged(original: Original, wanted: Wanted) -> list[Check]:
 def _adapter(original: Original, wanted: Wanted) -> list[Check]:
     _refuse_whole(original)
     shutil.copytree(original.result, wanted.folder, dirs_exist_ok=True)
+    config = wanted.folder / "adapter_config.json"
+    named = json.loads(config.read_text("utf-8"))
+    named["base_model_name_or_path"] = public_name(named["base_model_name_or_path"])  # not a path of this machine
+    config.write_text(json.dumps(named, indent=2), "utf-8")
     base = original.base()
     put_on(base.network, wanted.folder)
     return _compared(original, replace(base, tokenizer=tokenizer_of(wanted.folder)), FLOAT32)
