@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,10 +17,15 @@ from safetensors.torch import load_file, save_file
 
 from sonneteer import lifecycle, versions
 from sonneteer.cli import main
+from sonneteer.models.adapters import put_on
+from sonneteer.models.load import open_folder
 from sonneteer.models.render import TemplateRenderer
 from sonneteer.progress import Silent
+from sonneteer.recipe.engines import VllmSettings
+from sonneteer.recipe.sections import ServingSettings
 from sonneteer.records import ModelVersion
 
+from ..models.attached.fake_vllm import FakeVllm, Network
 from ..models.networks import network
 from .conftest import Trained, failed
 
@@ -122,3 +130,51 @@ def test_the_audit_log_tells_what_was_served_where(trained: Trained, monkeypatch
     (entry,) = [entry for entry in trained.store.audit_log() if entry.action == "serve"]
     assert entry.subject == f"models/{versions.newest(trained.loaded, trained.store).id}"
     assert re.fullmatch(r"at 127\.0\.0\.1:\d+", entry.content)
+
+
+@contextmanager
+def vllm_with(network: Network) -> Iterator[FakeVllm]:
+    with FakeVllm() as server:
+        server.network = network
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def thinking(trained: Trained, scale: float) -> Network:
+    """The base with the adapter, so much of it."""
+    base = open_folder("tiny", trained.loaded.folder / "base")
+    plain = trained.loaded.folder / "scaled"
+    shutil.copytree(trained.result, plain)
+    file = plain / "adapter_model.safetensors"
+    save_file({name: one * (scale if "lora_B" in name else 1) for name, one in load_file(file).items()}, file)
+    put_on(base.network, plain)
+    base.network.eval()
+    lock = threading.Lock()
+
+    @torch.no_grad()
+    def likeliest(folder: str, ids: list[int]) -> list[tuple[int, str, float]]:
+        assert Path(folder) == trained.result
+        with lock:
+            told = base.network(input_ids=torch.tensor([ids]), use_cache=False).logits[0, -1].log_softmax(-1).topk(5)
+        rows = zip(told.indices.tolist(), told.values.tolist(), strict=True)
+        return [(token, str(base.tokenizer.decode([token])), value) for token, value in rows]
+
+    return likeliest
+
+
+@pytest.mark.parametrize(("scale", "is_valid"), [(1.0, True), (0.0, False)], ids=["the adapter", "the base alone"])
+def test_an_attached_vllm_server_is_asked_too(scale: float, is_valid: bool, trained: Trained) -> None:
+    with vllm_with(thinking(trained, scale)) as server:
+        serving = ServingSettings(engine="vllm", vllm=VllmSettings(url=server.url))
+        recipe = trained.loaded.recipe.model_copy(update={"serving": serving})
+        certificate = lifecycle.certify(trained.loaded._replace(recipe=recipe), trained.store, Silent())
+    asked = {check.name: check.is_passed for check in certificate.checks if "vLLM" in check.name}
+    assert asked["the model that vLLM answers with, over HTTP, is the one that was trained"] is is_valid
+    assert "vLLM: it answers as the served model does" in asked
+    assert certificate.is_valid is is_valid, failed(certificate)
+    assert server.adapters == {}  # nothing stays in it

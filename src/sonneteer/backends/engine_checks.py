@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import torch
@@ -13,7 +13,7 @@ from sonneteer.models.generate import LocalChat
 from sonneteer.models.load import LanguageModel
 from sonneteer.models.proof import CLEAR_LEAD, Distance, Tolerance, coarse_kl
 from sonneteer.models.render import TemplateRenderer
-from sonneteer.records import Check, Example
+from sonneteer.records import Check, Example, Message
 
 LIKELIEST = 20
 LIKELY = 0.01
@@ -46,14 +46,21 @@ class Reference(NamedTuple):
 
 def check_engine(name: str, engine: Engine, reference: Reference, tolerance: Tolerance) -> list[Check]:
     """Ask the engine the probes that any engine understands: conversations without tools."""
-    asked = [probe for probe in reference.probes if not probe.is_text and not probe.tools]
-    asked = [probe for probe in asked if not any(m.tool_calls or m.role == "tool" for m in probe.messages)]
-    reference = reference._replace(probes=asked)
+    reference = reference._replace(probes=_plain(reference.probes))
+
+    def answer(messages: Sequence[Message]) -> str:
+        return engine.answer([{"role": one.role, "content": one.text} for one in messages], GREEDY_TOKENS)
+
     return [
         _tokens(name, engine, reference),
         _distributions(name, engine, reference, tolerance),
-        _answers(name, engine, reference),
+        check_greedy(name, answer, reference),
     ]
+
+
+def _plain(probes: Sequence[Example]) -> list[Example]:
+    asked = [probe for probe in probes if not probe.is_text and not probe.tools]
+    return [probe for probe in asked if not any(one.tool_calls or one.role == "tool" for one in probe.messages)]
 
 
 def _tokens(name: str, engine: Engine, reference: Reference) -> Check:
@@ -93,13 +100,12 @@ def _distributions(name: str, engine: Engine, reference: Reference, tolerance: T
     )
 
 
-def _answers(name: str, engine: Engine, reference: Reference) -> Check:
+def check_greedy(name: str, answer: Callable[[Sequence[Message]], str], reference: Reference) -> Check:
     """Greedy answers are equal, up to a place where first and second choice lie too near to one another to tell."""
-    chat, equal = LocalChat(reference.model), 0
-    for probe in reference.probes:
+    chat, equal, probes = LocalChat(reference.model), 0, _plain(reference.probes)
+    for probe in probes:
         (ours,) = chat.answer([probe.prompt], Options(max_tokens=GREEDY_TOKENS))
-        messages = [{"role": message.role, "content": message.text} for message in probe.prompt.messages]
-        theirs = engine.answer(messages, GREEDY_TOKENS)
+        theirs = answer(probe.prompt.messages)
         if theirs.strip() == ours.text.strip():
             equal += 1
         elif _is_clear(reference, probe, ours.text, theirs):
@@ -108,7 +114,7 @@ def _answers(name: str, engine: Engine, reference: Reference) -> Check:
                 is_passed=False,
                 says=f"Example {probe.id}: it answers {theirs!r}, and the served model {ours.text!r}.",
             )
-    says = f"{equal} of {len(reference.probes)} greedy answers are equal; the others part where two choices are near."
+    says = f"{equal} of {len(probes)} greedy answers are equal; the others part where two choices are near."
     return Check(name=f"{name}: it answers as the served model does", is_passed=True, says=says)
 
 

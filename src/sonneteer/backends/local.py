@@ -5,9 +5,11 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
+from sonneteer.backends.attached_checks import check_attached
 from sonneteer.backends.bases import base_of
 from sonneteer.backends.certify import (
     Known,
@@ -20,11 +22,13 @@ from sonneteer.backends.certify import (
     hashes,
     same_model,
 )
+from sonneteer.backends.engine_checks import Reference
 from sonneteer.backends.export_forms import Original
 from sonneteer.backends.foresight import foresee, surroundings
 from sonneteer.backends.served import ServedVersions
 from sonneteer.backends.served_checks import check_served
 from sonneteer.backends.starting import Starting, texts_of
+from sonneteer.backends.vllm import VllmVersions
 from sonneteer.backends.vocabulary import Texts, VocabularyReport, bits_of, vocabulary_report
 from sonneteer.data import read_split
 from sonneteer.errors import MissingError
@@ -46,7 +50,7 @@ from sonneteer.models.proof import (
 from sonneteer.models.render import TemplateRenderer
 from sonneteer.progress import Progress
 from sonneteer.recipe.sections import Recipe
-from sonneteer.records import KEPT, Certificate, DatasetVersion, Example, ModelVersion, Run
+from sonneteer.records import KEPT, Certificate, Check, DatasetVersion, Example, ModelVersion, Run
 from sonneteer.store import Store, write_whole
 from sonneteer.training.fit import fit, material_of, try_rates
 from sonneteer.training.lessons import Material
@@ -218,7 +222,18 @@ class LocalBackend:
         with ServedVersions(self._recipe.serving, self._store, self._folder) as versions:
             chat = versions.open(model)
             checks += check_served(model.name, chat, known, self._training_renderer, self._recipe.serving)
+        if self._recipe.serving.engine == "vllm" and self._recipe.serving.vllm.url:
+            checks += self._check_attached(model, known)
         return Certificate(model_id=model.id, created_at=datetime.now(UTC), checks=tuple(checks), files=files)
+
+    def _check_attached(self, model: ModelVersion, known: Known) -> list[Check]:
+        """As a vLLM server that runs answers; there it has a name of its own, so that nobody's adapter is taken out."""
+        reference = Reference(self.open(model).model, known.renderer, known.probes)
+        named = model.model_copy(update={"id": f"{model.id}-certified"})
+        with closing(VllmVersions(self._recipe.serving, self._store, self._folder)) as versions:
+            checks = check_attached(versions.open(named), known, reference, self._recipe.serving)
+            versions.take_out(named.id)
+        return checks
 
     def _seen(self, model: LanguageModel, probes: Sequence[Example]) -> tuple[TemplateRenderer, list[Trace]]:
         """How a form of the model reads, and what it says of the probes; its weights are not kept."""

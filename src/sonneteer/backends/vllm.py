@@ -59,6 +59,11 @@ class VllmVersions:
         weakref.finalize(chat, server.unload, model.id)
         return chat
 
+    def take_out(self, id: str) -> None:
+        """A version that is not to be answered with any more, though somebody still holds its chat."""
+        if self.server is not None:
+            self.server.unload(id)
+
     def close(self) -> None:
         """Stop what was started."""
         if self.server is not None:

@@ -9,6 +9,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,10 @@ KNOWN |= {"return_tokens_as_token_ids", "structured_outputs"}
 KNOWN_IN_CHATS = KNOWN - {"prompt"} | {"messages", "top_logprobs", "tools", "tool_choice"}
 KNOWN_IN_CHATS |= {"add_generation_prompt", "continue_final_message"}
 IMAGE_TOKENS = 100
+
+
+Network = Callable[[str, list[int]], list[tuple[int, str, float]]]
+"""What really answers, if something does: an adapter's folder and token ids give the likeliest."""
 
 
 class FakeVllm(ThreadingHTTPServer):
@@ -32,6 +37,7 @@ class FakeVllm(ThreadingHTTPServer):
         self.may_load = may_load
         self.adapters: dict[str, str] = {}
         self.asked: list[dict[str, Any]] = []
+        self.network: Network | None = None
 
     @property
     def url(self) -> str:
@@ -88,8 +94,32 @@ class Handler(BaseHTTPRequestHandler):
             self._error(400, "BadRequestError", f"extra fields: {sorted(unknown)}")
         elif body["model"] != "base" and body["model"] not in self.server.adapters:
             self._error(404, "NotFoundError", f"The model `{body['model']}` does not exist.")
+        elif self.server.network is not None:
+            self._think(body, self.server.network)
         else:
             self._stream(body, read, *_words(body, read))
+
+    def _think(self, body: dict[str, Any], network: Network) -> None:
+        self.send_response(200)
+        self.send_header("content-type", "text/event-stream")
+        self.send_header("transfer-encoding", "chunked")
+        self.end_headers()
+        ids, end = list(body["prompt"]), None
+        for written in range(1, body["max_tokens"] + 1):
+            likeliest = network(self.server.adapters[body["model"]], ids)
+            token, text, log_prob = likeliest[0]
+            ids.append(token)
+            is_end = token in body["stop_token_ids"]
+            end = "stop" if is_end else "length" if written == body["max_tokens"] else None
+            told = {f"token_id:{other}": value for other, _, value in likeliest}
+            logprobs = {"tokens": [f"token_id:{token}"], "token_logprobs": [log_prob], "top_logprobs": [told]}
+            choice = {"index": 0, "text": "" if is_end else text, "finish_reason": end, "logprobs": logprobs}
+            usage = {"prompt_tokens": len(body["prompt"]), "completion_tokens": written}
+            self._event({"id": "cmpl-1", "choices": [choice], "usage": usage})
+            if is_end:
+                break
+        self._chunk(b"data: [DONE]\n\n")
+        self._chunk(b"")
 
     def _stream(self, body: dict[str, Any], read: int, words: list[str], reason: str) -> None:
         self.send_response(200)
