@@ -69,6 +69,18 @@ def test_a_data_set_of_a_few_rows_has_a_card_too(tmp_path: Path, store: Store) -
     assert "not stated in the recipe" in write_card(store, dataset, tmp_path / "card.html").page.read_text()
 
 
+def test_swapped_copies_are_told_and_places_begin_where_the_sources_part(tmp_path: Path, store: Store) -> None:
+    (tmp_path / "deep").mkdir()
+    rows = [{"prompt": f"Who made number {i}?", "completion": f"She did, {i} times."} for i in range(20)]
+    write_lines(tmp_path / "deep" / "a.jsonl", [*rows, rows[3]])
+    recipe = recipe_of(str(tmp_path / "deep" / "a.jsonl"), balance=BalanceSettings(swaps=("gender",)))
+    dataset = prepare(recipe, tmp_path, store, WordReader())
+    assert dataset.copies == dataset.totals["train"]
+    facts, page = facts_of(store, dataset), write_card(store, dataset, tmp_path / "card.html").page.read_text()
+    assert [fate["shown"] for fate in facts["fates"] if fate["shown"]] == [["a.jsonl:21: says the same as a.jsonl:4"]]
+    assert f"{dataset.copies} are copies with groups of people swapped" in page
+
+
 def test_topics_and_drift_find_what_was_planted() -> None:
     rng = random.Random(2)
     topics = ["delivery"] * 100 + ["billing"] * 100

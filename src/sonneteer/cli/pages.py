@@ -70,10 +70,9 @@ def ledger_page(dataset: DatasetVersion) -> RenderableType:
 
 def swapped_lines(dataset: DatasetVersion) -> list[Text]:
     """How many copies of rows are learned besides the rows."""
-    train = dataset.splits.get("train")
-    copies = train.examples - dataset.totals.get("train", 0) if train else 0
+    copies = dataset.copies
     said = f"learned, too: {copies:,} {'copy' if copies == 1 else 'copies'} of these rows, with groups swapped"
-    return [Text(said)] if copies > 0 else []
+    return [Text(said)] if copies else []
 
 
 def learned_share(dataset: DatasetVersion, fate: Fate) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sonneteer.data.bias import BESIDE, LIMITS, Bias, Group, bias_of
+from sonneteer.data.counterfactual import SWAPPED
 from sonneteer.data.freeze import read_ledger, read_split
 from sonneteer.data.topics import topics_of
 from sonneteer.pages import templates_of
@@ -86,6 +88,7 @@ def facts_of(store: Store, dataset: DatasetVersion) -> dict[str, Any]:
         "fates": _fates(dataset, ledger),
         "remarks": dict(Counter(_kind(said) for entry in ledger for said in entry.remarks).most_common(20)),
         "splits": _splits(dataset),
+        "copies": dataset.copies,
         "lengths": _lengths(examples, sides),
         "tags": _tags(examples, sides, dataset),
         "topics": [topic._asdict() for topic in topics.topics],
@@ -101,16 +104,24 @@ def facts_of(store: Store, dataset: DatasetVersion) -> dict[str, Any]:
 def _fates(dataset: DatasetVersion, ledger: Sequence[LedgerEntry]) -> list[dict[str, Any]]:
     """Each fate with its meaning, its rows, its reasons, and the first places where one can look."""
     fates = []
+    folder = _folder_of_all([source.path for source in dataset.sources])
     for fate, says in FATES.items():
         entries = [entry for entry in ledger if entry.fate == fate]
         if entries:
             reasons = dict(Counter(_kind(entry.reason) for entry in entries if entry.reason).most_common(5))
-            shown = [f"{entry.source}:{entry.row}: {entry.reason}" for entry in entries if entry.reason][:SHOWN]
+            told = [entry for entry in entries if entry.reason][:SHOWN]
+            shown = [folder.sub("", f"{one.source}:{one.row}: {one.reason}") for one in told]
             share = len(entries) / dataset.rows
             fates.append(
                 {"fate": fate, "says": says, "rows": len(entries), "share": share, "reasons": reasons, "shown": shown}
             )
     return fates
+
+
+def _folder_of_all(paths: Sequence[str]) -> re.Pattern[str]:
+    """Where it begins a path: the folder that all sources are in tells nothing of a row."""
+    alike = os.path.commonprefix(paths)  # noqa: RUF071 (URLs, too; it is cut at a slash)
+    return re.compile(rf"(?<!\S){re.escape(''.join(alike.rpartition('/')[:2]))}")
 
 
 def _kind(said: str) -> str:
@@ -161,7 +172,7 @@ def _tags(examples: Sequence[Example], sides: Sequence[SplitName], dataset: Data
     for tag, values in dataset.tag_counts.items():
         for value, total in values.items():
             by_side = {side: counts[tag, value, side] for side in KEPT if dataset.splits[side].examples}
-            missing = [side for side, count in by_side.items() if not count]
+            missing = [side for side, count in by_side.items() if not count and tag != SWAPPED]
             lines.append({"tag": tag, "value": value, "examples": total, "by_side": by_side, "missing": missing})
     return lines
 

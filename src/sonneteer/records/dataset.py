@@ -88,3 +88,8 @@ class DatasetVersion(Record):
     def rows(self) -> int:
         """Rows in all sources."""
         return sum(self.totals.values())
+
+    @property
+    def copies(self) -> int:
+        """Training examples that are a row's copy with groups swapped, and have no row of their own."""
+        return self.splits["train"].examples - self.totals.get("train", 0) if "train" in self.splits else 0
