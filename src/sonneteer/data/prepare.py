@@ -35,6 +35,8 @@ from sonneteer.records import KEPT, DatasetVersion, Example, Renderer, SplitName
 from sonneteer.store import Store
 
 SILENT = Silent()
+MANY = 10_000
+"""More examples take so long that whoever waits is told what for."""
 EDITION = 11
 """Counts the changes of this preparation itself: what an older one made is not taken for the same."""
 
@@ -91,6 +93,8 @@ def prepare(
         sources, candidates = gather(data, files, steps, ledger, progress, hands)
         refuse_private(ledger)
         refuse_unknown_tags(candidates, data)
+        if len(candidates) > MANY:
+            progress.note(f"Comparing {len(candidates):,} examples with one another, then counting their tokens.")
         for step in corpus_steps(data, hands):
             candidates = step(candidates, ledger)
         refuse_nothing(candidates, ledger)
