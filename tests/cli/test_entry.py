@@ -101,6 +101,7 @@ def test_a_mistyped_command_line_is_the_users_to_change(sonneteer: Command, word
     said = sonneteer(*words)
     assert said.code == 3
     assert "sonneteer --help" in said.err
+    assert "Value error" not in said.err
     assert sonneteer(*words, "--json").document["exit_code"] == 3
 
 

@@ -6,6 +6,7 @@ import http.server
 import json
 import random
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,44 @@ def test_a_model_that_becomes_less_sure_is_noticed_against_its_own_test_answers(
     assert signal.has_moved
     assert signal.profile is not None
     assert signal.now < signal.profile
+
+
+CHANGED: dict[str, tuple[Callable[[random.Random], str], str]] = {
+    "question length": (lambda rng: f"{order(rng)} {order(rng)} {order(rng)}", "It is on its way to you."),
+    "new words": (
+        lambda rng: order(rng).replace("number", "nombre").replace("today", "hodie"),
+        "It is on its way to you.",
+    ),
+    "other language": (
+        lambda rng: (
+            f"Wann wird meine Bestellung mit der Nummer {rng.randrange(10**5)} endlich zu mir geschickt werden?"
+        ),
+        "It is on its way to you.",
+    ),
+    "answer length": (order, "It is on its way."),
+}
+
+
+@pytest.mark.parametrize("figure", CHANGED)
+def test_each_figure_that_changes_is_named(figure: str, profile: Profile) -> None:
+    asked, answer = CHANGED[figure]
+    rng = random.Random(5)
+    before = traffic([order(rng) for _ in range(200)])
+    after = traffic([asked(rng) for _ in range(400)], answer=answer)
+    moved = [signal.name for signal in health(profile, before + after[200:]).signals if signal.has_moved]
+    assert figure in moved
+
+
+def test_a_week_that_is_disliked_after_one_that_was_liked_is_noticed(profile: Profile) -> None:
+    rng = random.Random(6)
+    said = traffic([order(rng) for _ in range(280)], per_day=20)
+    thumbs = [
+        Feedback(id=f"f{one.id}", exchange_id=one.id, name="poet", created_at=one.created_at, liked=number < 140)
+        for number, one in enumerate(said)
+    ]
+    assert health(profile, said, *thumbs[:140]).verdict == "healthy"
+    (signal,) = [one for one in health(profile, said, *thumbs).signals if one.name == "disliked"]
+    assert signal.has_moved
 
 
 def test_groups_that_are_answered_differently_are_named(profile: Profile) -> None:

@@ -81,6 +81,8 @@ def test_for_all_addresses_it_shows_one_that_works_here(model: ServedModel) -> N
     text = welcome([model], ServingSettings(host="0.0.0.0"), 8080, has_keys=True)
     assert 'base_url="http://127.0.0.1:8080", api_key="sk-sonneteer-..."' in text
     assert "put this machine's name in place of 127.0.0.1" in text
+    version = welcome([model._replace(model_id="poet-3")], ServingSettings(), 8080, has_keys=False)
+    assert version.startswith("poet (poet-3) at http://127.0.0.1:8080")
     assert 'base_url="http://[::1]:8080/v1"' in welcome([model], ServingSettings(host="::"), 8080, has_keys=True)
 
 

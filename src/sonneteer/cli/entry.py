@@ -50,9 +50,8 @@ def _run(words: list[str], session: Session) -> ExitCode:
     except SonneteerError as problem:
         return session.fail(ExitCode.MUST_CHANGE, str(problem).splitlines())
     except TyperException as problem:
-        return session.fail(
-            ExitCode.MUST_CHANGE, [f"{problem.format_message().rstrip('.')}. What there is: sonneteer --help"]
-        )
+        said = problem.format_message().replace("Value error, ", "").rstrip(".")
+        return session.fail(ExitCode.MUST_CHANGE, [f"{said}. What there is: sonneteer --help"])
     except (BrokenPipeError, KeyboardInterrupt):
         raise
     except Exception as problem:

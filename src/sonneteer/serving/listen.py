@@ -60,7 +60,8 @@ def welcome(models: Sequence[ServedModel], settings: ServingSettings, port: int,
     address, scheme = EVERYWHERE.get(settings.host, settings.host), "https" if settings.tls_certificate else "http"
     url = f"{scheme}://[{address}]:{port}" if ":" in address else f"{scheme}://{address}:{port}"
     key = "sk-sonneteer-..." if has_keys else "any"
-    lines = [f"{', '.join(served.name for served in models)} at {url} (Ctrl-C stops it)"]
+    named = [f"{one.name} ({one.model_id})" if one.model_id else one.name for one in models]
+    lines = [f"{', '.join(named)} at {url} (Ctrl-C stops it)"]
     if settings.host in EVERYWHERE:
         lines.append(f"From other machines: put this machine's name in place of {address}.")
     lines.append(f"Key: {'one of those that you created' if has_keys else 'any will do on this machine'}.")
