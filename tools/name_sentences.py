@@ -148,8 +148,7 @@ def _value(slot: str, words: dict[str, list[str]], names: Names, rng: random.Ran
     if slot == "acronym":
         return "".join(rng.choices("ABCDEFGHIKLMNOPRSTUV", k=rng.choice((2, 3, 3, 4))))
     if slot == "brand":
-        parts = [_half(rng.choice(words["common"])).title() for _ in "12"]
-        return "".join(parts) if rng.random() < 0.3 else "".join(parts).capitalize()
+        return _brand(words, rng)
     if slot == "drug":
         return _half(rng.choice(words["common"])).capitalize() + rng.choice(words["drug"])
     if slot == "ailment":
@@ -159,6 +158,17 @@ def _value(slot: str, words: dict[str, list[str]], names: Names, rng: random.Ran
     if slot == "place" and rng.random() < 0.5:
         return rng.choice(words["known"]).title()
     return rng.choice(words[slot])
+
+
+def _brand(words: dict[str, list[str]], rng: random.Random) -> str:
+    """What a firm or its product might be called: halves of words or of places, or one that there is."""
+    kind = rng.random()
+    if kind < 0.15:
+        return rng.choice(words["brandname"])
+    if kind < 0.25:
+        return rng.choice(words["known"]).title()
+    parts = [_half(rng.choice(words["common" if rng.random() < 0.7 else "known"])).title() for _ in "12"]
+    return "".join(parts) if kind < 0.45 else "".join(parts).capitalize()
 
 
 def _half(word: str) -> str:
@@ -256,16 +266,24 @@ def _headline(text: str) -> str:
 
 
 def of_posts(path: Path, lexicon: Lexicon, rng: random.Random) -> Iterator[Sentence]:
-    """Posts in which people are marked (WNUT 2017's training part, CC BY 4.0), as they are and with other people."""
+    """Texts in which people are marked, in CoNLL's form, as they are and with other people."""
     names = Names(rng, lexicon)
     for block in re.split(r"\n\s*\n", path.read_text("utf-8")):
         text, found = "", []
-        for word, tag in (line.split("\t")[:2] for line in block.splitlines() if "\t" in line):
-            if tag == "B-person":
+        for word, tag in filter(None, map(_marked, block.splitlines())):
+            if tag in ("B-person", "B-PER"):
                 found.append((len(text), len(text) + len(word)))
-            elif tag == "I-person" and found:
+            elif tag in ("I-person", "I-PER") and found:
                 found[-1] = (found[-1][0], len(text) + len(word))
             text += word + " "
         yield Sentence(text, found)
         if found:
             yield _with_names(text, found, names)
+
+
+def _marked(line: str) -> tuple[str, str] | None:
+    """A word and its mark, where the line has them, perhaps after a number. What is called by an @ is an account."""
+    columns = line.split("\t")
+    if len(columns) > 2 and columns[0].isdigit():
+        columns = columns[1:]
+    return (columns[0], columns[1]) if len(columns) > 1 and not line.startswith("@") else None

@@ -35,6 +35,8 @@ WINDOWS = np.arange(1024)[:, None] + WINDOW
 PARTICLES = frozenset(words("joining_particles"))
 BESIDE = 2.0
 """How much less evidence a word needs if it stands beside a name."""
+CALLED = frozenset(cue.upper() for kind in ("birth_cues", "phone_cues") for cue in words(kind))
+"""What stands before a date of birth or a phone number, in capitals."""
 OF_AN_ILLNESS = re.compile(rf"(?i:['’]?s?['’]? (?:{'|'.join(words('illnesses'))})\b)")
 """What follows a name that is an illness's, such as Parkinson."""
 
@@ -110,7 +112,7 @@ class Recogniser:
             starts.append(text.index(token, place))
             place = starts[-1] + len(token)
         found = ((starts[first], starts[last] + len(tokens[last])) for first, last in spans(tokens, labels))
-        return [(start, end) for start, end in found if not OF_AN_ILLNESS.match(text, end)]
+        return [span for span in found if _may_stand(text, *span)]
 
     def _labels(self, scores: dict[int, float], count: int) -> list[bool]:
         """Whether each word is part of a name."""
@@ -142,6 +144,12 @@ def _candidates(tokens: Sequence[str], looks: Sequence[Look]) -> list[int]:
 def _is_apart(tokens: Sequence[str], place: int) -> bool:
     """Whether a small word is no part of a mail or web address."""
     return "/" not in tokens[max(0, place - 1) : place] and "@" not in tokens[max(0, place - 1) : place + 2]
+
+
+def _may_stand(text: str, start: int, end: int) -> bool:
+    """Whether it is no illness, no part of a code with digits, and not what a date or a phone is called."""
+    is_in_code = text[start - 1 : start].isdigit() or text[end : end + 1].isdigit()
+    return not is_in_code and text[start:end] not in CALLED and not OF_AN_ILLNESS.match(text, end)
 
 
 def _layer(numbers: Floats, windows: NDArray[np.intp], weights: Floats, bias: Floats) -> Floats:
