@@ -69,6 +69,15 @@ def test_what_is_prepared_again_is_a_new_version_without_them(folder: Path) -> N
     assert (other.totals["private"], sum(split.examples for split in other.splits.values())) == (3, 40)
 
 
+def test_a_side_without_examples_stays_one(folder: Path) -> None:
+    store = Store(folder / "workspace")
+    dataset = prepare(recipe_of("x.jsonl", validation_share=0), folder, store, WordReader())
+    assert dataset.splits["validation"].examples == 0
+    assert forget(store, "gone@example.org").rows == 3
+    assert forget(store, "p1").rows == 8  # four of the version that was, and of the one without the first
+    assert all(one.splits["validation"].examples == 0 for one in store.find(DatasetVersion))
+
+
 def test_a_person_who_is_nowhere_changes_nothing(folder: Path) -> None:
     store = Store(folder / "workspace")
     dataset = prepared(folder, store)

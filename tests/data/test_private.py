@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sonneteer.data import prepare, read_ledger, read_split
-from sonneteer.errors import DataError
+from sonneteer.errors import DataError, RecipeError
 from sonneteer.recipe.sections import PrivacySettings
 from sonneteer.records import KEPT, DatasetVersion
 from sonneteer.store import Store
@@ -23,6 +23,13 @@ def prepared(folder: Path, **settings: str) -> tuple[DatasetVersion, Store]:
     store = Store(folder / "workspace")
     recipe = recipe_of("x.jsonl").model_copy(update={"privacy": PrivacySettings.model_validate(settings)})
     return prepare(recipe, folder, store, WordReader()), store
+
+
+def test_a_country_that_there_is_not_is_refused(tmp_path: Path) -> None:
+    recipe = recipe_of("x.jsonl").model_copy(update={"privacy": PrivacySettings(countries=("GB", "XX"))})
+    write_lines(tmp_path / "x.jsonl", [question(i) for i in range(9)])
+    with pytest.raises(RecipeError, match="XX is no country's code"):
+        prepare(recipe, tmp_path, Store(tmp_path / "workspace"), WordReader())
 
 
 def test_the_ledger_tells_types_and_counts_and_no_file_of_the_workspace_holds_the_value(tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ def _without(store: Store, split: Split, persons: set[str]) -> _Thinned:
     rows = [json.loads(line) for line in table["example"].to_pylist()]
     contents = [Content(id, row.get("reference", {}), row.get("tags", {})) for id, row in zip(ids, rows, strict=True)]
     is_theirs = [content.tags.get("person") in persons for content in contents]
-    kept = table.filter([not theirs for theirs in is_theirs])
+    kept = table.filter(arrow.array([not theirs for theirs in is_theirs], arrow.bool_()))
     tokens, learned_tokens = (_sum(kept, column) for column in (TOKENS, LEARNED))
     if not any(is_theirs):
         return _Thinned(split, tokens, learned_tokens, set(), contents)

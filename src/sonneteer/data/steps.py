@@ -21,7 +21,7 @@ from sonneteer.data.normalise import no_markup, one_unicode, one_white_space
 from sonneteer.data.private import without_personal_data
 from sonneteer.data.rules import by_rules, limits_of
 from sonneteer.data.suited import suited
-from sonneteer.privacy import Guard, given_passphrase, open_vault
+from sonneteer.privacy import Guard, given_passphrase, open_vault, refuse_unknown_countries
 from sonneteer.recipe.learning import Objective
 from sonneteer.recipe.sections import CleanSettings, DataSettings, Recipe
 from sonneteer.store import Store
@@ -51,6 +51,7 @@ def row_steps(clean: CleanSettings, kept_out: KeptOut | None, objective: Objecti
 
 def private_steps(recipe: Recipe, folder: Path, store: Store) -> list[RowStep]:
     """Without those who asked to be forgotten, and without personal data; pseudonyms by the vault's key, if any."""
+    refuse_unknown_countries(recipe.privacy.countries)
     key, pseudonym_key = store.private_key(), None
     if recipe.privacy.vault:
         path = folder / recipe.privacy.vault

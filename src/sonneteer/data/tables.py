@@ -103,7 +103,7 @@ def parquet_rows(name: str, stream: BinaryIO) -> Iterator[RawRow]:
     except (UnicodeDecodeError, OverflowError) as problem:
         raise DataError(f"{name} holds a value that is none: {problem.__class__.__name__}. Write it anew.") from problem
     except (ArrowException, OSError) as problem:
-        raise DataError(f"{name} is no whole Parquet file: {problem}.") from problem
+        raise DataError(f"{name} is no whole Parquet file: {str(problem).rstrip('.')}.") from problem
 
 
 def _text(value: bytes) -> str | None:

@@ -1,5 +1,6 @@
 """Personal data and secrets: found by type, and masked, exchanged, dropped or refused before anything is learned."""
 
+from sonneteer.privacy.countries import refuse_unknown_countries
 from sonneteer.privacy.find import Finder, Found
 from sonneteer.privacy.protect import Guard, Protected, digest_of, is_digest, masked
 from sonneteer.privacy.pseudonyms import Pseudonyms
@@ -18,5 +19,6 @@ __all__ = [
     "make_vault",
     "masked",
     "open_vault",
+    "refuse_unknown_countries",
     "vault_id",
 ]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
+from sonneteer.errors import RecipeError
 from sonneteer.privacy import checksums as check
 from sonneteer.privacy.rules import ID, Rule, called
 from sonneteer.privacy.words import words
@@ -97,3 +98,14 @@ PACKS: dict[str, tuple[Rule, ...]] = {
 def packs_of(countries: tuple[str, ...]) -> tuple[Rule, ...]:
     """The rules of these countries. A country without a pack still has its phone numbers found."""
     return tuple(rule for country in countries for rule in PACKS.get(country, ()))
+
+
+def refuse_unknown_countries(codes: Iterable[str]) -> None:
+    """Raises RecipeError for codes of no country, for which nothing would ever be found."""
+    from phonenumbers import SUPPORTED_REGIONS
+
+    unknown = [code for code in codes if code.upper() not in SUPPORTED_REGIONS]
+    if unknown:
+        raise RecipeError(
+            f"privacy.countries: {', '.join(unknown)} is no country's code of two letters, such as GB or DE."
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -128,7 +128,7 @@ class DataSettings(Section):
     """What becomes of an example longer than `max_tokens`: it is dropped and listed, or the preparation fails."""
     bad_rows_share: float = Field(0.05, ge=0, le=1)
     """Share of unreadable rows up to which the rest goes on."""
-    fail_above: dict[str, float] = Field(default_factory=dict)
+    fail_above: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(default_factory=dict)
     """Shares of the rows, by fate, above which the preparation fails, as in `{too_long: 0.02, dropped: 0.1}`."""
     keep_together: tuple[str, ...] = ("person", "conversation", "document")
     """Tags whose equal values never lie on two sides of the split."""
