@@ -87,14 +87,14 @@ def test_a_person_is_a_digest_that_only_the_workspace_can_make(tmp_path: Path) -
 
 
 def test_the_log_of_a_mistake_of_ours_is_masked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from sonneteer import lifecycle
+    from sonneteer import preparation
 
     def breaks(*_: object) -> None:
         raise ValueError(f"a row says {ALL}")
 
     write_lines(tmp_path / "x.jsonl", [question(number) for number in range(20)])
     (tmp_path / "recipe.yaml").write_text("name: x\ndata: x.jsonl\n")
-    monkeypatch.setattr(lifecycle, "prepare", breaks)
+    monkeypatch.setattr(preparation, "prepare", breaks)
     assert main(["prepare", str(tmp_path), "--workspace", str(tmp_path / "workspace"), "--json"]) == 1
     (log,) = (tmp_path / "workspace" / "logs").glob("*.log")
     assert "a row says [EMAIL] [NATIONAL ID] [SECRET]" in log.read_text()
