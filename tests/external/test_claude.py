@@ -8,6 +8,7 @@ from sonneteer.chat import Chat, Options
 from sonneteer.errors import BusyError, RecipeError, RefusalError, RequestError
 from sonneteer.external import ClaudeChat, ServerChat
 from sonneteer.external import claude as by_package
+from sonneteer.external import server as by_server
 from sonneteer.recipe.sections import ExternalSettings
 from sonneteer.records import Message, Prompt
 from tests.external.speaking import Said, Script, busy, claude, gpt, in_turn, speaking
@@ -77,6 +78,16 @@ def test_what_is_no_answer_of_the_protocol_is_told(api: str, body: bytes, monkey
     monkeypatch.setattr("sonneteer.external.server.ATTEMPTS", 1)
     with pytest.raises(RequestError):
         ask(api, in_turn(Said(body)))
+
+
+@pytest.mark.parametrize("api", APIS)
+def test_a_server_that_is_not_there_is_named(api: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(by_package, "ATTEMPTS", 0)
+    monkeypatch.setattr(by_server, "ATTEMPTS", 1)
+    with speaking(in_turn(said(api, "well"))) as host:
+        url = host.url
+    with pytest.raises(RequestError, match=r"http://.* cannot be reached"):
+        chat_of(api, url).answer([PROMPT], Options())
 
 
 def test_the_package_sends_the_system_prompt_apart_and_counts_tokens() -> None:

@@ -86,6 +86,11 @@ class ClaudeChat:
                 raise BusyError(f"{said}. Wait, and give the same command again: it goes on.") from problem
             kind = RefusalError if problem.status_code in UNSUITED else RequestError
             raise kind(said) from problem
+        except self._library.APIConnectionError as problem:
+            raise RequestError(
+                f"{self._client.base_url} cannot be reached: {problem.__cause__ or problem}. Check the network, and "
+                "`url` in the recipe."
+            ) from problem
         except (self._library.APIError, ValueError, AttributeError, TypeError) as problem:
             raise RequestError(f"{self._model} gave no answer that can be read: {problem}") from problem
 
