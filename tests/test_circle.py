@@ -198,6 +198,9 @@ def _poison_is_refused(shop: Shop, loaded: LoadedRecipe, store: Store, champion:
     made = learning.improve(loaded, store, Silent())
     assert made.outcome == "refused", made.reasons
     assert deployments.current(store, "shop").champion_id == champion.id
+    assert made.model is not None
+    assert store.get(ModelVersion, made.model.id).stage == "retired"
+    assert versions.in_question(loaded, store).id == versions.in_force(loaded, store).id == champion.id
 
 
 def _going_back_takes_a_moment_and_drops_nothing(shop: Shop, store: Store) -> None:

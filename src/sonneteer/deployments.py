@@ -17,7 +17,9 @@ def current(store: Store, name: str) -> Deployment:
         return newest
     versions = store.find(ModelVersion, name=name)
     if not versions:
-        raise MissingError(f"There is no model '{name}' in {store.root} yet. Train it first: sonneteer run.")
+        others = ", ".join(sorted({version.name for version in store.find(ModelVersion)}))
+        known = f"It has: {others}." if others else "Train it first: sonneteer run."
+        raise MissingError(f"There is no model '{name}' in {store.root} yet. {known}")
     champion = next((version for version in versions if version.stage == "champion"), versions[0])
     return Deployment(
         id=f"{name}-first-{champion.number}", name=name, created_at=champion.created_at, champion_id=champion.id

@@ -53,6 +53,14 @@ def test_feedback_is_kept_and_an_unknown_message_is_something_to_change(sonnetee
     assert (kept.exchange_id, kept.liked, kept.correction) == ("a", False, "Good day")
     unknown = sonneteer("feedback", "msg_zzz", "--good")
     assert (unknown.code, "no exchange 'zzz'" in unknown.err) == (3, True)
+    nothing = sonneteer("feedback", "msg_a")
+    assert (nothing.code, "--good, --bad, --stars" in nothing.err) == (3, True)
+
+
+def test_an_unknown_model_is_told_with_those_that_there_are(sonneteer: Command, store: Store) -> None:
+    for command in ("deployment", "rollback"):
+        assert "There is no model 'other'" in sonneteer(command, "other").err
+        assert "It has: demo." in sonneteer(command, "other").err
 
 
 def test_rolling_back_brings_the_former_champion_back_and_says_why(sonneteer: Command, store: Store) -> None:

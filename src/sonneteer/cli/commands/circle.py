@@ -34,8 +34,16 @@ def feedback(
     from sonneteer.circle import voice
     from sonneteer.store import Store
 
-    said: dict[str, Any] = {"liked": liked, "stars": stars, "correction": correction, "label": label}
-    given = voice.say(Store(workspace), {"message_id": message, "comment": comment, **said})
+    said: dict[str, Any] = {
+        "liked": liked,
+        "stars": stars,
+        "correction": correction,
+        "label": label,
+        "comment": comment,
+    }
+    if all(value is None for value in said.values()):
+        raise typer.BadParameter("Say something of it: --good, --bad, --stars, --correction, --label or --comment")
+    given = voice.say(Store(workspace), {"message_id": message, **said})
     return Outcome({"feedback": as_json(given)}, [Text(f"Kept: {given.id} on exchange {given.exchange_id}.")])
 
 
