@@ -10,7 +10,7 @@ import pytest
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "sonneteer"
 
 FLOORS: list[tuple[str, ...]] = [
-    ("quiet", "errors"),
+    ("quiet", "errors", "workers"),
     ("records", "progress"),
     ("chat", "recipe", "recipes", "migrations"),
     ("pages", "store", "profile", "testing", "privacy", "external"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -25,7 +27,8 @@ def test_the_log_is_shown_and_verified(tmp_path: Path, capsys: pytest.CaptureFix
     assert isinstance(shown, list)
     assert [entry["subject"] for entry in shown] == [f"datasets/{DATASET.id}"]
     assert told(capsys, tmp_path, "verify")["problems"] == []
-    store._catalogue.save(DATASET.model_copy(update={"prepared_from": "forged"}))  # past the log
+    with closing(sqlite3.connect(store.root / "catalogue.sqlite")) as past_the_log, past_the_log:
+        past_the_log.execute("UPDATE datasets SET body = replace(body, 'a.jsonl', 'b.jsonl')")
     verified = told(capsys, tmp_path, "verify")
     assert (verified["exit_code"], len(verified["problems"])) == (3, 1)  # type: ignore[arg-type]
 

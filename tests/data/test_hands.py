@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -103,31 +100,6 @@ def test_an_interrupted_preparation_goes_on_with_what_is_done(folder: Path, monk
     assert sorted(walked) == [8, 9, 10, 11, 12, 13, 14, 29, 30, 43, 44, 45]  # the torn part, and the short last ones
     assert names(dataset) == names(prepared(folder, "uninterrupted"))
     assert not list((store.root / "partial").rglob("*.zst"))
-
-
-def is_at_work(pid: int) -> bool:
-    """Whether there is such a process, and not only what its parent has not taken note of."""
-    try:
-        return ") Z" not in Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere one process does the work")
-def test_whoever_works_for_a_preparation_that_was_killed_ends_too() -> None:
-    script = (
-        "import os, time; from sonneteer.data.hands import Hands\n"
-        "for pid in Hands(2).spread(lambda part: time.sleep(part) or os.getpid(), [0, 0.2] + [600] * 4):\n"
-        "    print(pid, flush=True)"
-    )
-    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as working:
-        assert working.stdout is not None
-        pids = {int(working.stdout.readline()) for _ in range(2)}
-        working.kill()
-    waited_until = time.monotonic() + 60
-    while any(map(is_at_work, pids)) and time.monotonic() < waited_until:
-        time.sleep(0.05)
-    assert not any(map(is_at_work, pids))
 
 
 def test_nothing_of_a_forgotten_person_is_kept_between(folder: Path) -> None:

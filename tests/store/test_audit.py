@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sonneteer.records import DatasetVersion
-from sonneteer.store import Store
+from sonneteer.store import Store, audit
 from tests.cli.conftest import DATASET
 
 
@@ -73,6 +73,19 @@ def test_the_database_itself_refuses_to_change_the_log(store: Store, statement: 
 
 def test_records_from_before_the_log_are_no_tampering(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    store._catalogue.save(DATASET)  # as an older version did
+    store.save(DATASET)
+    tamper(store, "DELETE FROM audit")
+    (store.root / "audit-head.txt").unlink()
     assert store.find(DatasetVersion) == [DATASET]
+    assert store.audit_problems() == []
+
+
+def test_what_the_log_cannot_tell_of_is_not_saved(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(audit, "append", killed)
+    with pytest.raises(KeyboardInterrupt):
+        store.save(DATASET.model_copy(update={"prepared_from": "nowhere"}))
+    assert store.find(DatasetVersion)[0].prepared_from == "elsewhere"
     assert store.audit_problems() == []

@@ -11,7 +11,6 @@ import multiprocessing
 import os
 import pickle
 import sys
-import threading
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -23,6 +22,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from sonneteer.errors import ExtraError, MachineError
 from sonneteer.recipe.sections import DataSettings
+from sonneteer.workers import end_with_parent
 
 AHEAD = 2
 """So many parts wait for each process: more would fill the memory, fewer would let it wait."""
@@ -62,15 +62,7 @@ _work: Callable[[Any], Any] | None = None
 def _begin(work: Callable[[Any], Any]) -> None:
     global _work
     _work = work
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """A process whose parent was killed would wait for its next part for ever."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
+    end_with_parent()
 
 
 def _do(part: Any) -> Any:

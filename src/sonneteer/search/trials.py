@@ -24,6 +24,7 @@ from sonneteer.recipe.sections import SearchSettings
 from sonneteer.search.space import Settings, Trained
 from sonneteer.store import Store
 from sonneteer.store.trials import TrialJournals
+from sonneteer.workers import end_with_parent
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 MANY, FEW = 50, 30
@@ -198,5 +199,10 @@ def workers(processes: int) -> Iterator[Executor]:
         yield _Here()
         return
     spawn = multiprocessing.get_context("spawn")  # a fork would inherit the threads of PyTorch
-    with ProcessPoolExecutor(processes, spawn, share_cores, (processes,)) as pool:
+    with ProcessPoolExecutor(processes, spawn, _begin, (processes,)) as pool:
         yield pool
+
+
+def _begin(processes: int) -> None:
+    end_with_parent()
+    share_cores(processes)

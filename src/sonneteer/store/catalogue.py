@@ -60,8 +60,11 @@ class Catalogue:
         with self.connection() as connection:
             upgrade(connection)
 
-    def save(self, record: Kept) -> None:
-        """Insert a record, or replace the one with its id."""
+    def save(self, record: Kept) -> AuditEntry:
+        """Insert a record, or replace the one with its id. The audit log tells of it, or else it is not saved either.
+
+        The caller sees to it that nobody else writes the log meanwhile.
+        """
         kind = type(record)
         table = _table(kind)
         body = record.model_dump(mode="json")
@@ -71,6 +74,8 @@ class Catalogue:
             connection.execute(sql.delete(table).where(table.c.id == record.id))
             row["name"] = _run_name(connection, record) if isinstance(record, Report) else record.name
             connection.execute(sql.insert(table).values(row))
+            subject = f"{TABLES[kind]}/{record.id}"
+            return audit.append(connection, "save", subject, record.content_fingerprint())
 
     def get(self, kind: type[R], id: str) -> R:
         """The record of this id. Raises MissingError, which names what comes near."""

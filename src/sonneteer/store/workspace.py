@@ -94,8 +94,8 @@ class Store:
 
     def save(self, record: Kept) -> None:
         """Insert a record, or replace the one with its id; the audit log tells of it."""
-        self._catalogue.save(record)
-        self.note_deed("save", f"{TABLES[type(record)]}/{record.id}", record.content_fingerprint())
+        with self.writing("audit", wait_seconds=60):
+            audit.remember_head(self.root, self._catalogue.save(record))
 
     def get(self, kind: type[R], id: str) -> R:
         """The record of this id. Raises MissingError, which names what comes near."""
