@@ -231,11 +231,15 @@ def engine_chat(folder: Path) -> Any:
     import sonneteer.quiet  # noqa: F401
     from sonneteer.models.engine.chat import EngineChat
     from sonneteer.models.engine.engine import AnsweringEngine, Limits
+    from sonneteer.models.hardware import apart
     from sonneteer.models.load import open_folder
 
-    model = open_folder("bench", folder)
-    model.network.to(torch.bfloat16)
-    return EngineChat(AnsweringEngine(model, Limits(seats=SEATS), keeps_network=False))
+    def engine() -> AnsweringEngine:
+        model = open_folder("bench", folder)
+        model.network.to(torch.bfloat16)
+        return AnsweringEngine(model, Limits(seats=SEATS), keeps_network=False)
+
+    return EngineChat(apart(engine))
 
 
 def gguf_chat(folder: Path) -> Any:

@@ -1,10 +1,10 @@
 """Keep the libraries quiet: no call home, no hub, no threads that spin for long. Imported before any of them.
 
 Several dependencies look up names on the internet by default. OpenMP's waiting threads starve each other on few cores
-(4 to 10 times slower serving, measured on two), so they wait actively for a tenth of a millisecond only, the gap
-between two products of one step, and not at all where several pools of threads share the cores. PyTorch asks the system
-for memory in large pages (a training step then causes a fiftieth of the page faults), and oneDNN keeps fewer of the
-kernels that it builds for each shape of matrix (a thousand of them take a gigabyte). All of it is decided by
+(4 to 10 times slower serving, measured on two), so they wait actively for about ten microseconds only, the gap
+between two operations of one step, and not at all where several pools of threads share the cores. PyTorch asks the
+system for memory in large pages (a training step then causes a fiftieth of the page faults), and oneDNN keeps fewer
+of the kernels that it builds for each shape of matrix (a thousand of them take a gigabyte). All of it is decided by
 environment variables that are read once, when the library loads. A value that the user has set stays.
 """
 
@@ -28,7 +28,7 @@ SETTINGS = {
     "THP_MEM_ALLOC_ENABLE": "1",
     "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "128",
     "OMP_WAIT_POLICY": "PASSIVE",
-    "GOMP_SPINCOUNT": "8000",
+    "GOMP_SPINCOUNT": "1000",
     "OMP_NUM_THREADS": str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1),
 }
 

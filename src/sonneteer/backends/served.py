@@ -14,6 +14,7 @@ from sonneteer.models.adapters import merged, put_on
 from sonneteer.models.engine.chat import EngineChat
 from sonneteer.models.engine.engine import AnsweringEngine, Limits
 from sonneteer.models.generate import LocalChat
+from sonneteer.models.hardware import apart
 from sonneteer.models.load import LanguageModel, open_folder, tokenizer_of
 from sonneteer.recipe.sections import ServingSettings
 from sonneteer.records import ModelVersion
@@ -38,14 +39,8 @@ class ServedVersions:
 
     def open(self, model: ModelVersion) -> EngineChat | LocalChat:
         """A version, ready to answer. An adapter whose base is there already is ready within a moment."""
-        result = self._store.root / model.folder
         with self._one_at_a_time:
-            if model.is_adapter and self._settings.share_base:
-                try:
-                    return self._beside_its_base(model, result)
-                except ModelError:  # more than plain LoRA, other words, or another kind of network
-                    pass
-            return self._by_itself(model, result)
+            return apart(lambda: self._opened(model))
 
     def __enter__(self) -> ServedVersions:
         return self
@@ -57,6 +52,15 @@ class ServedVersions:
         """Stop all engines."""
         for engine in (*self._shared.values(), *self._alone):
             engine.close()
+
+    def _opened(self, model: ModelVersion) -> EngineChat | LocalChat:
+        result = self._store.root / model.folder
+        if model.is_adapter and self._settings.share_base:
+            try:
+                return self._beside_its_base(model, result)
+            except ModelError:  # more than plain LoRA, other words, or another kind of network
+                pass
+        return self._by_itself(model, result)
 
     def _beside_its_base(self, model: ModelVersion, result: Path) -> EngineChat:
         key = f"{model.base_fingerprint} {base_weights_of(model, self._store)}"

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
-from typing import Literal
+from concurrent.futures import Future
+from typing import Literal, TypeVar
 
 import torch
 
 from sonneteer import profile
 
+T = TypeVar("T")
 Precision = Literal["auto", "bfloat16", "float32"]
 
 
@@ -43,6 +46,24 @@ def peak_gb(device: torch.device) -> float:
 def share_cores(processes: int) -> None:
     """Let this process use its share of the cores, where so many work at once."""
     torch.set_num_threads(max(1, torch.get_num_threads() // processes))
+
+
+def apart(work: Callable[[], T]) -> T:
+    """The result of work that is done in a thread of its own, which ends.
+
+    For each thread that has computed OpenMP keeps helpers. Where these are more than the cores, helpers fall asleep
+    after each operation, and every step of an engine has to wake them a hundred times.
+    """
+    told: Future[T] = Future()
+
+    def do() -> None:
+        try:
+            told.set_result(work())
+        except BaseException as problem:
+            told.set_exception(problem)
+
+    threading.Thread(target=do, daemon=True).start()
+    return told.result()
 
 
 def matrix_speed(
