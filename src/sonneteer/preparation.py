@@ -45,7 +45,7 @@ def card(loaded: LoadedRecipe, store: Store, progress: Progress) -> data.Card:
     """The data card: a page for people, and its figures as JSON."""
     dataset = prepare(loaded, store, progress)
     progress.stage("writing the card")
-    return data.write_card(store, dataset, store.root / f"{loaded.recipe.name}-data-card.html")
+    return data.write_card(store, dataset, store.root / f"{loaded.recipe.name}-data-card.html", loaded.folder)
 
 
 def diff(store: Store, before: str, after: str) -> list[data.Change]:

@@ -11,9 +11,9 @@ import pytest
 
 from sonneteer.data import prepare, write_card
 from sonneteer.data.bias import bias_of, wilson
-from sonneteer.data.card import FATES, facts_of
+from sonneteer.data.card import FATES, MASK, facts_of
 from sonneteer.data.topics import topics_of
-from sonneteer.recipe.sections import BalanceSettings, SourceSettings
+from sonneteer.recipe.sections import BalanceSettings, CleanSettings, SourceSettings
 from sonneteer.records import Example, Fate, Message
 from sonneteer.store import Store
 from tests.data.writing import WordReader, question, recipe_of, write_lines
@@ -43,7 +43,7 @@ def test_the_card_tells_all_and_shows_no_rare_word(tmp_path: Path, store: Store)
     write_lines(tmp_path / "a.jsonl", [*rows, rows[0], "torn"])
     recipe = recipe_of(SourceSettings(path="a.jsonl", licence="CC BY 4.0"))
     dataset = prepare(recipe, tmp_path, store, WordReader())
-    card = write_card(store, dataset, tmp_path / "card.html")
+    card = write_card(store, dataset, tmp_path / "card.html", tmp_path)
     page, figures = card.page.read_text(), json.loads(card.figures.read_text())
     assert "CC BY 4.0" in page
     assert "Xanthippe" not in page + card.figures.read_text()
@@ -58,6 +58,23 @@ def test_the_card_tells_all_and_shows_no_rare_word(tmp_path: Path, store: Store)
     assert page.count("<circle") == len(figures["map"]) == sum(dataset.splits[side].examples for side in dataset.splits)
 
 
+def test_lost_rows_are_shown_masked_unless_they_may_be_like_something_sealed(tmp_path: Path, store: Store) -> None:
+    rows = [{"prompt": f"Who made number {i}?", "completion": f"She did, {i} times."} for i in range(40)]
+    lost = {"prompt": "Who made Xanthippe number 3?", "completion": "As an AI language model, I did."}
+    write_lines(tmp_path / "a.jsonl", [*rows, lost, rows[3]])
+    recipe = recipe_of("a.jsonl", clean=CleanSettings(boilerplate="drop"))
+    dataset = prepare(recipe, tmp_path, store, WordReader())
+
+    def shown() -> dict[str, str]:
+        fates = facts_of(store, dataset, tmp_path)["fates"]
+        return {fate["fate"]: fate["shown"][0]["text"] for fate in fates if fate["shown"]}
+
+    hidden = " ".join([MASK] * 5)
+    assert shown() == {"dropped": f"Who made {MASK} number {MASK}? {hidden}, {MASK} did.", "duplicate": ""}
+    write_lines(tmp_path / "a.jsonl", [*rows, rows[3], lost])
+    assert not any(shown().values()), "the file is no longer what was read"
+
+
 def test_the_card_knows_every_fate() -> None:
     assert set(FATES) == set(get_args(Fate))
 
@@ -65,8 +82,8 @@ def test_the_card_knows_every_fate() -> None:
 def test_a_data_set_of_a_few_rows_has_a_card_too(tmp_path: Path, store: Store) -> None:
     write_lines(tmp_path / "a.jsonl", [question(i) for i in range(9)])
     dataset = prepare(recipe_of("a.jsonl"), tmp_path, store, WordReader())
-    assert facts_of(store, dataset)["topics"] == []
-    assert "not stated in the recipe" in write_card(store, dataset, tmp_path / "card.html").page.read_text()
+    assert facts_of(store, dataset, tmp_path)["topics"] == []
+    assert "not stated in the recipe" in write_card(store, dataset, tmp_path / "card.html", tmp_path).page.read_text()
 
 
 def test_swapped_copies_are_told_and_places_begin_where_the_sources_part(tmp_path: Path, store: Store) -> None:
@@ -76,8 +93,12 @@ def test_swapped_copies_are_told_and_places_begin_where_the_sources_part(tmp_pat
     recipe = recipe_of(str(tmp_path / "deep" / "a.jsonl"), balance=BalanceSettings(swaps=("gender",)))
     dataset = prepare(recipe, tmp_path, store, WordReader())
     assert dataset.copies == dataset.totals["train"]
-    facts, page = facts_of(store, dataset), write_card(store, dataset, tmp_path / "card.html").page.read_text()
-    assert [fate["shown"] for fate in facts["fates"] if fate["shown"]] == [["a.jsonl:21: says the same as a.jsonl:4"]]
+    facts, page = (
+        facts_of(store, dataset, tmp_path),
+        write_card(store, dataset, tmp_path / "card.html", tmp_path).page.read_text(),
+    )
+    (shown,) = (fate["shown"] for fate in facts["fates"] if fate["shown"])
+    assert shown == [{"place": "a.jsonl:21: says the same as a.jsonl:4", "text": ""}]
     assert f"{dataset.copies} are copies with groups of people swapped" in page
 
 

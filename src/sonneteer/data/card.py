@@ -1,7 +1,7 @@
 """The data card: one HTML page, and the same as JSON, that says what a data set holds and what became of the rest.
 
 Words of the sealed test split are counted and never shown. Examples of the other sides are shown with every word
-masked that few examples have: it could be a name or a number.
+masked that few examples have: it could be a name or a number. So are rows that were lost and are like nothing sealed.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ import numpy as np
 from sonneteer.data.bias import BESIDE, LIMITS, Bias, Group, bias_of
 from sonneteer.data.counterfactual import SWAPPED
 from sonneteer.data.freeze import read_ledger, read_split
+from sonneteer.data.lost import texts_of
 from sonneteer.data.topics import topics_of
 from sonneteer.pages import templates_of
 from sonneteer.records import KEPT, DatasetVersion, Example, Fate, LedgerEntry, SplitName
@@ -29,6 +31,7 @@ FEWEST_WITH_A_WORD = 5
 MASK = "▒▒"
 SHOWN = 3
 LONGEST_SHOWN = 600
+LONGEST_LOST = 200
 BARS = 12
 WORD = re.compile(r"\w+")
 FATES: dict[Fate, str] = {
@@ -55,9 +58,9 @@ class Card(NamedTuple):
     figures: Path
 
 
-def write_card(store: Store, dataset: DatasetVersion, target: Path) -> Card:
-    """Write the page, and the figures beside it as JSON."""
-    facts = facts_of(store, dataset)
+def write_card(store: Store, dataset: DatasetVersion, target: Path, folder: Path) -> Card:
+    """Write the page, and the figures beside it as JSON. `folder` is the recipe's, where its sources lie."""
+    facts = facts_of(store, dataset, folder)
     page = templates_of("sonneteer.data").get_template("card.html.jinja").render(dataset=dataset, **facts)
     figures = target.with_suffix(".json")
     write_whole(target, page.encode())
@@ -65,7 +68,7 @@ def write_card(store: Store, dataset: DatasetVersion, target: Path) -> Card:
     return Card(target, figures)
 
 
-def facts_of(store: Store, dataset: DatasetVersion) -> dict[str, Any]:
+def facts_of(store: Store, dataset: DatasetVersion, folder: Path) -> dict[str, Any]:
     """All that the card says, as plain values."""
     sides: list[SplitName] = []
     examples: list[Example] = []
@@ -85,7 +88,7 @@ def facts_of(store: Store, dataset: DatasetVersion) -> dict[str, Any]:
         "name": dataset.name,
         "sources": [source.model_dump() for source in dataset.sources],
         "rows": dataset.rows,
-        "fates": _fates(dataset, ledger),
+        "fates": _fates(dataset, ledger, words, folder),
         "remarks": dict(Counter(_kind(said) for entry in ledger for said in entry.remarks).most_common(20)),
         "splits": _splits(dataset),
         "copies": dataset.copies,
@@ -101,16 +104,25 @@ def facts_of(store: Store, dataset: DatasetVersion) -> dict[str, Any]:
     }
 
 
-def _fates(dataset: DatasetVersion, ledger: Sequence[LedgerEntry]) -> list[dict[str, Any]]:
+def _fates(
+    dataset: DatasetVersion, ledger: Sequence[LedgerEntry], words: Counter[str], folder: Path
+) -> list[dict[str, Any]]:
     """Each fate with its meaning, its rows, its reasons, and the first places where one can look."""
     fates = []
-    folder = _folder_of_all([source.path for source in dataset.sources])
+    shared = _folder_of_all([source.path for source in dataset.sources])
+    of_fate = {fate: [entry for entry in ledger if entry.fate == fate] for fate in FATES}
+    told = {fate: [entry for entry in entries if entry.reason][:SHOWN] for fate, entries in of_fate.items()}
+    texts = texts_of(list(chain(*told.values())), dataset.sources, folder)
     for fate, says in FATES.items():
-        entries = [entry for entry in ledger if entry.fate == fate]
-        if entries:
+        if entries := of_fate[fate]:
             reasons = dict(Counter(_kind(entry.reason) for entry in entries if entry.reason).most_common(5))
-            told = [entry for entry in entries if entry.reason][:SHOWN]
-            shown = [folder.sub("", f"{one.source}:{one.row}: {one.reason}") for one in told]
+            shown = [
+                {
+                    "place": shared.sub("", f"{one.source}:{one.row}: {one.reason}"),
+                    "text": _mask(texts.get((one.source, one.row), ""), words, LONGEST_LOST),
+                }
+                for one in told[fate]
+            ]
             share = len(entries) / dataset.rows
             fates.append(
                 {"fate": fate, "says": says, "rows": len(entries), "share": share, "reasons": reasons, "shown": shown}
@@ -211,7 +223,7 @@ def _masked(examples: Sequence[Example], sides: Sequence[SplitName], words: Coun
     return shown
 
 
-def _mask(text: str, words: Counter[str]) -> str:
+def _mask(text: str, words: Counter[str], longest: int = LONGEST_SHOWN) -> str:
     """A text in which only words are left that several examples have, and no digits."""
 
     def masked(found: re.Match[str]) -> str:
@@ -219,7 +231,7 @@ def _mask(text: str, words: Counter[str]) -> str:
         is_common = words[word.lower()] >= FEWEST_WITH_A_WORD and not any(map(str.isdigit, word))
         return word if is_common else MASK
 
-    return WORD.sub(masked, text[:LONGEST_SHOWN]) + (" …" if len(text) > LONGEST_SHOWN else "")
+    return WORD.sub(masked, text[:longest]) + (" …" if len(text) > longest else "")
 
 
 def _words(example: Example) -> list[str]:
