@@ -3,9 +3,9 @@
     python -m benchmarks.serving [--layers 8] [--clients 1 4 16 64] [--tokens 48] [--rounds 3] [--json PATH]
 
 Random weights in SmolLM2-135M's width, in bfloat16, with the bundled tokenizer. Each client asks once, all at the same
-time; a stream's first piece is its first token; of the rounds the medians are told. In every round each system has its
-turn, while the others are stopped: what else the machine does disturbs all alike. `cpu_ms` is the processors' time for
-one token of an answer, in the server's process; the clients are not in it.
+time, and reads bytes only; a stream's first piece is its first token; of the rounds the medians are told. In every
+round each system has its turn, while the others are stopped: what else the machine does disturbs all alike. `cpu_ms` is
+the processors' time for one token of an answer, in the server's process; the clients are not in it.
 
 `raw` is the engine without HTTP, so what the server costs is seen beside it. `first_cached_ms` is the first token of a
 prompt whose beginning of 600 tokens has been read before, `first_unread_ms` of one whose beginning is new. `adapter_ms`
