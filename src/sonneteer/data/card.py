@@ -110,7 +110,9 @@ def _fates(
     """Each fate with its meaning, its rows, its reasons, and the first places where one can look."""
     fates = []
     shared = _folder_of_all([source.path for source in dataset.sources])
-    of_fate = {fate: [entry for entry in ledger if entry.fate == fate] for fate in FATES}
+    of_fate: dict[Fate, list[LedgerEntry]] = {fate: [] for fate in FATES}
+    for entry in ledger:
+        of_fate[entry.fate].append(entry)
     told = {fate: [entry for entry in entries if entry.reason][:SHOWN] for fate, entries in of_fate.items()}
     texts = texts_of(list(chain(*told.values())), dataset.sources, folder)
     for fate, says in FATES.items():

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -48,12 +49,7 @@ def _texts(path: Path, sha256: str, rows: set[int]) -> Iterator[tuple[int, str]]
 def _words(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
-    elif isinstance(value, Mapping):
-        yield from _all_words(each for key, each in value.items() if key not in ("role", "tags", "id"))
-    elif isinstance(value, list | tuple):
-        yield from _all_words(value)
-
-
-def _all_words(values: Iterable[Any]) -> Iterator[str]:
-    for value in values:
-        yield from _words(value)
+    if isinstance(value, Mapping):
+        value = [each for key, each in value.items() if key not in ("role", "tags", "id")]
+    if isinstance(value, list | tuple):
+        yield from chain.from_iterable(map(_words, value))
