@@ -10,35 +10,27 @@ of those, E width of a head, L layers, S seats, T positions, R ranks of all adap
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, NamedTuple, cast
+import itertools
+from collections.abc import Callable
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import PreTrainedModel
 
-from sonneteer.models.engine.loras import PARTS, Change, Loras, Place
-from sonneteer.models.engine.masks import Masks
-from sonneteer.models.engine.norm import Norm, heads_norm
+from sonneteer.models.engine.loras import PARTS, Loras
+from sonneteer.models.engine.masks import Sight, places
+from sonneteer.models.engine.norm import Norm
 from sonneteer.models.engine.product import Product
+from sonneteer.models.engine.trunk import Block, Reading, Running, Trunk, compiled
 
 LIKE_LLAMA = {"llama", "mistral", "qwen2", "qwen3", "smollm3"}
 FIXED_ROTATIONS = {"default", "linear", "llama3", "yarn"}  # the others turn by the length of the text
 PROBE_TOKENS = 24
-MANY_GROUPS = 4  # heads to a key-value head: so many are attended to as rows of one head on a processor too
 FEW_ROWS, FEW_STEP, MANY_STEP = 64, 8, 32
 """A processor's library takes milliseconds to build kernels for a new number of rows, so prompts come in few sizes."""
 TOLERANCES = {torch.float32: 1e-3, torch.bfloat16: 0.5}  # of logits, where they lie between about -20 and 20
-
-
-class Reading(NamedTuple):
-    """A piece of a prompt: the rows of one step for one sequence."""
-
-    kv_LKTE: Tensor
-    """Keys and values of the sequence (L, 2, K, T, E); filled from `start` on."""
-    start: int
-    length: int
 
 
 class Step(NamedTuple):
@@ -55,21 +47,6 @@ class Step(NamedTuple):
     """Which of the step's adapters each row has, -1 for none."""
 
 
-@dataclass
-class _Block:
-    """One layer's weights."""
-
-    norm: Norm
-    qkv: Product
-    heads_norm: Tensor | None
-    out: Product
-    mlp_norm: Norm
-    gate_up: Product
-    down: Product
-    is_turned: bool
-    window: int | None
-
-
 class Decoder:
     """The network, its weights joined. It shares them with the transformers network, which goes on working."""
 
@@ -81,17 +58,22 @@ class Decoder:
         self.groups = int(config.num_attention_heads) // self.key_heads
         self.head_width = int(getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads)
         self.dtype, self.device = network.dtype, network.device
-        trunk = network.get_decoder()
+        self._sight = Sight(getattr(config, "sliding_window", None), self.dtype)
+        kinds = getattr(config, "layer_types", None) or ["sliding_attention"] * self.layers
+        trunk, epsilon = network.get_decoder(), float(config.rms_norm_eps)
         self._embedding_VD = cast(Tensor, network.get_input_embeddings().weight)
+        self._blocks = [
+            Block(layer, index, self.key_heads, epsilon, kinds[index] == "sliding_attention")
+            for index, layer in enumerate(trunk.layers)
+        ]
         self._head = Product(cast(nn.Linear, network.get_output_embeddings()))
-        self._epsilon = float(config.rms_norm_eps)
-        self._norm = Norm(trunk.norm, self._epsilon)
-        self._blocks = [_block(each, self._epsilon, self._window(config, i)) for i, each in enumerate(trunk.layers)]
         positions = torch.arange(int(config.max_position_embeddings), device=self.device)
         cos, sin = trunk.rotary_emb(self._embedding_VD[:1, :1].float(), positions[None])
         half = self.head_width // 2
         cos_TE, sin_TE = cos[0, :, :half].to(self.dtype), sin[0, :, :half].to(self.dtype)
-        self._cos_TE, self._sin_TE = cos_TE[:, None, None], torch.stack((-sin_TE, sin_TE), 1)[:, None]
+        turns = cos_TE[:, None, None], torch.stack((-sin_TE, sin_TE), 1)[:, None]
+        self._trunk = Trunk(self._embedding_VD, turns, self._blocks, Norm(trunk.norm, epsilon), self._head)
+        self._pass: Callable[..., Tensor] = self._trunk
 
     @torch.inference_mode()
     def pack(self, keeps_network: bool) -> None:
@@ -100,6 +82,28 @@ class Decoder:
             for product in (block.qkv, block.out, block.gate_up, block.down):
                 product.pack(keeps_network)
         self._head.pack(keeps_layers=True)  # often the embedding too
+        if self.device.type == "cpu":
+            told, self._pass = self.probe(), compiled(self._trunk)
+            if not is_alike(self.probe(), told, self.dtype):
+                self._pass = self._trunk
+
+    def probe_ids(self) -> Tensor:
+        """A text of chance."""
+        chance = torch.Generator().manual_seed(0)
+        size = min(PROBE_TOKENS, len(self._trunk.cos_TE))
+        return torch.randint(0, len(self._embedding_VD), (size,), generator=chance).to(self.device)
+
+    def probe(self) -> Tensor:
+        """The logits (T, V) of that text, read in two pieces, its last token as the next one of an answer."""
+        ids = self.probe_ids()
+        kv, places = self.empty_kv(len(ids)), torch.arange(len(ids), device=self.device)
+        cuts = (0, len(ids) // 2, len(ids) - 1)
+        told = [
+            self.forward(Step(ids[a:b], places[a:b], 0, (Reading(kv, a, b - a),), places[: b - a]), None)
+            for a, b in itertools.pairwise(cuts)
+        ]
+        last = Step(ids[-1:], places[-1:], 1, (), places[:1])
+        return torch.cat((*told, self.forward(last, kv[:, :, None])))
 
     @property
     def like(self) -> Tensor:
@@ -127,83 +131,19 @@ class Decoder:
     @torch.inference_mode()
     def forward(self, step: Step, seats_LSKTE: Tensor | None, loras: Loras | None = None) -> Tensor:
         """Logits (M, V) in float32 of the wanted rows. Keys and values are written where the rows belong."""
-        rows = len(step.ids_N)
         step = _filled_up(step)
-        hidden_ND = functional.embedding(step.ids_N, self._embedding_VD)
-        turns = self._cos_TE[step.positions_N], self._sin_TE[step.positions_N]
-        masks = Masks(step.positions_N, step.running, seats_LSKTE, self.dtype)
-        change = loras.of_rows(step.adapters_N) if loras is not None and step.adapters_N is not None else None
-        for index, block in enumerate(self._blocks):
-            normed = block.norm(hidden_ND)
-            qkv = _linear(normed, block.qkv, change, index, "qkv").view(len(normed), -1, 2, self.head_width // 2)
-            mixed = self._attention(self._placed(qkv, block, turns), index, block, step, seats_LSKTE, masks)
-            if len(step.ids_N) > rows:
-                mixed = functional.pad(mixed, (0, 0, 0, len(step.ids_N) - rows))
-            hidden_ND += _linear(mixed, block.out, change, index, "out")
-            normed = block.mlp_norm(hidden_ND)
-            gate, up = _linear(normed, block.gate_up, change, index, "gate_up").chunk(2, -1)
-            hidden_ND += _linear(functional.silu(gate).mul_(up), block.down, change, index, "down")
-        return self._head(self._norm(hidden_ND[step.wanted_M])).float()
-
-    def _placed(self, qkv: Tensor, block: _Block, turns: tuple[Tensor, Tensor]) -> Tensor:
-        """Queries, keys and values (N, H+2K, E), the first two turned to their positions (arXiv 2104.09864)."""
-        qk = qkv[:, : (self.groups + 1) * self.key_heads]
-        if block.heads_norm is not None:
-            qk.copy_(heads_norm(qk.flatten(2), block.heads_norm, self._epsilon).view_as(qk))
-        if block.is_turned:
-            torch.addcmul(qk * turns[0], qk.roll(1, 2), turns[1], out=qk)
-        return qkv.flatten(2)
-
-    def _attention(
-        self, qkv: Tensor, index: int, block: _Block, step: Step, seats: Tensor | None, masks: Masks
-    ) -> Tensor:
-        """Attention of every row to what stands before it: (N, H E)."""
-        heads = self.groups * self.key_heads
-        query, kv = qkv[:, :heads], qkv[:, heads:]
-        mixed = []
-        if step.running and seats is not None:
-            rows = slice(0, step.running)
-            layer = seats[index]
-            layer.view(-1, self.head_width).index_copy_(0, masks.places, kv[rows].flatten(0, 1))
-            keys, values = layer[:, rows, :, : masks.width]
-            mixed.append(self._attend(query[rows], keys, values, masks.of(rows, masks.width, block.window)))
+        running, masks = None, []
+        if step.running and seats_LSKTE is not None:
+            positions_n = step.positions_N[: step.running]
+            width = int(positions_n.max()) + 1
+            running = Running(step.running, width, seats_LSKTE, places(positions_n, seats_LSKTE))
+            masks.append(self._sight.of_running(positions_n, width))
         row = step.running
-        for reading in step.readings:
-            rows = slice(row, row + reading.length)
-            end = reading.start + reading.length
-            is_plain = reading.start == 0 and (block.window is None or end <= block.window)
-            mask = None if is_plain else masks.of(rows, end, block.window, self.groups)
-            mixed.append(self._read(query[rows], kv[rows], reading, index, mask))
-            row += reading.length
-        return mixed[0] if len(mixed) == 1 else torch.cat(mixed)
-
-    def _attend(self, query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
-        """Attention of the running answers, each with a row of its own: (n, H E)."""
-        is_apart = query.device.type == "cpu" and self.groups < MANY_GROUPS
-        query = query[:, :, None] if is_apart else query.view(len(query), self.key_heads, self.groups, -1)
-        mask = mask if mask is None else mask[:, None, None]
-        told = functional.scaled_dot_product_attention(query, keys, values, mask, enable_gqa=is_apart)
-        return told.flatten(1)
-
-    def _read(self, query: Tensor, kv: Tensor, reading: Reading, index: int, mask: Tensor | None) -> Tensor:
-        """Attention within one sequence, whose keys and values are kept: (n, H E)."""
-        end = reading.start + reading.length
-        layer = reading.kv_LKTE[index]
-        layer[:, :, reading.start : end] = kv.view(len(kv), 2, self.key_heads, -1).permute(1, 2, 0, 3)
-        keys, values = layer[:, :, None, :end]
-        query = query.view(len(query), self.key_heads, self.groups, -1).permute(1, 2, 0, 3)
-        if reading.start == 0 and mask is None:
-            keys, values = (each.expand(-1, self.groups, -1, -1) for each in (keys, values))
-            told = functional.scaled_dot_product_attention(query, keys, values, is_causal=True)
-        else:  # the heads of a group as more rows of one head
-            told = functional.scaled_dot_product_attention(query.flatten(1, 2)[:, None], keys, values, mask)
-        return told.reshape(query.shape).permute(2, 0, 1, 3).flatten(1)
-
-    @staticmethod
-    def _window(config: object, layer: int) -> int | None:
-        kinds = getattr(config, "layer_types", None)
-        is_windowed = kinds is None or kinds[layer] == "sliding_attention"
-        return getattr(config, "sliding_window", None) if is_windowed else None
+        for _, start, length in step.readings:
+            masks.append(self._sight.of_reading(step.positions_N[row : row + length], start + length, self.groups))
+            row += length
+        changes = loras.of_rows(step.adapters_N) if loras is not None and step.adapters_N is not None else []
+        return self._pass(step.ids_N, step.positions_N, running, list(step.readings), masks, changes, step.wanted_M)
 
 
 def _filled_up(step: Step) -> Step:
@@ -215,32 +155,6 @@ def _filled_up(step: Step) -> Step:
     adapters_N = None if step.adapters_N is None else functional.pad(step.adapters_N, (0, spare), value=-1)
     ids_N, positions_N = (functional.pad(each, (0, spare)) for each in (step.ids_N, step.positions_N))
     return step._replace(ids_N=ids_N, positions_N=positions_N, adapters_N=adapters_N)
-
-
-def _linear(x: Tensor, product: Product, change: Change | None, index: int, place: Place) -> Tensor:
-    y = product(x)
-    return y if change is None else change.add(y, x, index, place)
-
-
-def _block(layer: Any, epsilon: float, window: int | None) -> _Block:
-    attention, mlp = layer.self_attn, layer.mlp
-    norms = [attention.q_norm, attention.k_norm] if hasattr(attention, "q_norm") else []
-    heads = [attention.q_proj.out_features, attention.k_proj.out_features]
-    heads_norm = None
-    if norms:
-        both = [norm.weight.expand(size // len(norm.weight), -1) for norm, size in zip(norms, heads, strict=True)]
-        heads_norm = torch.cat(both)
-    return _Block(
-        norm=Norm(layer.input_layernorm, epsilon),
-        qkv=Product(attention.q_proj, attention.k_proj, attention.v_proj),
-        heads_norm=heads_norm,
-        out=Product(attention.o_proj),
-        mlp_norm=Norm(layer.post_attention_layernorm, epsilon),
-        gate_up=Product(mlp.gate_proj, mlp.up_proj),
-        down=Product(mlp.down_proj),
-        is_turned=bool(getattr(attention, "use_rope", True)),
-        window=window,
-    )
 
 
 def is_like_llama(network: PreTrainedModel) -> bool:
@@ -258,19 +172,13 @@ def is_like_llama(network: PreTrainedModel) -> bool:
     )
 
 
-@torch.inference_mode()
 def fits(decoder: Decoder, network: PreTrainedModel) -> bool:
-    """Whether the lean pass gives the network's own logits on a text of chance, read in two pieces."""
-    chance = torch.Generator().manual_seed(0)
-    size = min(PROBE_TOKENS, int(network.config.get_text_config().max_position_embeddings))
-    ids = torch.randint(0, network.config.get_text_config().vocab_size, (size,), generator=chance).to(network.device)
-    kv, cut, places = decoder.empty_kv(size), size // 2, torch.arange(size, device=network.device)
-    pieces = ((0, cut), (cut, size))
-    told = [
-        decoder.forward(
-            Step(ids[a:b], places[a:b], 0, (Reading(kv, a, b - a),), torch.arange(b - a, device=ids.device)), None
-        )
-        for a, b in pieces
-    ]
-    true = network(input_ids=ids[None], use_cache=False).logits[0].float()
-    return bool((torch.cat(told) - true).abs().max() <= TOLERANCES.get(network.dtype, 0.5))
+    """Whether the lean pass gives the network's own logits on a text of chance."""
+    with torch.inference_mode():
+        true = network(input_ids=decoder.probe_ids()[None], use_cache=False).logits[0].float()
+    return is_alike(decoder.probe(), true, network.dtype)
+
+
+def is_alike(one: Tensor, other: Tensor, dtype: torch.dtype) -> bool:
+    """Whether logits differ by no more than the rounding of their precision explains."""
+    return bool((one - other).abs().max() <= TOLERANCES.get(dtype, 0.5))

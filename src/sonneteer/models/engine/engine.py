@@ -24,13 +24,14 @@ from sonneteer.errors import ModelError, RequestError
 from sonneteer.models.engine.answering import Answering, Loaded, Tell
 from sonneteer.models.engine.batch import Batch
 from sonneteer.models.engine.certainty import look
-from sonneteer.models.engine.decoder import Decoder, Reading, fits, is_like_llama
+from sonneteer.models.engine.decoder import Decoder, fits, is_like_llama
 from sonneteer.models.engine.draw import choose
 from sonneteer.models.engine.guides import Guides
 from sonneteer.models.engine.loras import Loras, read_adapter
 from sonneteer.models.engine.prefixes import Prefixes
 from sonneteer.models.engine.reading import PromptReader
 from sonneteer.models.engine.seats import Seats
+from sonneteer.models.engine.trunk import Reading
 from sonneteer.models.engine.writing import Writing
 from sonneteer.models.load import LanguageModel
 from sonneteer.records import Prompt

@@ -18,9 +18,9 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
-from torch.nn import functional
 
 from sonneteer.errors import ModelError
+from sonneteer.models.engine.trunk import Changes
 
 Place = Literal["qkv", "out", "gate_up", "down"]
 PARTS: dict[Place, tuple[str, ...]] = {
@@ -101,9 +101,9 @@ class Loras:
 
     def __init__(self, adapters: Sequence[Adapter]) -> None:
         self._owners: dict[tuple[int, ...], Tensor] = {}
-        self._layers: list[dict[Place, tuple[Tensor, Tensor, tuple[int, ...]]]] = []
+        self._layers: list[dict[str, tuple[Tensor, Tensor, tuple[int, ...]]]] = []
         for tables in zip(*adapters, strict=True):
-            layer = {}
+            layer: dict[str, tuple[Tensor, Tensor, tuple[int, ...]]] = {}
             for place in PARTS:
                 mine = [(number, table[place]) for number, table in enumerate(tables) if place in table]
                 if mine:
@@ -114,26 +114,10 @@ class Loras:
                     layer[place] = (a_RI, torch.cat([factors.b_OR for _, factors in mine], 1), owners)
             self._layers.append(layer)
 
-    def of_rows(self, adapters_N: Tensor) -> Change:
-        """The change of rows that each have the adapter of this number, or none (-1)."""
-        shares = {key: (owners == adapters_N[:, None]) for key, owners in self._owners.items()}
-        return Change(self._layers, shares)
-
-
-class Change:
-    """What the adapters do to the rows of one step."""
-
-    def __init__(
-        self,
-        layers: Sequence[Mapping[Place, tuple[Tensor, Tensor, tuple[int, ...]]]],
-        shares: Mapping[tuple[int, ...], Tensor],
-    ) -> None:
-        self._layers = layers
-        self._shares = shares
-
-    def add(self, y_NO: Tensor, x_NI: Tensor, layer: int, place: Place) -> Tensor:
-        """The layer's output with each row's own adapter added."""
-        if place not in self._layers[layer]:
-            return y_NO
-        a_RI, b_OR, owners = self._layers[layer][place]
-        return y_NO + functional.linear(functional.linear(x_NI, a_RI) * self._shares[owners], b_OR)
+    def of_rows(self, adapters_N: Tensor) -> list[Changes]:
+        """What each layer adds to rows that each have the adapter of this number, or none (-1)."""
+        own = {owners: (ranks == adapters_N[:, None]) for owners, ranks in self._owners.items()}
+        return [
+            {place: (a_RI, b_OR, own[owners]) for place, (a_RI, b_OR, owners) in layer.items()}
+            for layer in self._layers
+        ]

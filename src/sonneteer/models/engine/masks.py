@@ -1,6 +1,6 @@
 """Which positions the rows of one step see, and where its running answers write: worked out once for all layers.
 
-Shape letters: N rows of a step, n running answers, K key-value heads, T positions.
+Shape letters: n rows of a group, K key-value heads, G heads to each of those, T positions.
 """
 
 from __future__ import annotations
@@ -8,40 +8,43 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from sonneteer.models.engine.trunk import Masks
 
-class Masks:
-    """The masks of a step, each made when it is first asked for."""
 
-    def __init__(self, positions_N: Tensor, running: int, seats_LSKTE: Tensor | None, dtype: torch.dtype) -> None:
-        self._positions_N = positions_N
+class Sight:
+    """What the network's layers let rows see."""
+
+    def __init__(self, window: int | None, dtype: torch.dtype) -> None:
+        self._window = window
         self._dtype = dtype
-        self._known: dict[tuple[int, int | None], Tensor | None] = {}
-        self.width = 0
-        """Positions that the running answers look at."""
-        if running and seats_LSKTE is not None:
-            self.width = int(positions_N[:running].max()) + 1
-            self.places = _places(positions_N[:running], seats_LSKTE)
-            """Where they write, counted in single heads of single positions of a layer's room (n 2 K)."""
 
-    def of(self, rows: slice, width: int, window: int | None, repeats: int = 1) -> Tensor | None:
-        """0 where a row may look, minus infinity elsewhere: (repeats rows, T). None where it may look everywhere."""
-        key = (rows.start, window)
-        if key not in self._known:
-            self._known[key] = self._made(self._positions_N[rows], width, window, repeats)
-        return self._known[key]
+    def of_running(self, positions_n: Tensor, width: int) -> Masks:
+        """Rows of several answers, which look at the first `width` positions of their own: (n, T)."""
+        return self._masks(positions_n, width, is_whole=len(positions_n) == 1, repeats=1)
 
-    def _made(self, positions: Tensor, width: int, window: int | None, repeats: int) -> Tensor | None:
-        if len(positions) == 1 and (window is None or width <= window):  # the last position looks at all before it
-            return None
-        places = torch.arange(width, device=positions.device)
-        hidden = places > positions[:, None]
-        if window is not None:
-            hidden |= places <= positions[:, None] - window
-        mask = torch.zeros(hidden.shape, dtype=self._dtype, device=hidden.device).masked_fill_(hidden, -torch.inf)
-        return mask.repeat(repeats, 1)
+    def of_reading(self, positions_n: Tensor, width: int, groups: int) -> Masks:
+        """Rows of one text up to its position `width`: (G n, T). None where the text begins with them."""
+        is_whole = len(positions_n) in (1, width)
+        return self._masks(positions_n, width, is_whole, groups)
+
+    def _masks(self, positions_n: Tensor, width: int, is_whole: bool, repeats: int) -> Masks:
+        is_near = self._window is None or width <= self._window
+        if is_whole and is_near:
+            return Masks(None, None)
+        places_T = torch.arange(width, device=positions_n.device)
+        hidden = places_T > positions_n[:, None]
+        whole = None if is_whole else self._mask(hidden, repeats)
+        if self._window is None or is_near:
+            return Masks(whole, whole)
+        return Masks(whole, self._mask(hidden | (places_T <= positions_n[:, None] - self._window), repeats))
+
+    def _mask(self, hidden: Tensor, repeats: int) -> Tensor:
+        mask = torch.zeros(hidden.shape, dtype=self._dtype, device=hidden.device)
+        return mask.masked_fill_(hidden, -torch.inf).repeat(repeats, 1)
 
 
-def _places(positions_n: Tensor, seats_LSKTE: Tensor) -> Tensor:
+def places(positions_n: Tensor, seats_LSKTE: Tensor) -> Tensor:
+    """Where running answers write, counted in single heads of single positions of a layer's room: (n 2 K)."""
     _, parts, seats, heads, room, _ = seats_LSKTE.shape
     starts = torch.arange(parts * seats * heads, device=positions_n.device).view(parts, seats, heads)
     return (starts[:, : len(positions_n)].transpose(0, 1) * room + positions_n[:, None, None]).flatten()

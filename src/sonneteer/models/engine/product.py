@@ -20,30 +20,31 @@ TOLERANCES = {torch.float32: 1e-4, torch.bfloat16: 2e-2}  # of the largest outpu
 ONEDNN: Any = torch.ops.mkldnn
 
 
-class Product:
+class Product(nn.Module):
     """Linear layers that read the same input, as one. Their weights become views of the joined ones."""
 
     def __init__(self, *layers: nn.Linear) -> None:
+        super().__init__()
         self._layers = layers
         self.is_packed = False
         """Whether the weights lie in oneDNN's order."""
-        self._weight_OI = _joined(layers, "weight")
-        self._bias_O = None if layers[0].bias is None else _joined(layers, "bias")
-        self.out_features, self.in_features = self._weight_OI.shape
+        self.weight_OI = _joined(layers, "weight")
+        self.bias_O = None if layers[0].bias is None else _joined(layers, "bias")
+        self.out_features, self.in_features = self.weight_OI.shape
 
-    def __call__(self, x_NI: Tensor) -> Tensor:
+    def forward(self, x_NI: Tensor) -> Tensor:
         """The outputs (N, O)."""
-        if not self.is_packed:
-            return functional.linear(x_NI, self._weight_OI, self._bias_O)
-        told: Tensor = ONEDNN._linear_pointwise(x_NI, self._weight_OI, self._bias_O, "none", [], "")
-        return told
+        if self.is_packed:
+            told: Tensor = torch.ops.mkldnn._linear_pointwise(x_NI, self.weight_OI, self.bias_O, "none", [], "")
+            return told
+        return functional.linear(x_NI, self.weight_OI, self.bias_O)
 
     def pack(self, keeps_layers: bool) -> None:
         """Order the weights for reading, if that is of use here. Layers that are not kept are of no use afterwards."""
-        packed = _packed(self._weight_OI) if _is_packable(self._weight_OI) else None
+        packed = _packed(self.weight_OI) if _is_packable(self.weight_OI) else None
         if packed is None:
             return
-        self._weight_OI, self.is_packed = packed, True
+        self.weight_OI, self.is_packed = packed, True
         if not keeps_layers:
             for layer in self._layers:
                 layer.weight.data = layer.weight.data.new_empty(0)
