@@ -19,7 +19,8 @@ from sonneteer.backends.local import LocalBackend
 from sonneteer.backends.served import ServedVersions
 from sonneteer.errors import ModelError
 from sonneteer.models.engine.engine import AnsweringEngine
-from sonneteer.models.engine.loras import Change, Loras
+from sonneteer.models.engine.loras import Loras
+from sonneteer.models.engine.stack import Changes
 from sonneteer.models.generate import LocalChat
 from sonneteer.models.load import LanguageModel
 from sonneteer.models.scratch import new_tokenizer
@@ -125,10 +126,9 @@ def test_an_adapter_that_was_not_loaded_is_found(trained: Trained, monkeypatch: 
 def test_adapters_that_leak_into_one_another_are_found(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
     honest = Loras.of_rows
 
-    def leaking(self: Loras, adapters_N: torch.Tensor) -> Change:
-        change = honest(self, adapters_N)
-        change._shares = {key: torch.ones_like(shares) for key, shares in change._shares.items()}
-        return change
+    def leaking(self: Loras, adapters_N: torch.Tensor) -> list[Changes]:
+        layers = honest(self, adapters_N)
+        return [{place: (a, b, torch.ones_like(own)) for place, (a, b, own) in layer.items()} for layer in layers]
 
     monkeypatch.setattr(Loras, "of_rows", leaking)
     found = failed(trained.certify())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -13,6 +15,8 @@ import torch
 from sonneteer import profile
 
 T = TypeVar("T")
+LARGE_PAGE = 2 * 1024**2
+MADV_COLLAPSE = 25  # Linux 6.1; refused by older ones
 Precision = Literal["auto", "bfloat16", "float32"]
 
 
@@ -64,6 +68,20 @@ def apart(work: Callable[[], T]) -> T:
 
     threading.Thread(target=do, daemon=True).start()
     return told.result()
+
+
+def use_large_pages(address: int, size: int) -> None:
+    """Have the system hold this memory in pages of 2 MiB, where it can.
+
+    A step of an engine reads all weights; in small pages it spends a twelfth of its time on finding them. Raises
+    nothing: what is no memory of ours, or has no large page free, stays as it is.
+    """
+    if sys.platform != "linux":
+        return
+    system = ctypes.CDLL(None)
+    first = address // LARGE_PAGE * LARGE_PAGE  # with its neighbours, which lie in the same heap
+    for page in range(first, address + size, LARGE_PAGE):
+        system.madvise(ctypes.c_void_p(page), ctypes.c_size_t(LARGE_PAGE), MADV_COLLAPSE)
 
 
 def matrix_speed(

@@ -8,7 +8,7 @@ import torch
 
 from sonneteer.models.engine.decoder import Decoder, Step
 from sonneteer.models.engine.seats import Seats
-from sonneteer.models.engine.trunk import Reading
+from sonneteer.models.engine.stack import Reading
 from sonneteer.models.load import open_folder
 
 from ..networks import saved

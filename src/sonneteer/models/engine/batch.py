@@ -13,7 +13,7 @@ from torch import Tensor
 from sonneteer.chat import Chance
 from sonneteer.models.engine.answering import Answering, Loaded, chance_of
 from sonneteer.models.engine.decoder import Step
-from sonneteer.models.engine.trunk import Reading
+from sonneteer.models.engine.stack import Reading
 
 Piece = tuple[Answering, Reading]
 

@@ -23,7 +23,7 @@ from sonneteer.models.engine.loras import PARTS, Loras
 from sonneteer.models.engine.masks import Sight, places
 from sonneteer.models.engine.norm import Norm
 from sonneteer.models.engine.product import Product
-from sonneteer.models.engine.trunk import Block, Reading, Running, Trunk, compiled
+from sonneteer.models.engine.stack import Block, Reading, Running, Stack, compiled
 
 LIKE_LLAMA = {"llama", "mistral", "qwen2", "qwen3", "smollm3"}
 FIXED_ROTATIONS = {"default", "linear", "llama3", "yarn"}  # the others turn by the length of the text
@@ -72,8 +72,8 @@ class Decoder:
         half = self.head_width // 2
         cos_TE, sin_TE = cos[0, :, :half].to(self.dtype), sin[0, :, :half].to(self.dtype)
         turns = cos_TE[:, None, None], torch.stack((-sin_TE, sin_TE), 1)[:, None]
-        self._trunk = Trunk(self._embedding_VD, turns, self._blocks, Norm(trunk.norm, epsilon), self._head)
-        self._pass: Callable[..., Tensor] = self._trunk
+        self.stack = Stack(self._embedding_VD, turns, self._blocks, Norm(trunk.norm, epsilon), self._head)
+        self._pass: Callable[..., Tensor] = self.stack
 
     @torch.inference_mode()
     def pack(self, keeps_network: bool) -> None:
@@ -83,14 +83,14 @@ class Decoder:
                 product.pack(keeps_network)
         self._head.pack(keeps_layers=True)  # often the embedding too
         if self.device.type == "cpu":
-            told, self._pass = self.probe(), compiled(self._trunk)
+            told, self._pass = self.probe(), compiled(self.stack)
             if not is_alike(self.probe(), told, self.dtype):
-                self._pass = self._trunk
+                self._pass = self.stack
 
     def probe_ids(self) -> Tensor:
         """A text of chance."""
         chance = torch.Generator().manual_seed(0)
-        size = min(PROBE_TOKENS, len(self._trunk.cos_TE))
+        size = min(PROBE_TOKENS, len(self.stack.cos_TE))
         return torch.randint(0, len(self._embedding_VD), (size,), generator=chance).to(self.device)
 
     def probe(self) -> Tensor:

@@ -31,7 +31,7 @@ from sonneteer.models.engine.loras import Loras, read_adapter
 from sonneteer.models.engine.prefixes import Prefixes
 from sonneteer.models.engine.reading import PromptReader
 from sonneteer.models.engine.seats import Seats
-from sonneteer.models.engine.trunk import Reading
+from sonneteer.models.engine.stack import Reading
 from sonneteer.models.engine.writing import Writing
 from sonneteer.models.load import LanguageModel
 from sonneteer.records import Prompt

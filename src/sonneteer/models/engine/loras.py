@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from sonneteer.errors import ModelError
-from sonneteer.models.engine.trunk import Changes
+from sonneteer.models.engine.stack import Changes
 
 Place = Literal["qkv", "out", "gate_up", "down"]
 PARTS: dict[Place, tuple[str, ...]] = {

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sonneteer.models.engine.trunk import Masks
+from sonneteer.models.engine.stack import Masks
 
 
 class Sight:

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sonneteer.models.hardware import use_large_pages
+
 PACKED_FOR = 64  # rows; such an order suits one row and many as well
 PROBE_ROWS = 3
 TOLERANCES = {torch.float32: 1e-4, torch.bfloat16: 2e-2}  # of the largest output
@@ -45,6 +47,7 @@ class Product(nn.Module):
         if packed is None:
             return
         self.weight_OI, self.is_packed = packed, True
+        use_large_pages(ONEDNN.data_ptr(packed), ONEDNN._nbytes(packed))
         if not keeps_layers:
             for layer in self._layers:
                 layer.weight.data = layer.weight.data.new_empty(0)

@@ -154,7 +154,7 @@ class Block(nn.Module):
         return told.reshape(query.shape).permute(2, 0, 1, 3).flatten(1)
 
 
-class Trunk(nn.Module):
+class Stack(nn.Module):
     """All layers, from tokens to logits."""
 
     def __init__(
@@ -196,7 +196,7 @@ def changed(y_NO: Tensor, x_NI: Tensor, changes: Changes, place: str) -> Tensor:
 
 
 def compiled(module: nn.Module) -> nn.Module:
-    """The module as TorchScript, on a processor and where that can compile it."""
+    """The module as TorchScript, or as it is where that cannot compile it."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # its successor needs a compiler of C++
