@@ -10,7 +10,7 @@ import pytest
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "sonneteer"
 
 FLOORS: list[tuple[str, ...]] = [
-    ("quiet", "errors", "workers"),
+    ("quiet", "errors", "words", "workers"),
     ("records", "progress"),
     ("chat", "recipe", "recipes", "migrations"),
     ("pages", "store", "profile", "testing", "privacy", "external"),

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import itertools
 import random
+import re
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sonneteer.data import near_duplicates as near
 from sonneteer.data.candidates import Candidate
@@ -17,6 +20,15 @@ from sonneteer.recipe.sections import CleanSettings
 from sonneteer.records import Example, Message, SplitName
 
 WORDS = [f"word{number}" for number in range(400)]
+UNSPACED = {
+    "Chinese": "我们 您 退货 包裹 地址 订单 付款 天 之内 可以 不能 如果 已经 收到 银行 卡 客服 请 的 了 是 在 和",
+    "Japanese": "返品 荷物 住所 注文 お支払い 三十 日 以内 できます もし 届いた 銀行 カード ください の は を が",
+    "Thai": "คืนสินค้า พัสดุ ที่อยู่ คำสั่งซื้อ ชำระเงิน ภายใน วัน สามารถ ไม่ได้ ถ้า แล้ว ได้รับ ธนาคาร บัตร ติดต่อ กรุณา การ ความ ของ",
+    "Lao": "ສົ່ງຄືນ ພັດສະດຸ ທີ່ຢູ່ ສັ່ງຊື້ ຊຳລະ ພາຍໃນ ມື້ ສາມາດ ບໍ່ໄດ້ ຖ້າ ແລ້ວ ໄດ້ຮັບ ທະນາຄານ ບັດ ຕິດຕໍ່ ກະລຸນາ ຂອງ ແມ່ນ",
+    "Khmer": "ត្រឡប់ កញ្ចប់ អាសយដ្ឋាន ការបញ្ជាទិញ បង់ប្រាក់ ក្នុង ថ្ងៃ អាច មិន ប្រសិនបើ រួចហើយ ទទួល ធនាគារ កាត ទាក់ទង សូម របស់",
+    "Burmese": "ပြန်ပို့ ပါဆယ် လိပ်စာ အော်ဒါ ငွေပေးချေ အတွင်း ရက် နိုင်သည် မရပါ အကယ်၍ ပြီးပြီ ရရှိ ဘဏ် ကတ် ဆက်သွယ် ကျေးဇူးပြု၍ ၏",
+}
+"""Words of writing that puts no spaces between them."""
 
 
 def said(text: str, row: int = 1, side: SplitName | None = None, system: str = "") -> Candidate:
@@ -118,3 +130,36 @@ def test_near_duplicates_on_two_official_sides_are_left_to_the_split() -> None:
     text = " ".join(WORDS[:30])
     kept, _ = alike_in("drop", said(text, 1, "train"), said(f"{text} indeed", 2, "test"))
     assert kept == [1, 2]
+
+
+# Writing without spaces ------------------------------------------------------------------------
+
+
+@settings(derandomize=True)  # MinHash itself misses a pair now and then
+@given(st.sampled_from(list(UNSPACED.values())), st.integers(0, 2**32), st.integers(0, 2))
+def test_a_small_edit_to_a_text_without_spaces_leaves_it_nearly_the_same(words: str, seed: int, letters: int) -> None:
+    rng = random.Random(seed)
+    text = "".join(rng.choices(words.split(), k=150))
+    place = rng.randrange(len(text))
+    changed = text[:place] + "".join(rng.choices(words, k=letters)) + text[place + 1 :]
+    assert near_duplicates([said(text), said(changed)], 0.8).clusters == [0, 0]
+
+
+@given(st.sampled_from(list(UNSPACED.values())), st.integers(0, 2**32), st.integers(4, 150))
+def test_other_texts_of_the_same_words_without_spaces_are_not_alike(words: str, seed: int, length: int) -> None:
+    rng = random.Random(seed)
+    one, other = ("".join(rng.choices(words.split(), k=length)) for _ in range(2))
+    assert near_duplicates([said(one), said(other)], 0.8).clusters == ([0, 0] if one == other else [0, 1])
+
+
+@pytest.mark.parametrize("words", UNSPACED.values(), ids=list(UNSPACED))
+def test_a_sentence_without_spaces_that_lacks_a_letter_has_most_sequences_in_common(words: str) -> None:
+    sentence = words.replace(" ", "")
+    one, other = (frozenset(shingles(said(text).example)) for text in (sentence, sentence[:20] + sentence[21:]))
+    assert 0.8 < jaccard(one, other) < 1
+
+
+@given(st.text(st.characters(max_codepoint=0x0DFF) | st.sampled_from(" ’“”–…€"), min_size=1))
+def test_the_sequences_of_writing_with_spaces_are_those_of_its_words(text: str) -> None:
+    padded = ["", "", *re.findall(r"\w+", f"tell me {text}".lower()), ""]
+    assert shingles(said(text).example) == [" ".join(padded[place : place + 3]) for place in range(len(padded) - 2)]

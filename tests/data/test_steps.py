@@ -167,6 +167,25 @@ def test_an_example_that_holds_an_evaluation_text_is_contaminated() -> None:
     assert guard.without_contaminated(example(GERMAN), 0.5).example is not None
 
 
+CHINESE = "包裹被送到了错误的地址，此后您的团队再也没有人给我回过电话。我应该怎么办？"
+THAI = "พัสดุถูกส่งไปผิดบ้านและหลังจากนั้นก็ไม่มีใครในทีมของคุณโทรกลับหาฉันอีกเลย"
+
+
+@pytest.mark.parametrize("text", [CHINESE, THAI])
+def test_texts_without_spaces_are_kept_out_by_sequences_of_twice_as_many_letters(text: str) -> None:
+    guard = kept_out(text)
+    told = guard.without_contaminated(example(f"{ENGLISH} {text[1:-1]} {ENGLISH}"), 0.5)
+    assert told.said.endswith("of the 26-letter sequences of eval.jsonl:1")
+    assert guard.without_contaminated(example(text[:12] + text[-12:]), 0.1).example is not None
+    assert guard.without_contaminated(example("Yes.", asked=text), 0.5).said == "it asks what eval.jsonl:1 asks"
+
+
+def test_a_short_phrase_without_spaces_is_only_kept_out_as_a_question() -> None:
+    guard = kept_out("以上答案都不正确")
+    assert guard.without_contaminated(example("我认为以上答案都不正确。"), 0.5).example is not None
+    assert guard.without_contaminated(example("对。", asked="以上答案都不正确？"), 0.5).example is None
+
+
 def test_what_must_not_be_learned_is_the_same_in_every_process(tmp_path: Path) -> None:
     (tmp_path / "kept_out").write_bytes(pickle.dumps((kept_out(ENGLISH), example(ENGLISH))))
     script = "import pickle, sys; k, e = pickle.load(open(sys.argv[1], 'rb')); print(k.without_contaminated(e, 1).fate)"

@@ -1,14 +1,14 @@
 """Conversations that say nearly the same: found by MinHash, and then compared exactly.
 
-A conversation is the set of its three-word sequences. MinHash signatures (rensa) are cut into bands; two that agree in
-a band are candidates, and count as near-duplicates only where the Jaccard index of the sets themselves reaches the
-threshold. Bands are sorted one after the other, so memory grows with the signatures alone.
+A conversation is the set of its three-word sequences; in writing without spaces every letter counts as a word. MinHash
+signatures (rensa) are cut into bands; two that agree in a band are candidates, and count as near-duplicates only where
+the Jaccard index of the sets themselves reaches the threshold. Bands are sorted one after the other, so memory grows
+with the signatures alone.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Sequence
 from functools import cache, lru_cache
 from typing import NamedTuple
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from sonneteer.data.candidates import Candidate
 from sonneteer.data.hands import Hands
 from sonneteer.records import Example
+from sonneteer.words import words_in
 
 PERMUTATIONS = 128
 WORDS_IN_SHINGLE = 3
@@ -29,7 +30,6 @@ MOST_IN_BUCKET = 64
 """So many earlier members of a bucket that belong to different clusters are compared with a new one."""
 MISSED_WEIGHT = 0.9
 """What a missed pair costs, against a candidate that fails the exact comparison: that one only costs time."""
-WORD = re.compile(r"\w+")
 
 
 class Alike(NamedTuple):
@@ -75,7 +75,7 @@ def _shingles_in(line: str) -> list[str]:
 
 
 def _sequences(said: str) -> list[str]:
-    words = WORD.findall(said.lower())
+    words = words_in(said.lower())
     padded = ["", "", *words, ""] if words else []
     return list(map(" ".join, zip(padded, padded[1:], padded[2:], strict=False)))
 

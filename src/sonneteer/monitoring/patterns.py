@@ -19,16 +19,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sonneteer.monitoring.harvest import taught
-from sonneteer.monitoring.view import UNSPACED, WORD
 from sonneteer.recipe.improvement import ImprovementSettings
 from sonneteer.recipe.learning import Objective
 from sonneteer.records import Exchange, Feedback
+from sonneteer.words import LETTER, UNSPACED, WORD
 
 TIMES = 10
 LONGEST_PHRASE, LONGEST_RUN = 4, 8
 """In words, and in letters where words are not told apart. A longer one is found by its parts, and a whole answer as a
 whole."""
-LETTER = re.compile(f"[{UNSPACED}]")
 WORDS_BETWEEN = re.compile(f"[^\\W{UNSPACED}]+")
 BETWEEN_LETTERS = re.compile(f"(?<=[{UNSPACED}]) (?=[{UNSPACED}])")
 WHOLE = "= "

@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sonneteer.monitoring.view import WORD, Seen
+from sonneteer.monitoring.view import Seen
 from sonneteer.records import Exchange
+from sonneteer.words import WORD
 
 FEWEST = 30
 """Answers below which nothing is called usual."""

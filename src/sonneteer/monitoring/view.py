@@ -15,11 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from sonneteer.words import WORD
+
 Figures = NDArray[np.float64]
-UNSPACED = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-"""Letters of Thai, Lao, Burmese, Khmer, Japanese and Chinese, which are written without spaces."""
-WORD = re.compile(rf"[{UNSPACED}]|[^\W{UNSPACED}]+")
-"""A word, or one letter where words cannot be told apart."""
 REFUSAL = re.compile(
     r"(?i)\b(?:i(?:'m| am) (?:sorry|unable|not able)|i (?:can(?:no|')t|cannot|could not|won't|will not) "
     r"(?:help|assist|answer|do|provide|tell|share)|as an ai\b|i do(?:n't| not) (?:know|have (?:that|this|any) info))"

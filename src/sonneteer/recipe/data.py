@@ -70,11 +70,13 @@ class CleanSettings(Section):
     near_duplicates: Literal["off", "together", "drop"] = "together"
     """Conversations that say nearly the same stay on one side of the split, or all but the first are dropped."""
     near_duplicate_share: float = Field(0.8, gt=0.3, le=1)
-    """Share of three-word sequences in common (Jaccard) from which two conversations say nearly the same."""
+    """Share of three-word sequences in common (Jaccard) from which two conversations say nearly the same. In writing
+    without spaces, such as Chinese, Japanese and Thai, every letter counts as a word."""
     evaluation_files: tuple[str, ...] = ()
     """Files of evaluation sets, relative to the recipe's folder: examples that hold their text are dropped."""
     contaminated_share: float = Field(0.5, gt=0, le=1)
-    """Share of an evaluation text's 13-word sequences in an example from which the example is contaminated."""
+    """Share of an evaluation text's 13-word sequences in an example from which the example is contaminated; in writing
+    without spaces they are of 26 letters."""
     contradictions: Literal["off", "flag", "drop"] = "flag"
     """Examples that ask exactly the same and answer differently: noted, or all of them dropped."""
     wrong_labels: Literal["off", "flag", "drop"] = "flag"
