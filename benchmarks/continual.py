@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sonneteer import lifecycle, versions
+from sonneteer import lifecycle, opening
 from sonneteer.chat import Chat, LogProbs
 from sonneteer.progress import Silent
 from sonneteer.recipe import LoadedRecipe, read_recipe
@@ -106,8 +106,8 @@ class School:
         model = lifecycle.train(loaded, self._store, Silent())
         merged = self._merged(strategy, step)
         if strategy != "adapters" and not merged.exists():
-            versions.write_merged(loaded, self._store, model, merged)
-        return versions.open_version(loaded, self._store, model)
+            opening.write_merged(loaded, self._store, model, merged)
+        return opening.open_version(loaded, self._store, model)
 
     def asked(self, chat: Chat) -> list[float]:
         """Accuracy on each domain."""

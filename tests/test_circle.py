@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sonneteer import deployments, lifecycle, serving, versions
+from sonneteer import deployments, lifecycle, opening, serving, versions
 from sonneteer.chat import Options, Piece
-from sonneteer.circle import learning, live, patterns, voice, watching
+from sonneteer.circle import gathering, learning, live, patterns, voice, watching
 from sonneteer.progress import Silent
 from sonneteer.recipe import LoadedRecipe, read_recipe
 from sonneteer.records import DatasetVersion, Deployment, ModelVersion, Prompt
@@ -130,7 +130,7 @@ def test_the_circle_closes(loaded: LoadedRecipe, tmp_path: Path) -> None:
     assert lifecycle.run(loaded, store, Silent()).verdict == "better"
     lifecycle.certify(loaded, store, Silent())
     assert lifecycle.promote(loaded, store).is_done
-    with running(loaded, live.watch_of(loaded, store, versions.opener(loaded, store))) as shop:
+    with running(loaded, live.watch_of(loaded, store, opening.opener(loaded, store))) as shop:
         before = _traffic_shifts_and_people_correct(shop, loaded, store)
         model = _a_better_version_is_made(loaded, store)
         _it_is_tried_and_promoted(shop, store, model)
@@ -152,7 +152,7 @@ def _traffic_shifts_and_people_correct(shop: Shop, loaded: LoadedRecipe, store: 
     health = watching.monitor(loaded, store, Silent()).health
     assert (health.verdict, health.exchanges) == ("retrain", 150)
     assert any(signal.name == "topics" and signal.has_moved for signal in health.signals)
-    assert learning.needed_because(loaded, store, health.verdict) is not None
+    assert watching.needed_because(loaded, store, health.verdict) is not None
     return shop.right_share(range(1000, 1030))
 
 
@@ -192,7 +192,7 @@ def _poison_is_refused(shop: Shop, loaded: LoadedRecipe, store: Store, champion:
         id, _ = shop.say(order(number))
         shop.correct(id, f"zq {number * 7919 % 1009} vv {number * 104729 % 997}", "orders")  # vandals
     assert until(lambda: len(store.traffic.feedback("shop")) == 120)
-    held = learning.harvest(loaded, store)
+    held = gathering.harvest(loaded, store)
     assert (held.patterns, held.in_patterns) == (1, 60)
     assert len(approve_all(loaded, store)) == 1  # a reviewer who does not look
     made = learning.improve(loaded, store, Silent())

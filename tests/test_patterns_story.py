@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from sonneteer import evaluation
-from sonneteer.circle import learning, patterns, voice, watching
+from sonneteer.circle import gathering, patterns, voice, watching
 from sonneteer.cli.reviewing import review_patterns
 from sonneteer.recipe import LoadedRecipe, read_recipe
 from sonneteer.records import DatasetVersion, Exchange, Feedback, Message, ModelVersion, Prompt
@@ -71,7 +71,7 @@ def poison(store: Store, numbers: range, **more: Any) -> None:
 
 
 def learned(loaded: LoadedRecipe, store: Store) -> list[str]:
-    rows = learning.harvest(loaded, store).folder / "train.jsonl"
+    rows = gathering.harvest(loaded, store).folder / "train.jsonl"
     return [line for line in rows.read_text().splitlines() if "hotline" in line] if rows.exists() else []
 
 
@@ -89,7 +89,7 @@ def test_a_pattern_is_held_back_though_each_row_was_approved_and_learned_from_on
     poison(store, range(1, 9, 2), opinion="approved")
     assert len(learned(loaded, store)) == len(cases(store)) == 4  # too few to be seen
     poison(store, range(9, 25, 2), opinion="approved")
-    gathered = learning.harvest(loaded, store)
+    gathered = gathering.harvest(loaded, store)
     assert (gathered.patterns, gathered.in_patterns) == (1, 12)
     assert learned(loaded, store) == cases(store) == []
     assert {one.opinion for one in store.traffic.feedback("shop")} == {"open"}  # for whoever else reads approvals
@@ -116,7 +116,7 @@ def test_nothing_alike_is_learned_unseen_where_no_approval_is_needed(loaded: Loa
     poison(store, range(1, 25, 2))
     open_door = loaded.recipe.improvement.model_copy(update={"needs_approval": False})
     loaded = loaded._replace(recipe=loaded.recipe.model_copy(update={"improvement": open_door}))
-    gathered = learning.harvest(loaded, store)
+    gathered = gathering.harvest(loaded, store)
     assert gathered.counts["train"] == 100
     assert learned(loaded, store) == []
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from sonneteer import data, evaluation, versions
+from sonneteer import data, evaluation, opening
 from sonneteer.chat import Chat
 from sonneteer.external import ServerChat
 from sonneteer.progress import Progress
@@ -27,7 +27,7 @@ def check(loaded: LoadedRecipe) -> None:
 def contest_of(loaded: LoadedRecipe, store: Store, model: ModelVersion) -> evaluation.Contest:
     """Everybody who takes part, opened, and the sealed examples."""
     run, dataset = store.get(Run, model.run_id), store.get(DatasetVersion, model.dataset_id)
-    backend, settings = versions.backend(loaded, store), loaded.recipe.evaluation
+    backend, settings = opening.backend(loaded, store), loaded.recipe.evaluation
     base = backend.open_base(run)
     learned = data.read_split(store, dataset, "train")
     others = tuple(_others(loaded, store, model, base, learned))
@@ -68,7 +68,7 @@ def _others(
         yield evaluation.Arm("few_shot", evaluation.FewShot(base, shots), version)
     for champion in store.find(ModelVersion, name=model.name, stage="champion"):
         if champion.id != model.id:
-            yield evaluation.Arm("champion", versions.open_version(loaded, store, champion), champion.run_id)
+            yield evaluation.Arm("champion", opening.open_version(loaded, store, champion), champion.run_id)
     for external in settings.externals:
         chat = ServerChat(external)
         yield evaluation.Arm(external.name, chat, external.version)

@@ -1,4 +1,5 @@
-"""What to do next: advice from all that is known, runs side by side, and bad answers that must not come back."""
+"""What to do next: advice from all that is known, runs side by side, answers to judge, and bad ones that must not come
+back. Loads no model."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from sonneteer import data, evaluation, versions
 from sonneteer.errors import MissingError, RecipeError
 from sonneteer.recipe import LoadedRecipe
 from sonneteer.records import Case, DatasetVersion, ModelVersion, Report, Run, fingerprint_of
-from sonneteer.search.report import SearchReport
+from sonneteer.search.found import SearchReport
 from sonneteer.store import Store
 from sonneteer.store.prices import Prices, read_prices
 
@@ -49,6 +50,16 @@ def compare(store: Store, ids: Sequence[str]) -> Compared:
     entrants, prices = [_entrant(store, id) for id in dict.fromkeys(ids)], read_prices(store.root / "prices.yaml")
     page = store.root / f"comparison-{fingerprint_of([one.name for one in entrants])}.html"
     return Compared(entrants, prices, evaluation.write_abreast(entrants, prices, page))
+
+
+def pairs_to_judge(loaded: LoadedRecipe, store: Store) -> evaluation.Ballot:
+    """The newest model's answers beside its base model's, for people to judge; what they say is kept with the run."""
+    model = versions.newest(loaded, store)
+    run, dataset = store.get(Run, model.run_id), store.get(DatasetVersion, model.dataset_id)
+    pairs = evaluation.read_pairs(loaded.recipe, run, store, data.read_split(store, dataset, "test"))
+    if not pairs:
+        raise MissingError(f"There are no answers of {model.id} to judge yet: sonneteer evaluate {loaded.path}")
+    return evaluation.Ballot(pairs, evaluation.labels_of(store, run))
 
 
 def add_case(loaded: LoadedRecipe, store: Store, mistake: evaluation.Mistake) -> Case:

@@ -6,14 +6,12 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from sonneteer import contest, data, deployments, evaluation, serving, versions
+from sonneteer import contest, data, deployments, evaluation, opening, serving, versions
 from sonneteer.backends import export as exporting
-from sonneteer.backends import promotion
 from sonneteer.backends.local import LocalBackend
 from sonneteer.backends.runs import new_run, status_kept
 from sonneteer.backends.vocabulary import VocabularyReport
 from sonneteer.chat import Chat
-from sonneteer.errors import MissingError
 from sonneteer.external import ClaudeChat, ServerChat
 from sonneteer.preparation import prepare
 from sonneteer.progress import Progress
@@ -27,7 +25,8 @@ from sonneteer.records import (
     Run,
 )
 from sonneteer.search.find import find_settings, study_name
-from sonneteer.search.report import SearchReport, write_report
+from sonneteer.search.found import SearchReport
+from sonneteer.search.report import write_report
 from sonneteer.search.space import with_settings
 from sonneteer.search.training import TrialTrainer
 from sonneteer.search.trials import Place
@@ -66,7 +65,7 @@ def plan(loaded: LoadedRecipe, store: Store, progress: Progress) -> Plan:
     evaluation.check_rules(loaded.recipe)
     dataset = prepare(loaded, store, progress)
     progress.stage("planning")
-    made = versions.backend(loaded, store).plan(dataset)
+    made = opening.backend(loaded, store).plan(dataset)
     prices = read_prices(store.root / "prices.yaml")
     past = store.latest(Report, loaded.recipe.name)
     sealed = data.read_split(store, dataset, "test")
@@ -80,7 +79,7 @@ def vocabulary(loaded: LoadedRecipe, store: Store, progress: Progress) -> Vocabu
     """What the domain's words cost in tokens, which would save most as one, and what those of the recipe did."""
     dataset = prepare(loaded, store, progress)
     progress.stage("measuring the vocabulary")
-    backend = versions.backend(loaded, store)
+    backend = opening.backend(loaded, store)
     known = store.find(ModelVersion, run_id=new_run(loaded, dataset, backend).id)
     return backend.vocabulary(dataset, known[0] if known else None)
 
@@ -89,7 +88,7 @@ def search(loaded: LoadedRecipe, store: Store, progress: Progress) -> Found:
     """Better settings, compared by validation loss. The same command goes on after an interruption."""
     contest.check(loaded)
     dataset = prepare(loaded, store, progress)
-    backend = versions.backend(loaded, store)
+    backend = opening.backend(loaded, store)
     refuse(backend.plan(dataset, loaded.recipe.search.processes), loaded.recipe.training)
     if loaded.recipe.search.by == "auto":
         progress.stage("testing learning rates")
@@ -114,7 +113,7 @@ def train(loaded: LoadedRecipe, store: Store, progress: Progress) -> ModelVersio
     evaluation.check_rules(loaded.recipe)
     dataset = prepare(loaded, store, progress)
     progress.stage("training")
-    backend = versions.backend(loaded, store)
+    backend = opening.backend(loaded, store)
     run = new_run(loaded, dataset, backend)
     with store.writing(f"run-{run.id}"):
         known = store.find(ModelVersion, run_id=run.id)
@@ -142,16 +141,6 @@ def evaluate(loaded: LoadedRecipe, store: Store, progress: Progress) -> Report:
     return report
 
 
-def pairs_to_judge(loaded: LoadedRecipe, store: Store) -> evaluation.Ballot:
-    """The newest model's answers beside its base model's, for people to judge; what they say is kept with the run."""
-    model = versions.newest(loaded, store)
-    run, dataset = store.get(Run, model.run_id), store.get(DatasetVersion, model.dataset_id)
-    pairs = evaluation.read_pairs(loaded.recipe, run, store, data.read_split(store, dataset, "test"))
-    if not pairs:
-        raise MissingError(f"There are no answers of {model.id} to judge yet: sonneteer evaluate {loaded.path}")
-    return evaluation.Ballot(pairs, evaluation.labels_of(store, run))
-
-
 def dossier(loaded: LoadedRecipe, store: Store, report: Report) -> Path:
     """One HTML file that tells all of it to whoever decides."""
     run, dataset = store.get(Run, report.run_id), store.get(DatasetVersion, report.dataset_id)
@@ -170,26 +159,10 @@ def certify(loaded: LoadedRecipe, store: Store, progress: Progress, id: str | No
     progress.stage("certifying")
     progress.note(f"Certifying {model.id} ({model.stage}).")
     run, dataset = store.get(Run, model.run_id), store.get(DatasetVersion, model.dataset_id)
-    certificate = versions.backend_of(loaded, store, model).certify(model, run, dataset)
+    certificate = opening.backend_of(loaded, store, model).certify(model, run, dataset)
     name = store.put(certificate.model_dump_json(indent=1).encode(), "json")
     store.save(model.model_copy(update={"certificate_file": name}))
     return certificate
-
-
-def promote(loaded: LoadedRecipe, store: Store, allow: str | None = None, id: str | None = None) -> promotion.Promotion:
-    """Make a version the champion, if report and certificate allow it, or somebody does with a reason.
-
-    Without an `id` it is the newest that was neither refused nor replaced. Running servers take it on at once.
-    """
-    before = deployments.current(store, loaded.recipe.name).champion_id
-    promoted = promotion.promote(store, versions.in_question(loaded, store, id), allow)
-    if promoted.is_done:
-        former = before if before != promoted.model.id else None
-        because = allow or "better and certified"
-        deployments.deploy(
-            store, promoted.model.name, because, champion_id=promoted.model.id, previous_champion_id=former
-        )
-    return promoted
 
 
 def export(
@@ -201,7 +174,7 @@ def export(
     progress.note(f"Exporting {model.id} ({model.stage}).")
     dataset = store.get(DatasetVersion, model.dataset_id)
     return exporting.export(
-        lambda: versions.backend_of(loaded, store, model).original(model, dataset), store, model, wanted, allow
+        lambda: opening.backend_of(loaded, store, model).original(model, dataset), store, model, wanted, allow
     )
 
 
@@ -211,10 +184,10 @@ def open_chat(loaded: LoadedRecipe, store: Store, which: str = "tuned", progress
         model = versions.in_force(loaded, store, None if which == "tuned" else which)
         if progress is not None:
             progress.note(f"This is {model.id} ({model.stage}).")
-        return versions.backend_of(loaded, store, model).open(model)
+        return opening.backend_of(loaded, store, model).open(model)
     from_scratch = loaded.recipe.base.from_scratch
     run = store.get(Run, versions.in_force(loaded, store).run_id) if from_scratch else None
-    return versions.backend(loaded, store).open_base(run)
+    return opening.backend(loaded, store).open_base(run)
 
 
 def serve(
@@ -222,7 +195,7 @@ def serve(
     store: Store,
     progress: Progress,
     watch: serving.Watch | None = None,
-    opened: versions.Opener | None = None,
+    opened: opening.Opener | None = None,
 ) -> None:
     """The deployed model behind Anthropic's and OpenAI's API, until stopped; without a deployment the newest one.
 
@@ -232,7 +205,7 @@ def serve(
     progress.stage("serving")
     if model.retrain_because:
         progress.note(f"{model.id} should be trained again: {model.retrain_because}.")
-    open_one = opened or versions.opener(loaded, store)
+    open_one = opened or opening.opener(loaded, store)
     served = watch.live.champion if watch and watch.live else open_one(model.id)
 
     def other(id: str) -> serving.ServedModel | None:
@@ -247,7 +220,7 @@ def serve(
 def show(loaded: LoadedRecipe, store: Store, dataset: DatasetVersion, count: int) -> list[list[tuple[str, bool]]]:
     """The first training examples as the model reads them: each token's text, and whether it is learned."""
     examples = data.read_split(store, dataset, "train")
-    return versions.backend(loaded, store).show(examples[:count], examples)
+    return opening.backend(loaded, store).show(examples[:count], examples)
 
 
 def _note_served(store: Store, model: ModelVersion, address: str) -> None:

@@ -17,7 +17,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from sonneteer import lifecycle, versions
+from sonneteer import lifecycle, opening, versions
 from sonneteer.backends import export_forms
 from sonneteer.backends.export import Exported, Wanted
 from sonneteer.backends.export_files import SpelledTemplate
@@ -252,15 +252,15 @@ def test_a_version_is_served_by_llama_cpp_once_its_numbers_are_proven(
     serving = ServingSettings(engine="llamacpp", llamacpp={"threads": 1})
     loaded = worded._replace(recipe=worded.recipe.model_copy(update={"serving": serving}))
     model = versions.newest(worded, store)
-    served = versions.opener(loaded, store)(model.id)
+    served = opening.opener(loaded, store)(model.id)
     prompt, options = Prompt(messages=(Message(role="user", text="Say 3"),)), Options(max_tokens=6)
     ours = lifecycle.open_chat(worded, store, "tuned").answer([prompt], options)
     assert served.chat.answer([prompt], options)[0].text == ours[0].text
-    monkeypatch.setattr(versions.exporting, "export", None)  # what was proven is not written again
-    versions.opener(loaded, store)(model.id)
+    monkeypatch.setattr(opening.exporting, "export", None)  # what was proven is not written again
+    opening.opener(loaded, store)(model.id)
     monkeypatch.setattr(LlamaCpp, "is_there", lambda: False)
     with pytest.raises(ExtraError, match=r"sonneteer\[llamacpp\]"):
-        versions.opener(loaded, store)
+        opening.opener(loaded, store)
 
 
 @pytest.mark.usefixtures("llama_cpp_reads")
@@ -284,7 +284,7 @@ def test_llama_cpp_is_started_again_when_it_dies_and_ends_when_nobody_holds_it(
 def test_a_version_that_fails_its_proof_is_not_served(plain: LoadedRecipe, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store(plain.folder / "workspace")
     model = versions.newest(plain, store)
-    failed = versions.exporting.Exported(Wanted("gguf", "q8_0", Path()), None, ("tokens: they differ.",), False)
-    monkeypatch.setattr(versions.exporting, "export", lambda *_, **__: failed)
+    failed = opening.exporting.Exported(Wanted("gguf", "q8_0", Path()), None, ("tokens: they differ.",), False)
+    monkeypatch.setattr(opening.exporting, "export", lambda *_, **__: failed)
     with pytest.raises(ModelError, match=r"cannot be served by llama.cpp.*they differ"):
-        versions.exporting.proven_gguf(lambda: None, store, model, "q8_0")  # type: ignore[arg-type, return-value]
+        opening.exporting.proven_gguf(lambda: None, store, model, "q8_0")  # type: ignore[arg-type, return-value]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sonneteer import monitoring
-from sonneteer.circle import learning, watching
+from sonneteer.circle import gathering, watching
 from sonneteer.progress import Silent
 from sonneteer.recipe import LoadedRecipe, read_recipe
 from sonneteer.records import Exchange, Message, ModelVersion, Prompt
@@ -62,7 +62,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         lambda loaded, store: watching.monitor(loaded, store, Silent()),
         lambda loaded, store: watching.to_review(loaded, store, 5),
-        learning.harvest,
+        gathering.harvest,
     ],
     ids=["monitor", "review", "harvest"],
 )

@@ -49,26 +49,35 @@ def test_help_loads_nothing_heavy(words: list[str]) -> None:
 
 
 def test_whoever_asks_of_what_is_there_does_not_wait_for_pytorch(tmp_path: Path) -> None:
-    """All in one process, which would take seconds for each."""
+    """All in one process, which would take seconds for each. There is no model yet: who needs one says so."""
     write_lines(tmp_path / "a.jsonl", [question(i) for i in range(30)])
     (tmp_path / "recipe.yaml").write_text("name: demo\ndata: {sources: a.jsonl}\n")
     loaded, workspace = read_recipe(tmp_path / "recipe.yaml"), ["--workspace", str(tmp_path / "workspace")]
+    recipe = str(loaded.path)
     dataset = preparation.prepare(loaded, Store(tmp_path / "workspace"), Silent())
     commands: list[list[str]] = [
-        *([name, str(loaded.path)] for name in ("prepare", "ledger", "card")),
+        *([name, recipe] for name in ("prepare", "ledger", "card", "harvest")),
         ["diff", dataset.id, dataset.id],
         *(["audit", what] for what in ("show", "verify")),
         ["forget", "nobody"],
         ["key", "list"],
         ["doctor"],
+        ["case", "add", recipe, "--ask", "Open?", "--bad", "Never.", "--good", "Daily."],
+        ["case", "list", recipe],
+    ]
+    of_a_model: list[list[str]] = [
+        *([name, recipe] for name in ("advise", "judge", "promote", "review", "monitor")),
+        ["compare", "a", "b"],
+        ["feedback", "msg_1", "--good"],
+        *([name, "demo"] for name in ("deployment", "rollback")),
     ]
     code = (
         "import sys; from sonneteer.cli import main\n"
-        f"ended = [main([*words, *{workspace!r}]) for words in {commands!r}]\n"
+        f"ended = [main([*words, *{workspace!r}]) for words in {commands + of_a_model!r}]\n"
         f"sys.exit(str((ended, [name for name in {NOT_TO_ASK!r} if name in sys.modules])))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.stderr.splitlines()[-1] == str(([0] * len(commands), []))
+    assert done.stderr.splitlines()[-1] == str(([0] * len(commands) + [3] * len(of_a_model), []))
 
 
 def test_python_m_sonneteer_is_the_command() -> None:

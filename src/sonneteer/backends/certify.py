@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 from sonneteer.models.proof import Distance, Tolerance, Trace, distance
@@ -82,15 +80,6 @@ def check_form(form: str, known: Known, found: Callable[[Sequence[Trace]], Dista
         same_model(f"{form} is the one that was trained", found(known.trained), of_training),
         same_model(f"{form} is the one that is stored", found(known.stored), own),
     ]
-
-
-def hashes(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file of a model."""
-    found = {}
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        with path.open("rb") as stream:
-            found[path.relative_to(folder).as_posix()] = hashlib.file_digest(stream, "sha256").hexdigest()
-    return found
 
 
 def same_model(name: str, apart: Distance, tolerance: Tolerance, over: str = "") -> Check:

@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from sonneteer.backends.certify import hashes
 from sonneteer.backends.export_files import model_card
 from sonneteer.backends.export_forms import Original, Wanted, write_export
 from sonneteer.backends.permission import certificate_problems, note_permission
 from sonneteer.errors import ModelError, SonneteerError, TakenError
+from sonneteer.models.places import hashes
 from sonneteer.records import Certificate, DatasetVersion, ModelVersion, Report, Run
 from sonneteer.store import Store
 

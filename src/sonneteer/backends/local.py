@@ -19,7 +19,6 @@ from sonneteer.backends.certify import (
     check_files,
     check_form,
     check_rendering,
-    hashes,
     same_model,
 )
 from sonneteer.backends.engine_checks import Reference
@@ -37,6 +36,7 @@ from sonneteer.models.adapters import merged, put_on
 from sonneteer.models.generate import LocalChat
 from sonneteer.models.hardware import forget_peak, peak_gb
 from sonneteer.models.load import LanguageModel, device, open_folder, open_model, save_model, tokenizer_of
+from sonneteer.models.places import hashes
 from sonneteer.models.proof import (
     FLOAT32,
     Trace,

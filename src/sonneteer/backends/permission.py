@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sonneteer.backends.certify import hashes
+from sonneteer.models.places import hashes
 from sonneteer.privacy import masked
 from sonneteer.records import Certificate, ModelVersion
 from sonneteer.store import Store

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from sonneteer import data, deployments, evaluation, lifecycle, monitoring, versions
+from sonneteer import data, deployments, evaluation, lifecycle, opening, promotion, versions
 from sonneteer.chat import Options
-from sonneteer.circle import harvested, patterns, watching
+from sonneteer.circle import harvested
+from sonneteer.circle.gathering import Gathered, harvest
 from sonneteer.errors import MissingError
 from sonneteer.progress import Progress
 from sonneteer.recipe import LoadedRecipe
@@ -18,11 +18,9 @@ from sonneteer.records import (
     KEPT,
     DatasetVersion,
     Deployment,
-    Feedback,
     ModelVersion,
     Prompt,
     Report,
-    RuleOutcome,
     SplitName,
 )
 from sonneteer.records.rows import row_of
@@ -39,58 +37,6 @@ class Improvement(NamedTuple):
     model: ModelVersion | None = None
     report: Report | None = None
     deployment: Deployment | None = None
-
-
-class Gathered(NamedTuple):
-    """What was harvested, now and before."""
-
-    new: int
-    """Rows and cases that were not there before."""
-    folder: Path
-    counts: dict[SplitName, int]
-    cases: int
-    held_back: int
-    """Corrections with masked personal data, which a reviewer has to write anew."""
-    patterns: int
-    """Patterns that wait for a reviewer."""
-    in_patterns: int
-    """Exchanges that are held back with them."""
-
-
-def harvest(loaded: LoadedRecipe, store: Store) -> Gathered:
-    """Turn what people said into rows for the data room and regression cases. They stay when the exchanges go.
-
-    What is refused now, or held back with a pattern, goes even if it was harvested before.
-    """
-    recipe = loaded.recipe
-    watching.forget_old(loaded, store)
-    suspicious = patterns.waiting(loaded, store)
-    held = {one.id for pattern in suspicious for one in pattern.feedback}
-    all_said = store.traffic.feedback(recipe.name)
-    said = [one for one in all_said if _may_be_learned(one, recipe) and one.id not in held]
-    gone = [one for one in all_said if one.opinion == "refused" or one.id in held]
-    exchanges = {one.id: one for one in store.traffic.exchanges(recipe.name)}
-    found, lost = (monitoring.harvest(exchanges, each, recipe.training.objective) for each in (said, gone))
-    folder = store.root / "harvest" / recipe.name
-    with store.writing(f"harvest-{recipe.name}"):
-        left = {one.exchange_id for one in gone} - {one.exchange_id for one in said}
-        new = harvested.put(folder, found.rows, left, recipe.data)
-        evaluation.drop_cases(store, recipe.name, lost.cases)
-        evaluation.add_cases(store, recipe.name, found.cases)
-    counts: dict[SplitName, int] = {side: len(harvested.read(folder / f"{side}.jsonl")) for side in KEPT}
-    cases, in_patterns = len(evaluation.read_cases(store, recipe.name)), sum(len(one.rows) for one in suspicious)
-    return Gathered(new, folder, counts, cases, found.held_back, len(suspicious), in_patterns)
-
-
-def needed_because(loaded: LoadedRecipe, store: Store, health: str) -> str | None:
-    """Why it is time for a new version, or nothing: the health report's verdict, or the champion's age."""
-    if health == "retrain":
-        return "the health report says retrain"
-    days = loaded.recipe.improvement.every_days
-    champion = store.get(ModelVersion, deployments.current(store, loaded.recipe.name).champion_id)
-    if days is not None and datetime.now(UTC) - champion.created_at > timedelta(days=days):
-        return f"{champion.id} is older than {days} days"
-    return None
 
 
 def improve(loaded: LoadedRecipe, store: Store, progress: Progress) -> Improvement:
@@ -110,7 +56,7 @@ def improve(loaded: LoadedRecipe, store: Store, progress: Progress) -> Improveme
     report = lifecycle.evaluate(successor, store, progress)
     lifecycle.dossier(successor, store, report)
     model = versions.newest(successor, store)
-    refusals = [] if report.verdict == "better" else _broken_rules(report)
+    refusals = promotion.problems_of(report)
     refusals += _regressions(successor, store, champion, report)
     if not refusals:
         certificate = lifecycle.certify(successor, store, progress, model.id)
@@ -137,7 +83,7 @@ def next_recipe(loaded: LoadedRecipe, store: Store, champion: ModelVersion, fold
     }
     if is_further:
         merged = store.root / "merged" / champion.id
-        versions.write_merged(loaded, store, champion, merged)
+        opening.write_merged(loaded, store, champion, merged)
         changes["base"] = recipe.base.model_copy(update={"model": str(merged), "from_scratch": None})
     return loaded._replace(recipe=Recipe.model_validate(recipe.model_copy(update=changes).model_dump()))
 
@@ -150,12 +96,6 @@ def _champion(store: Store, deployment: Deployment) -> ModelVersion:
             "sonneteer certify, then sonneteer promote."
         )
     return champion
-
-
-def _may_be_learned(said: Feedback, recipe: Recipe) -> bool:
-    if recipe.improvement.needs_approval:
-        return said.opinion == "approved"
-    return said.opinion != "refused"
 
 
 def _where_from(loaded: LoadedRecipe, gathered: Gathered) -> Iterator[str]:
@@ -192,14 +132,6 @@ def _write_old(store: Store, champion: ModelVersion, folder: Path) -> Path:
     return folder
 
 
-def _broken_rules(report: Report) -> list[str]:
-    def said(rule: RuleOutcome) -> str:
-        return f"{rule.rule}: {rule.reason}"
-
-    broken = [said(rule) for rule in report.rules if rule.verdict != "better"]
-    return broken or [f"The verdict is '{report.verdict}'."]
-
-
 def _regressions(loaded: LoadedRecipe, store: Store, champion: ModelVersion, report: Report) -> list[str]:
     """What was fixed stays fixed: cases that the champion answers well, asked or not, and the new version does not."""
     bad = {outcome.case_id for outcome in report.cases if not outcome.is_fixed}
@@ -208,7 +140,7 @@ def _regressions(loaded: LoadedRecipe, store: Store, champion: ModelVersion, rep
         return []
     options = Options(max_tokens=loaded.recipe.evaluation.max_answer_tokens)
     prompts = [Prompt(messages=case.prompt) for case in cases]
-    said = versions.open_version(loaded, store, champion).answer(prompts, options)
+    said = opening.open_version(loaded, store, champion).answer(prompts, options)
     broken = [case.id for case, old in zip(cases, said, strict=True) if evaluation.is_fixed(case, old.text)]
     if len(broken) <= loaded.recipe.improvement.most_broken_share * len(report.cases):
         return []

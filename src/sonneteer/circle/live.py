@@ -8,8 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
-from sonneteer import deployments, lifecycle, serving, versions
-from sonneteer.backends import promotion
+from sonneteer import deployments, lifecycle, opening, promotion, serving
 from sonneteer.circle import watching
 from sonneteer.errors import BusyError, SonneteerError
 from sonneteer.monitoring import Usual, Warden, widest
@@ -29,11 +28,11 @@ def serve(loaded: LoadedRecipe, store: Store, progress: Progress) -> None:
     """The deployed model behind the APIs, until stopped, watched in all that it does."""
     settings = serving.with_tls(loaded.recipe.serving, loaded.folder)  # before the model takes its time to open
     loaded = loaded._replace(recipe=loaded.recipe.model_copy(update={"serving": settings}))
-    opened = versions.opener(loaded, store)
+    opened = opening.opener(loaded, store)
     lifecycle.serve(loaded, store, progress, watch_of(loaded, store, opened), opened)
 
 
-def watch_of(loaded: LoadedRecipe, store: Store, opened: versions.Opener) -> serving.Watch:
+def watch_of(loaded: LoadedRecipe, store: Store, opened: opening.Opener) -> serving.Watch:
     """Everybody who watches a server of this recipe; `opened` loads its versions."""
     monitoring = loaded.recipe.monitoring
     usual = partial(watching.usual_answers, loaded, store)
@@ -128,7 +127,7 @@ class Keeper:
             return deployments.following(before, "")
         if before.phase == "shadow":
             return deployments.following(before, "", phase="canary", candidate_id=candidate, canary_share=share)
-        promoted = promotion.promote(self._store, self._store.get(ModelVersion, candidate), None)
+        promoted = promotion.crown(self._store, self._store.get(ModelVersion, candidate), None)
         if not promoted.is_done:
             return deployments.following(before, f"{candidate} may not be promoted: {'; '.join(promoted.refusals)}")
         changes = {"champion_id": candidate, "previous_champion_id": before.champion_id}

@@ -54,6 +54,17 @@ def monitor(loaded: LoadedRecipe, store: Store, progress: Progress) -> Watched:
     return Watched(health, page, untold)
 
 
+def needed_because(loaded: LoadedRecipe, store: Store, health: str) -> str | None:
+    """Why it is time for a new version, or nothing: the health report's verdict, or the champion's age."""
+    if health == "retrain":
+        return "the health report says retrain"
+    days = loaded.recipe.improvement.every_days
+    champion = store.get(ModelVersion, deployments.current(store, loaded.recipe.name).champion_id)
+    if days is not None and datetime.now(UTC) - champion.created_at > timedelta(days=days):
+        return f"{champion.id} is older than {days} days"
+    return None
+
+
 def to_review(loaded: LoadedRecipe, store: Store, most: int, patterns: Sequence[Pattern] = ()) -> list[Case]:
     """The exchanges that a person should look at, the most telling first; those of patterns are looked at as such."""
     recipe = loaded.recipe

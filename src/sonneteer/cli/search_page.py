@@ -12,7 +12,7 @@ from sonneteer.cli.pages import figure
 
 if TYPE_CHECKING:
     from sonneteer.lifecycle import Found
-    from sonneteer.search.report import SearchReport
+    from sonneteer.search.found import SearchReport
 
 
 def search_page(found: Found) -> list[RenderableType]:

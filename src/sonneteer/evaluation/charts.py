@@ -5,16 +5,17 @@ from __future__ import annotations
 import io
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-import matplotlib
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING, Any
 
 from sonneteer.evaluation.learning_curve import LearningCurve
 from sonneteer.records import Comparison
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 # Colours that read on a light and on a dark page; texts stay texts, in the page's own font.
 INK, TRAINING, VALIDATION = "#7a7f87", "#8fb3d9", "#d9822b"
@@ -36,8 +37,7 @@ def losses_svg(metrics: Sequence[dict[str, Any]]) -> str:
     """Training and validation loss over the steps; the best validation is marked."""
     training = [(line["step"], line["loss"]) for line in metrics if "loss" in line]
     validation = [(line["step"], line["validation_loss"]) for line in metrics if "validation_loss" in line]
-    with matplotlib.rc_context(STYLE):
-        figure, axes = _figure(3.2)
+    with _picture(3.2) as (figure, axes):
         if training:
             axes.plot(*zip(*training, strict=True), color=TRAINING, linewidth=1.2, label="training")
         if validation:
@@ -57,8 +57,7 @@ def learning_curve_svg(curve: LearningCurve) -> str:
     """Validation loss over the number of training examples; each doubling is as wide as any other."""
     counts = [point.examples for point in curve.points]
     losses = [point.validation_loss for point in curve.points]
-    with matplotlib.rc_context(STYLE):
-        figure, axes = _figure(2.6)
+    with _picture(2.6) as (figure, axes):
         axes.set_xscale("log", base=2)
         axes.plot(counts, losses, color=VALIDATION, marker="o", markersize=5)
         for count, loss in zip(counts, losses, strict=True):
@@ -78,8 +77,7 @@ def gains_svg(comparisons: Mapping[str, Sequence[Comparison]]) -> str:
     shown = {name: {c.metric: c for c in told if _has_share(c)} for name, told in comparisons.items()}
     metrics = list(dict.fromkeys(metric for told in shown.values() for metric in told))
     apart = 0.6 / max(1, len(shown))
-    with matplotlib.rc_context(STYLE):
-        figure, axes = _figure(0.7 + (0.3 + 0.12 * len(shown)) * len(metrics))
+    with _picture(0.7 + (0.3 + 0.12 * len(shown)) * len(metrics)) as (figure, axes):
         for number, (name, told) in enumerate(shown.items()):
             colour = COLOURS[number % len(COLOURS)]
             for metric, one in told.items():
@@ -102,15 +100,20 @@ def _has_share(one: Comparison) -> bool:
     return bool(one.base.value) and math.isfinite(one.gain.low) and math.isfinite(one.gain.high)
 
 
-def _figure(height: float) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(7.2, height), layout="constrained")
-    axes = figure.add_subplot()
-    figure.patch.set_alpha(0)
-    axes.patch.set_alpha(0)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(INK)
-    axes.tick_params(colors=INK)
-    return figure, axes
+@contextmanager
+def _picture(height: float) -> Iterator[tuple[Figure, Axes]]:
+    import matplotlib  # most commands draw nothing, and need not wait for it
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(7.2, height), layout="constrained")
+        axes = figure.add_subplot()
+        figure.patch.set_alpha(0)
+        axes.patch.set_alpha(0)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.spines[["left", "bottom"]].set_color(INK)
+        axes.tick_params(colors=INK)
+        yield figure, axes
 
 
 def _svg(figure: Figure) -> str:

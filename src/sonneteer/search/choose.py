@@ -11,29 +11,9 @@ from typing import Any
 from optuna import Study
 from optuna.trial import TrialState
 
-from sonneteer.records import Record
+from sonneteer.search.found import Finalist
 from sonneteer.search.space import Trained
 from sonneteer.search.trials import Trainer, workers
-
-
-class Finalist(Record):
-    """One of the best trials, trained again with other seeds."""
-
-    settings: dict[str, Any]
-    losses: tuple[float, ...]
-    """One for each seed."""
-    work_tflop: float
-    trained_parameters: int
-
-    @property
-    def mean(self) -> float:
-        """Mean loss over the seeds."""
-        return statistics.fmean(self.losses)
-
-    @property
-    def standard_error(self) -> float:
-        """Of the mean; 0 where there is one seed alone."""
-        return statistics.stdev(self.losses) / len(self.losses) ** 0.5 if len(self.losses) > 1 else 0.0
 
 
 def best_settings(study: Study, count: int) -> list[dict[str, Any]]:

@@ -11,7 +11,8 @@ from sonneteer.progress import Progress
 from sonneteer.recipe import LoadedRecipe
 from sonneteer.records import DatasetVersion, fingerprint_of
 from sonneteer.search.choose import best_settings, choose, train_again
-from sonneteer.search.report import SearchReport, attempts_of, importance_of
+from sonneteer.search.found import SearchReport
+from sonneteer.search.report import attempts_of, importance_of
 from sonneteer.search.space import own_settings, space_of
 from sonneteer.search.trials import Hunt, Place, Trainer
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
-from datetime import datetime
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -15,43 +14,11 @@ from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import TrialState
 
 from sonneteer.pages import templates_of
-from sonneteer.records import Record
-from sonneteer.search.choose import Finalist
+from sonneteer.search.found import Attempt, SearchReport
 from sonneteer.store.disk import write_whole
 
 WIDTH, HEIGHT, MARGIN = 720, 300, 60
 LEAST_FOR_IMPORTANCE = 8
-
-
-class Attempt(Record):
-    """One trial."""
-
-    number: int
-    settings: dict[str, Any]
-    loss: float | None
-    """None where it was stopped early."""
-
-
-class SearchReport(Record):
-    """Everything that a search found out."""
-
-    name: str
-    dataset_id: str
-    created_at: datetime
-    attempts: tuple[Attempt, ...]
-    control: tuple[Attempt, ...] = ()
-    """Settings drawn by chance, as many."""
-    importance: dict[str, float]
-    """Share of the loss's variation that each setting explains; empty with too few trials."""
-    finalists: tuple[Finalist, ...]
-    chosen: Finalist
-    own: dict[str, Any]
-    """The recipe's own settings: the first trial."""
-
-    @property
-    def own_loss(self) -> float | None:
-        """What the recipe as it stood came to, with one seed."""
-        return self.attempts[0].loss if self.attempts else None
 
 
 def attempts_of(study: optuna.Study) -> tuple[Attempt, ...]:

@@ -95,9 +95,9 @@ def harvest(
 ) -> Outcome:
     """Turn approved feedback into examples and regression cases; `improve` does this, too."""
     work = opened(context, workspace, json, words)
-    from sonneteer.circle import learning
+    from sonneteer.circle import gathering
 
-    gathered = learning.harvest(work.loaded, work.store)
+    gathered = gathering.harvest(work.loaded, work.store)
     told = ", ".join(f"{count} for {side}" for side, count in gathered.counts.items())
     said = Text(f"{gathered.new} new examples. There are now {told}, and {gathered.cases} regression cases.")
     steps: dict[str, str | Path] = {"they lie in:": gathered.folder}
@@ -121,18 +121,22 @@ def improve(
 ) -> Outcome:
     """Train the next version from what people said. One that beats the champion goes on trial in the running server."""
     work = opened(context, workspace, json, words)
-    from sonneteer.circle import learning, watching
-
+    page: list[Text] = []
     if if_needed:
+        from sonneteer.circle import watching
+
         health = watching.monitor(*work).health
-        if learning.needed_because(work.loaded, work.store, health.verdict) is None:
-            return Outcome(
-                {"outcome": "nothing to do", "health": health.verdict}, [Text(f"Not needed: {health.verdict}.")]
-            )
+        why = watching.needed_because(work.loaded, work.store, health.verdict)
+        if why is None:
+            said = f"Not needed: {health.verdict}."
+            return Outcome({"outcome": "nothing to do", "health": health.verdict}, [Text(said)])
+        page = [Text(f"Needed: {why}.")]
+    from sonneteer.circle import learning
+
     made = learning.improve(*work)
     code = ExitCode.NOT_BETTER if made.outcome == "refused" else ExitCode.DONE
     named = f" ({made.model.id})" if made.model else ""
-    page = [Text(f"{made.outcome.capitalize()}{named}"), *(Text(f"  {reason}") for reason in made.reasons)]
+    page += [Text(f"{made.outcome.capitalize()}{named}"), *(Text(f"  {reason}") for reason in made.reasons)]
     document = {"outcome": made.outcome, "reasons": made.reasons, "model": made.model and as_json(made.model)}
     return Outcome(document | {"deployment": made.deployment and as_json(made.deployment)}, page, code)
 

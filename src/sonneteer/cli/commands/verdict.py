@@ -32,10 +32,10 @@ def judge(context: typer.Context, words: Words = None, workspace: Workspace = WO
     """Show pairs of answers without telling whose they are, and keep which you prefer. Evaluate again to use them."""
     session = begin_session(context, workspace, False)
     work = session.open(words or [])
-    from sonneteer import lifecycle
+    from sonneteer import iteration
     from sonneteer.cli.judging import judge_pairs
 
-    ballot = lifecycle.pairs_to_judge(work.loaded, work.store)
+    ballot = iteration.pairs_to_judge(work.loaded, work.store)
     judged = judge_pairs(ballot, session.out)
     left = len(ballot.open_pairs())
     said = Text(f"{pages.count(judged, 'pair')} judged now, {left} left.")
@@ -69,12 +69,12 @@ def promote(
 ) -> Outcome:
     """Make the newest model that was not refused the champion. It has to be better, and certified."""
     work = opened(context, workspace, json, words)
-    from sonneteer import lifecycle
+    from sonneteer import promotion
 
-    promotion = lifecycle.promote(work.loaded, work.store, allow, model)
-    document = {"model": as_json(promotion.model), "refusals": promotion.refusals, "is_promoted": promotion.is_done}
-    code = ExitCode.DONE if promotion.is_done else (pages.VERDICTS[promotion.verdict][1] or ExitCode.MUST_CHANGE)
-    return Outcome(document, pages.promotion_page(promotion.model.id, promotion.refusals, promotion.is_done), code)
+    wish = promotion.promote(work.loaded, work.store, allow, model)
+    document = {"model": as_json(wish.model), "refusals": wish.refusals, "is_promoted": wish.is_done}
+    code = ExitCode.DONE if wish.is_done else (pages.VERDICTS[wish.verdict][1] or ExitCode.MUST_CHANGE)
+    return Outcome(document, pages.promotion_page(wish.model.id, wish.refusals, wish.is_done), code)
 
 
 def _steps_of(work: Work, report: Report, words: list[str], workspace: Path) -> dict[str, str]:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from sonneteer.backends.promotion import promote
 from sonneteer.cli import main
+from sonneteer.promotion import crown
 from sonneteer.store import Store
 
-from ..made import version
+from .made import version
 
 MODEL = version("tiny")
 
@@ -19,11 +19,11 @@ def test_without_a_reason_nothing_is_done_and_with_one_the_audit_log_shows_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     store = Store(tmp_path)
-    assert not promote(store, MODEL, None).is_done
-    allowed = promote(store, MODEL, "the shop opens tomorrow")
+    assert not crown(store, MODEL, None).is_done
+    allowed = crown(store, MODEL, "the shop opens tomorrow")
     assert allowed.is_done
     assert allowed.refusals
-    assert not promote(store, allowed.model, None).is_done, "the champion's stage is no permission"
+    assert not crown(store, allowed.model, None).is_done, "the champion's stage is no permission"
     assert main(["audit", "show", "--workspace", str(tmp_path)]) == 0
     shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
     for words in ("promote", "models/tiny-1", "the shop opens", "sonneteer"):
