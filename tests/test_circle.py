@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sonneteer import deployments, lifecycle, opening, serving, versions
+from sonneteer import deployments, lifecycle, opening, promotion, serving, versions
 from sonneteer.chat import Options, Piece
 from sonneteer.circle import gathering, learning, live, patterns, voice, watching
 from sonneteer.progress import Silent
@@ -129,7 +129,7 @@ def test_the_circle_closes(loaded: LoadedRecipe, tmp_path: Path) -> None:
     store = Store(tmp_path / "workspace")
     assert lifecycle.run(loaded, store, Silent()).verdict == "better"
     lifecycle.certify(loaded, store, Silent())
-    assert lifecycle.promote(loaded, store).is_done
+    assert promotion.promote(loaded, store).is_done
     with running(loaded, live.watch_of(loaded, store, opening.opener(loaded, store))) as shop:
         before = _traffic_shifts_and_people_correct(shop, loaded, store)
         model = _a_better_version_is_made(loaded, store)

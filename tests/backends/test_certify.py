@@ -15,7 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from sonneteer import lifecycle, versions
+from sonneteer import lifecycle, promotion, versions
 from sonneteer.cli import main
 from sonneteer.models.adapters import put_on
 from sonneteer.models.load import open_folder
@@ -31,7 +31,7 @@ from .conftest import Trained, failed
 
 
 def test_an_honest_model_gets_its_certificate_and_then_the_championship(trained: Trained) -> None:
-    refused = lifecycle.promote(trained.loaded, trained.store)
+    refused = promotion.promote(trained.loaded, trained.store)
     assert not refused.is_done
     assert "sonneteer certify" in refused.refusals[0]
     certificate = trained.certify()
@@ -40,7 +40,7 @@ def test_an_honest_model_gets_its_certificate_and_then_the_championship(trained:
     beside = "the served model, an adapter beside its base in one batch with another,"
     for form in ("the stored model", "the merged model", beside, "the model over HTTP"):
         assert re.search(r"at most [\d.e-]+ nats \(KL\).*100.0% of the", proven[f"{form} is the one that was trained"])
-    promoted = lifecycle.promote(trained.loaded, trained.store)
+    promoted = promotion.promote(trained.loaded, trained.store)
     assert (promoted.is_done, promoted.refusals) == (True, ())
     assert [model.stage for model in trained.store.find(ModelVersion)] == ["champion"]
 
@@ -79,7 +79,7 @@ def test_a_changed_file_is_found_and_refused(fault: str, trained: Trained) -> No
     assert not certificate.is_valid
     assert words in failed(certificate)
     assert " inf " not in failed(certificate)
-    assert not lifecycle.promote(trained.loaded, trained.store).is_done
+    assert not promotion.promote(trained.loaded, trained.store).is_done
 
 
 def test_a_base_model_that_was_exchanged_is_found(trained: Trained) -> None:
@@ -90,7 +90,7 @@ def test_a_base_model_that_was_exchanged_is_found(trained: Trained) -> None:
 def test_a_file_that_changes_after_the_certificate_is_refused(trained: Trained) -> None:
     trained.certify()
     change_weights(trained.result)
-    assert "have changed since" in lifecycle.promote(trained.loaded, trained.store).refusals[0]
+    assert "have changed since" in promotion.promote(trained.loaded, trained.store).refusals[0]
 
 
 def test_an_end_that_the_server_does_not_know_is_found(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,8 @@ from optuna.trial import TrialState
 from sonneteer.errors import RecipeError
 from sonneteer.recipe import Recipe
 from sonneteer.recipe.sections import SearchSettings
-from sonneteer.search.choose import Finalist, best_settings, choose, train_again
+from sonneteer.search.choose import best_settings, choose, train_again
+from sonneteer.search.found import Finalist
 from sonneteer.search.report import attempts_of
 from sonneteer.search.space import Settings, Trained, own_settings, space_of, with_settings
 from sonneteer.search.trials import Hunt, Place, pruner_for, sampler_for

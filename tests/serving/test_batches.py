@@ -240,6 +240,22 @@ def kept(store: Store, count: int = 3) -> Batch:
     return batch
 
 
+def test_what_holds_the_batches_up_is_told_once_and_in_words(
+    start: Any, store: Store, eventually: Eventually, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    tries: list[int] = []
+
+    def broken(job: Job) -> None:
+        tries.append(1)
+        raise ZeroDivisionError("a private text")
+
+    monkeypatch.setattr(Job, "next", broken)
+    create(start(ScriptedChat(["Hello"]), shelf=store.shelf), "hello")
+    assert eventually(lambda: len(tries) > 2)
+    told = [record.message for record in caplog.records if record.name == batch_work.__name__]
+    assert [line.split(" at ")[0] for line in told] == ["Batches wait. ZeroDivisionError"]
+
+
 def test_half_a_line_that_a_crash_left_is_asked_again(store: Store) -> None:
     batch = kept(store)
     job = Job(store.shelf, batch)

@@ -45,6 +45,8 @@ class Stage:
         if id not in self.chats:
             raise MissingError(f"There is no '{id}'.")
         self.opened.append(id)
+        if isinstance(self.chats[id], Exception):
+            raise self.chats[id]
         return ServedModel("poet", self.chats[id], NOW, None, id)
 
     def say(self, conversation: str = "c") -> str:
@@ -128,6 +130,17 @@ def test_a_version_that_cannot_be_loaded_leaves_the_deployment_as_it_is(
     running.now = deployment(2, champion_id="lost")
     assert eventually(lambda: "There is no 'lost'" in caplog.text)
     assert running.say() == "old"
+
+
+def test_a_version_that_fails_in_a_way_that_nobody_foresaw_does_not_end_the_following(
+    stage: Callable[..., Stage], eventually: Eventually, caplog: pytest.LogCaptureFixture
+) -> None:
+    running = stage(deployment(1), broken=ZeroDivisionError("a private text"))
+    running.now = deployment(2, champion_id="broken")
+    assert eventually(lambda: "The deployment stays poet-d1. ZeroDivisionError at" in caplog.text)
+    assert "private" not in caplog.text
+    running.now = deployment(3, champion_id="new")
+    assert eventually(lambda: running.say() == "new")
 
 
 def test_the_shadow_answers_the_same_question_and_nobody_hears_it(

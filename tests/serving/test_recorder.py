@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -92,6 +93,26 @@ def test_a_recorder_that_is_closed_writes_what_still_waits() -> None:
         writing.note(exchange(str(number)))
     writing.close(seconds=60)
     assert [each.prompt.messages[0].text for each in notebook.written] == [str(number) for number in range(250)]
+
+
+def test_a_page_that_cannot_be_read_again_is_told_and_what_comes_later_is_written(
+    tmp_path: Path, eventually: Eventually, caplog: pytest.LogCaptureFixture
+) -> None:
+    notebook = Notebook()
+    notebook.is_open.clear()
+    writing = Recorder(notebook, MonitoringSettings(), PrivacySettings(), tmp_path)
+    writing.note(exchange("first"))
+    assert eventually(lambda: notebook.tries > 0)  # the first page is being written: the next one only waits
+    writing.note(exchange("second"))
+    for page in sorted(tmp_path.glob("*.jsonl"))[1:]:
+        page.unlink()
+    notebook.is_open.set()
+    assert eventually(lambda: writing.tally() == (1, 0, 1, ""))
+    writing.note(exchange("third"))
+    assert eventually(lambda: writing.tally().written == 2)
+    assert "1 exchanges cannot be read again" in caplog.text
+    assert [each.prompt.messages[0].text for each in notebook.written] == ["first", "third"]
+    writing.close()
 
 
 def test_a_server_deletes_what_is_too_old_as_soon_as_it_starts(eventually: Eventually) -> None:

@@ -14,7 +14,7 @@ from sonneteer.serving.apis import APIS
 from sonneteer.serving.batch_job import Item, Job, Result
 from sonneteer.serving.batch_output import output_files
 from sonneteer.serving.keys import Keys
-from sonneteer.serving.refusals import OVERLOADED, Refusal, refusal_of
+from sonneteer.serving.refusals import OVERLOADED, Refusal, in_words, refusal_of
 from sonneteer.serving.traffic import RECORD
 from sonneteer.serving.turns import GaveWay
 from sonneteer.serving.wire import parsed
@@ -51,6 +51,8 @@ class BatchWork:
                             group.create_task(self._answer_on())
             except BusyError:  # another server works on them
                 pass
+            except ExceptionGroup as problems:
+                self._tell(*problems.exceptions)
             except Exception as problem:
                 self._tell(problem)
             await asyncio.sleep(LOOK_SECONDS)
@@ -84,8 +86,8 @@ class BatchWork:
                 job.batch = await asyncio.to_thread(self._change, batch, cancel_initiated_at=_now())
             self._jobs[batch.id] = job
             if job.is_over(_now()):
+                del self._jobs[batch.id]  # first, or somebody could look for its next request while it ends
                 await asyncio.to_thread(self._end, job)
-                del self._jobs[batch.id]
             elif any(count != getattr(batch, kind) for kind, count in job.counts.items()):
                 job.batch = await asyncio.to_thread(self._change, batch, **job.counts)
 
@@ -167,10 +169,12 @@ class BatchWork:
                 raise GaveWay from problem
             return Result(item.custom_id, "errored", refusal.status, api.dialect.error(refusal, batch.id))
 
-    def _tell(self, problem: Exception) -> None:
-        if str(problem) != self._trouble:
-            LOG.error("Batches wait. %s", problem)
-        self._trouble = str(problem)
+    def _tell(self, *problems: Exception) -> None:
+        """Once, however often it is tried again."""
+        told = " ".join(map(in_words, problems))
+        if told != self._trouble:
+            LOG.error("Batches wait. %s", told)
+        self._trouble = told
 
 
 def _now() -> datetime:

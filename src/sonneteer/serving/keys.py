@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import logging
 import secrets
-import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from pydantic import ValidationError
 
-from sonneteer.errors import RequestError, SonneteerError
+from sonneteer.errors import RequestError
 from sonneteer.records import Key, KeyRole
+from sonneteer.serving.follower import Follower
 from sonneteer.store import KeyRing
 
-LOG = logging.getLogger(__name__)
 PREFIX = "sk-sonneteer-"
-LOOK_SECONDS = 0.2
-"""How long a revoked key may still open a running server."""
 
 
 class Keys:
@@ -28,11 +24,8 @@ class Keys:
     def __init__(self, keys: Sequence[Key] = (), ring: KeyRing | None = None) -> None:
         """With a ring, these keys are replaced by its own as soon as those change."""
         self._keys = tuple(keys)
-        self._is_closing = threading.Event()
-        self._thread: threading.Thread | None = None
-        if ring is not None:
-            self._thread = threading.Thread(target=self._follow, args=(ring,), name="keys", daemon=True)
-            self._thread.start()
+        self._ring = ring
+        self._follower = Follower(self._look, lambda: "The API keys stay as they were.") if ring is not None else None
 
     @classmethod
     def of(cls, ring: KeyRing) -> Keys:
@@ -56,21 +49,13 @@ class Keys:
 
     def close(self) -> None:
         """Follow the workspace's keys no longer."""
-        self._is_closing.set()
-        if self._thread is not None:
-            self._thread.join(5)
+        if self._follower is not None:
+            self._follower.close()
 
-    def _follow(self, ring: KeyRing) -> None:
+    def _look(self) -> None:
         """A running server learns of keys that were added or revoked. A database that is away changes nothing."""
-        trouble = ""
-        while not self._is_closing.wait(LOOK_SECONDS):
-            try:
-                self._keys = ring.all()
-                trouble = ""
-            except SonneteerError as problem:
-                if str(problem) != trouble:
-                    LOG.error("The API keys stay as they were. %s", problem)
-                trouble = str(problem)
+        if self._ring is not None:
+            self._keys = self._ring.all()
 
 
 def create_key(

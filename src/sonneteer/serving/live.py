@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import logging
-import threading
 from collections.abc import Callable
 from typing import NamedTuple
 
-from sonneteer.errors import SonneteerError
 from sonneteer.records import Deployment, fingerprint_of
+from sonneteer.serving.follower import Follower
 from sonneteer.serving.lineup import ServedModel
 from sonneteer.serving.traffic import Visit
-
-LOG = logging.getLogger(__name__)
-LOOK_SECONDS = 0.2
 
 
 class _State(NamedTuple):
@@ -31,10 +26,8 @@ class Live:
         self._current = current
         self._open = open
         self._state = self._loaded(current(), {})
-        self._is_closing = threading.Event()
         self._failed = ""
-        self._thread = threading.Thread(target=self._follow, name="deployments", daemon=True)
-        self._thread.start()
+        self._follower = Follower(self.look, lambda: f"The deployment stays {self.deployment.id}.")
 
     @property
     def deployment(self) -> Deployment:
@@ -75,23 +68,11 @@ class Live:
 
     def close(self) -> None:
         """Follow no longer."""
-        self._is_closing.set()
-        self._thread.join(5)
+        self._follower.close()
 
     def _loaded(self, deployment: Deployment, there: dict[str, ServedModel]) -> _State:
         wanted = (deployment.champion_id, deployment.candidate_id, deployment.previous_champion_id)
         return _State(deployment, {id: there.get(id) or self._open(id) for id in wanted if id is not None})
-
-    def _follow(self) -> None:
-        trouble = ""
-        while not self._is_closing.wait(LOOK_SECONDS):
-            try:
-                self.look()
-                trouble = ""
-            except SonneteerError as problem:
-                if str(problem) != trouble:
-                    LOG.error("The deployment stays %s. %s", self.deployment.id, problem)
-                trouble = str(problem)
 
 
 def is_drawn(conversation: str, deployment: Deployment, share: float) -> bool:

@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from sonneteer.errors import BusyError, MissingError, SonneteerError
+from sonneteer.errors import BusyError, MachineError, MissingError, SonneteerError
 from sonneteer.privacy import Guard
 from sonneteer.recipe.sections import PERSONAL_KINDS, MonitoringSettings, PrivacySettings
 from sonneteer.records import Example, Exchange, Feedback, Message
@@ -135,12 +135,17 @@ class Recorder:
 
     def _write(self, page: Page) -> bool:
         """Write a page's exchanges; False if the server stops before that is done."""
-        exchanges = page.exchanges()
-        while batch := list(islice(exchanges, BATCH)):
-            if not self._insist(lambda: self._log.keep(batch)):
-                return False
-            self._written += len(batch)
-        page.drop()
+        exchanges, written = page.exchanges(), 0
+        try:
+            while batch := list(islice(exchanges, BATCH)):
+                if not self._insist(lambda: self._log.keep(batch)):
+                    return False
+                written += len(batch)
+                self._written += len(batch)
+            page.drop()
+        except MachineError as problem:  # the page stays where it is, for the next server to try
+            LOG.error("%d exchanges cannot be read again to be written down. %s", page.size - written, problem)
+            self._lost += page.size - written
         with self._changed:
             self._waiting -= page.size
         return True

@@ -45,14 +45,15 @@ def refusal_of(problem: Exception, request_id: str) -> Refusal:
         return Refusal(OVERLOADED, UNWELL, code="overloaded", retry_after=RETRY_SECONDS)
     if isinstance(problem, TimeoutError):
         return Refusal(504, "The answer took longer than this server allows (serving.timeout_seconds).")
-    LOG.error("%s failed: %s", request_id, _place_of(problem))
+    LOG.error("%s failed: %s", request_id, in_words(problem))
     return Refusal(500, f"The model failed. The server's log says more about {request_id}.")
 
 
-def _place_of(problem: Exception) -> str:
-    """What failed and where. An unknown failure's text may quote a prompt, so it stays out of the log."""
-    kind = type(problem).__name__
+def in_words(problem: Exception) -> str:
+    """For the log. An unknown failure's text may quote a prompt, so its kind and place are told instead."""
     if isinstance(problem, SonneteerError):
-        return f"{kind}: {problem}"
+        return str(problem)
     frames = traceback.extract_tb(problem.__traceback__)[-3:]
-    return f"{kind} at " + " < ".join(f"{frame.filename}:{frame.lineno}" for frame in reversed(frames))
+    return f"{type(problem).__name__} at " + " < ".join(
+        f"{frame.filename}:{frame.lineno}" for frame in reversed(frames)
+    )
