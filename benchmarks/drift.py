@@ -1,4 +1,5 @@
 """Drift on clinc150: false alarms in quiet years, and how soon a rising share of out-of-scope questions is noticed.
+The same of dislikes, drawn by chance, which need no data.
 
 A quiet year: all in-scope questions are shuffled and dealt to the view, the profile and a stream of 60 a day for 200
 days, so that nothing differs but by chance. Then a share of out-of-scope questions sets in after a quiet time.
@@ -31,6 +32,9 @@ IN_SCOPE, OUT_OF_SCOPE = (
     ("oos_train.jsonl", "oos_val.jsonl", "oos_test.jsonl"),
 )
 SHARES, QUIET_DAYS, AFTERWARDS = (0.1, 0.2, 0.3, 0.5), (10, 100), 2000
+TOLERATED, DISLIKED, JUDGED_SHARE = MonitoringSettings().most_disliked, (0.6, 0.7, 0.8, 0.9), 0.2
+OTHERS = 7
+"""Games that are played beside that of the dislikes, and stand still here."""
 Signals = dict[str, Figures]
 
 
@@ -40,6 +44,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path, nargs="?", default=CLINC)
     parser.add_argument("--years", type=int, default=40)
     arguments = parser.parse_args()
+    dislikes(arguments.years)
     if not arguments.folder.exists():
         sys.exit(f"drift: skipped, there is no {arguments.folder}; name clinc150's folder.")
     pool, strange = (read(arguments.folder, names) for names in (IN_SCOPE, OUT_OF_SCOPE))
@@ -66,6 +71,27 @@ def main() -> None:
         print(f"{share:.0%} out of scope after {quiet} quiet days:", end=" ")
         print(f"noticed within {AFTERWARDS} requests in {len(noticed)} of {len(found)} years,", end=" ")
         print(f"median {middle}, slowest {worst}")
+
+
+def dislikes(years: int) -> None:
+    """Whether dislikes that are just tolerated raise an alarm, and after how many judged answers others do."""
+    rng, count = np.random.default_rng(0), PER_DAY * DAYS
+    level = PROFILE_PART * MonitoringSettings().false_alarm_share
+
+    def judged_until_alarm(share: float) -> int | None:
+        is_judged = rng.random(count) < JUDGED_SHARE
+        live = np.where(is_judged, rng.random(count) < share, np.nan)
+        days = [place // PER_DAY for place in range(count)]
+        capital = evidence({}, {"disliked": live}, days, rng, {"disliked": TOLERATED}).total
+        reached = np.flatnonzero((capital + OTHERS) / (1 + OTHERS) >= 1 / level)
+        return int(is_judged[: reached[0] + 1].sum()) if len(reached) else None
+
+    alarms = sum(judged_until_alarm(TOLERATED) is not None for _ in range(years))
+    print(f"{alarms} false alarms in {years} years of {DAYS} days in which the tolerated {TOLERATED:.0%} are disliked")
+    for share in DISLIKED:
+        found = sorted(after for after in (judged_until_alarm(share) for _ in range(years)) if after is not None)
+        print(f"{share:.0%} disliked from the first day: noticed in {len(found)} of {years} years,", end=" ")
+        print(f"after {found[len(found) // 2]} judged answers, at the latest {found[-1]}" if found else "never")
 
 
 def read(folder: Path, names: tuple[str, ...]) -> list[str]:

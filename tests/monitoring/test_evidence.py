@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+import math
+
 import numpy as np
 import pytest
 from scipy.stats import kstest
 
-from sonneteer.monitoring.evidence import capital, evidence, ranks
+from sonneteer.monitoring.evidence import UPWARDS, capital, evidence, ranks
 
 
 def test_ranks_are_uniform_as_long_as_nothing_changes_also_with_ties() -> None:
@@ -28,8 +31,23 @@ def test_a_missing_figure_has_no_rank_and_is_no_bet() -> None:
 def test_the_capital_is_a_fair_game() -> None:
     """Its mean stays 1, whatever the number of rounds and whenever the gamblers begin."""
     rng = np.random.default_rng(3)
-    ends = [capital(rng.random(60), [index // 3 for index in range(60)])[-1] for _ in range(1000)]
+    ends = [capital(rng.random(60) - 0.5, [index // 3 for index in range(60)])[-1] for _ in range(1000)]
     assert np.mean(ends) == pytest.approx(1, abs=5 * np.std(ends) / np.sqrt(len(ends)))
+
+
+@pytest.mark.parametrize("tolerated", [0.1, 0.5, 1.0])
+def test_a_share_that_is_tolerated_is_a_fair_game_and_a_smaller_one_is_lost(tolerated: float) -> None:
+    """The expected capital after six rounds, exactly: over all ways in which they can go."""
+
+    def expected(share: float) -> float:
+        return sum(
+            math.prod(share if is_one else 1 - share for is_one in ones)
+            * capital(np.array(ones) / tolerated - 1, [0, 0, 100, 200, 300, 364], UPWARDS)[-1]
+            for ones in itertools.product((0, 1), repeat=6)
+        )
+
+    assert expected(tolerated) == pytest.approx(1)
+    assert expected(tolerated / 2) < 0.9
 
 
 def test_false_alarms_within_a_year_are_as_rare_as_stated() -> None:
@@ -40,10 +58,19 @@ def test_false_alarms_within_a_year_are_as_rare_as_stated() -> None:
     for _ in range(60):
         figures = rng.normal(size=(2, 1000))
         grown = evidence(
-            {"a": figures[0, :200], "b": figures[1, :200]}, {"a": figures[0, 200:], "b": figures[1, 200:]}, days, rng
+            {"a": figures[0, :200], "b": figures[1, :200]},
+            {"a": figures[0, 200:], "b": figures[1, 200:], "c": np.where(rng.random(800) < 0.5, yes(rng), np.nan)},
+            days,
+            rng,
+            {"c": 0.3},
         )
         alarms += grown.first_alarm(0.2) is not None
     assert alarms / 60 <= 0.2
+
+
+def yes(rng: np.random.Generator) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """As often as is tolerated."""
+    return (rng.random(800) < 0.3).astype(float)
 
 
 @pytest.mark.parametrize("quiet", [50, 2000])

@@ -55,6 +55,23 @@ def health(profile: Profile, exchanges: list[Exchange], *feedback: Feedback) -> 
     return health_of(profile, Traffic("poet-1", exchanges, feedback), MonitoringSettings(newest=100), now)
 
 
+def judged(said: list[Exchange], disliked_share: float, seed: int, **more: Any) -> list[Feedback]:
+    """Half of the answers, a minute later."""
+    rng = random.Random(seed)
+    return [
+        Feedback(
+            id=f"f{one.id}",
+            exchange_id=one.id,
+            name="poet",
+            created_at=one.created_at + timedelta(minutes=1),
+            liked=rng.random() >= disliked_share,
+            **more,
+        )
+        for one in said
+        if rng.random() < 0.5
+    ]
+
+
 def test_traffic_like_the_training_is_healthy(profile: Profile) -> None:
     rng = random.Random(2)
     report = health(profile, traffic([order(rng) for _ in range(1000)]))
@@ -129,13 +146,73 @@ def test_each_figure_that_changes_is_named(figure: str, profile: Profile) -> Non
 def test_a_week_that_is_disliked_after_one_that_was_liked_is_noticed(profile: Profile) -> None:
     rng = random.Random(6)
     said = traffic([order(rng) for _ in range(280)], per_day=20)
-    thumbs = [
-        Feedback(id=f"f{one.id}", exchange_id=one.id, name="poet", created_at=one.created_at, liked=number < 140)
-        for number, one in enumerate(said)
-    ]
-    assert health(profile, said, *thumbs[:140]).verdict == "healthy"
+    liked = judged(said, 0.0, seed=6)
+    assert health(profile, said, *liked).verdict == "healthy"
+    report = health(profile, said, *judged(said[:140], 0.0, seed=6), *judged(said[140:], 0.4, seed=6))
+    assert [signal.name for signal in report.signals if signal.has_moved] == ["disliked"]
+    assert report.reasons[0].endswith(" the week before")
+
+
+def test_answers_that_are_disliked_from_the_first_day_are_noticed(profile: Profile) -> None:
+    rng = random.Random(10)
+    said = traffic([order(rng) for _ in range(200)])
+    report = health(profile, said, *judged(said, 0.85, seed=11))
+    assert report.verdict == "retrain"
+    assert [signal.name for signal in report.signals if signal.has_moved] == ["disliked"]
+    assert report.reasons[0].endswith("now, more than the 0.5 that the recipe tolerates")
+    settings = MonitoringSettings(newest=100, most_disliked=1)
+    patient = health_of(profile, Traffic("poet-1", said, judged(said, 0.85, seed=11)), settings, NOON)
+    assert patient.verdict == "healthy"
+
+
+@pytest.mark.parametrize("share", [0.1, 0.45])
+def test_dislikes_that_are_tolerated_are_no_reason_however_many_there_are(share: float, profile: Profile) -> None:
+    rng = random.Random(12)
+    said = traffic([order(rng) for _ in range(1500)])
+    assert health(profile, said, *judged(said, share, seed=13)).verdict == "healthy"
+
+
+def test_one_person_who_dislikes_a_whole_conversation_and_a_reviewer_s_choice_prove_nothing(profile: Profile) -> None:
+    rng = random.Random(14)
+    said = traffic([order(rng) for _ in range(200)])
+    angry = [one.model_copy(update={"conversation": "one"}) for one in said]
+    assert health(profile, angry, *judged(angry, 1.0, seed=15)).verdict == "healthy"
+    reviewed = health(profile, said, *judged(said, 1.0, seed=15, by="reviewer"))
+    assert (reviewed.verdict, reviewed.liked_share) == ("healthy", None)
+
+
+def test_a_week_that_is_liked_after_one_that_was_disliked_is_no_reason_to_train_again(profile: Profile) -> None:
+    rng = random.Random(16)
+    said = traffic([order(rng) for _ in range(280)], per_day=20)
+    thumbs = [*judged(said[:140], 0.4, seed=17), *judged(said[140:], 0.0, seed=18)]
     (signal,) = [one for one in health(profile, said, *thumbs).signals if one.name == "disliked"]
-    assert signal.has_moved
+    assert signal.p_value is not None
+    assert signal.p_value < 1e-5
+    assert not signal.has_moved
+
+
+def test_a_week_in_which_people_fall_silent_is_noticed_and_the_last_day_may_still_be_judged(profile: Profile) -> None:
+    rng = random.Random(19)
+    said = traffic([order(rng) for _ in range(420)], per_day=30)
+    spoken = judged(said, 0.1, seed=20)
+    after = {one.id for one in said[210:]}
+    for thumbs, has_moved in ((spoken, False), ([one for one in spoken if one.exchange_id not in after], True)):
+        (signal,) = [one for one in health(profile, said, *thumbs).signals if one.name == "feedback rate"]
+        assert signal.has_moved is has_moved
+    silent_today = [one for one in spoken if one.created_at < said[-1].created_at - timedelta(hours=23)]
+    (rate,) = [one for one in health(profile, said, *silent_today).signals if one.name == "feedback rate"]
+    assert rate.now == pytest.approx(0.5, abs=0.15)
+
+
+def test_what_is_said_late_does_not_make_older_answers_look_more_talked_about(profile: Profile) -> None:
+    rng = random.Random(21)
+    said = traffic([order(rng) for _ in range(420)], per_day=30)
+    late = [
+        one.model_copy(update={"created_at": one.created_at + timedelta(days=8)})
+        for one in judged(said[:210], 0.1, seed=22)
+    ]
+    (signal,) = [one for one in health(profile, said, *late).signals if one.name == "feedback rate"]
+    assert (signal.now, signal.last_week, signal.has_moved) == (0, 0, False)
 
 
 def test_groups_that_are_answered_differently_are_named(profile: Profile) -> None:

@@ -35,10 +35,14 @@ def _table(health: Health) -> Table:
     for name in ("figure", "training", "now", "shift", "evidence", "week before", "p this week"):
         table.add_column(name, justify="left" if name == "figure" else "right")
     for one in health.signals:
-        figures = (one.profile, one.now, one.shift, one.evidence, one.last_week, one.p_value)
-        said = ["–" if figure is None else f"{figure:.3g}" for figure in figures]
-        table.add_row(one.name, *said, style="red" if one.has_moved else None)
+        figures = (one.now, one.shift, one.evidence, one.last_week, one.p_value)
+        before = _figure(one.profile) if one.tolerated is None else f"at most {one.tolerated:.3g}"
+        table.add_row(one.name, before, *map(_figure, figures), style="red" if one.has_moved else None)
     return table
+
+
+def _figure(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3g}"
 
 
 def _share(interval: Interval) -> str:

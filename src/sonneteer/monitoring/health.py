@@ -19,6 +19,8 @@ from sonneteer.recipe.sections import MonitoringSettings
 from sonneteer.records import Exchange, Feedback, GroupGap, Health, HealthVerdict, Interval, Signal, fingerprint_of
 
 WEEK = timedelta(days=7)
+SOON = timedelta(days=1)
+"""What is said of an answer within this time counts for the feedback rate: older answers had longer to be judged."""
 LARGEST_SAMPLE = 250
 """Places of each week that are compared."""
 FEWEST = 100
@@ -71,8 +73,9 @@ def health_of(profile: Profile, traffic: Traffic, settings: MonitoringSettings, 
     """The report on what was written down until now."""
     rng = np.random.default_rng(seed)
     answered = [exchange for exchange in traffic.exchanges if not exchange.problem]
-    live = profile.view.signals(seen(answered, traffic.feedback))
-    grown = evidence(profile.figures, live, _days(answered), rng)
+    live = profile.view.signals(seen(answered, traffic.feedback, now))
+    told = {**live, "disliked": _once(answered, live["disliked"])}
+    grown = evidence(profile.figures, told, _days(answered), rng, {"disliked": settings.most_disliked})
     weeks = _weeks(answered, now)
     p_values = _p_values(profile.view, answered, live, weeks, WEEK_PART * settings.false_alarm_share / DAYS, rng)
     newest = {name: figures[-settings.newest :] for name, figures in live.items()}
@@ -105,18 +108,33 @@ def health_of(profile: Profile, traffic: Traffic, settings: MonitoringSettings, 
     return report.model_copy(update={"id": f"health-{fingerprint_of(report.model_dump(mode='json'))}"})
 
 
-def seen(exchanges: Sequence[Exchange], feedback: Sequence[Feedback]) -> list[Seen]:
-    """What the view looks at."""
-    opinions = {said.exchange_id: said.is_good for said in feedback if said.is_good is not None}
+def seen(exchanges: Sequence[Exchange], feedback: Sequence[Feedback], now: datetime) -> list[Seen]:
+    """What the view looks at. Reviewers are not asked: they look at the least sure answers first."""
+    said = [one for one in feedback if one.by == "user"]
+    opinions = {one.exchange_id: not one.is_good for one in said if one.is_good is not None}
+    first: dict[str, datetime] = {}
+    for one in said:
+        first[one.exchange_id] = min(one.created_at, first.get(one.exchange_id, one.created_at))
     return [
         Seen(
-            question_of(exchange),
-            exchange.answer.text,
-            exchange.confidence,
-            not opinions[exchange.id] if exchange.id in opinions else None,
+            question_of(one),
+            one.answer.text,
+            one.confidence,
+            opinions.get(one.id),
+            None if now - one.created_at < SOON else one.id in first and first[one.id] - one.created_at < SOON,
         )
-        for exchange in exchanges
+        for one in exchanges
     ]
+
+
+def _once(exchanges: Sequence[Exchange], figures: Figures) -> Figures:
+    """The first figure of each conversation: what one person says of its turns belongs together."""
+    first: dict[str, int] = {}
+    for place in np.flatnonzero(np.isfinite(figures)).tolist():
+        first.setdefault(exchanges[place].conversation, place)
+    places, only = list(first.values()), np.full(len(figures), np.nan)
+    only[places] = figures[places]
+    return only
 
 
 def _days(exchanges: Sequence[Exchange]) -> list[int]:
@@ -162,26 +180,31 @@ def _signals(
 ) -> Iterator[Signal]:
     share = PROFILE_PART * settings.false_alarm_share
     is_alarm = grown.first_alarm(share) is not None
+    tolerated = {"disliked": settings.most_disliked}
     for name, figures in newest.items():
         now, before = _there(figures), _there(profile.figures[name])
         if not len(now):
             continue
-        last = _there(live[name][weeks[1]])
+        this, last = (_there(live[name][week]) for week in weeks)
         shift = differences.shift(before, now) if len(before) else None
-        since_week = differences.shift(_there(live[name][weeks[0]]), last) if name in p_values else 0.0
+        since_week = differences.shift(this, last) if name in p_values else 0.0
         leads = name in grown.by_figure and grown.by_figure[name].max() >= 1 / share
-        has_moved = is_alarm and leads and (shift or 0) >= settings.least_shift
-        has_jumped = p_values.get(name, 1.0) <= WEEK_PART * settings.false_alarm_share / DAYS
+        limit = tolerated.get(name)
+        is_large = (shift or 0) >= settings.least_shift if limit is None else bool(now.mean() > limit)
+        is_sudden = p_values.get(name, 1.0) <= WEEK_PART * settings.false_alarm_share / DAYS
+        is_better = limit is not None and since_week > 0 and bool(this.mean() < last.mean())
         yield Signal(
             name=name,
             profile=float(before.mean()) if len(before) else None,
+            tolerated=limit,
             now=float(now.mean()),
             shift=shift,
             stability_index=differences.stability_index(before, now) if len(before) else None,
             evidence=float(grown.by_figure[name].max()) if name in grown.by_figure else None,
             last_week=float(last.mean()) if len(last) else None,
             p_value=p_values.get(name),
-            has_moved=has_moved or (has_jumped and since_week >= settings.least_shift),
+            has_moved=(is_alarm and leads and is_large)
+            or (is_sudden and since_week >= settings.least_shift and not is_better),
         )
 
 
@@ -242,8 +265,7 @@ def _reasons(
 ) -> Iterator[str]:
     for signal in signals:
         if signal.has_moved:
-            before = signal.last_week if signal.profile is None else signal.profile
-            yield f"{signal.name}: {signal.now:.3g} now, {before:.3g} before (largest shift {signal.shift or 0:.2f})"
+            yield f"{signal.name}: {signal.now:.3g} now, {_before(signal)}"
     for gap in gaps:
         if gap.is_found:
             said = ", ".join(f"{group} {mean:.3g}" for group, mean in gap.means.items())
@@ -252,6 +274,14 @@ def _reasons(
         yield f"Something changed after {alarm} exchanges, but no figure has shifted by as much as `least_shift` now."
     if verdict == "cannot tell":
         yield f"Only {count} exchanges were written down so far; with {FEWEST} there is something to tell."
+
+
+def _before(signal: Signal) -> str:
+    if signal.profile is not None:
+        return f"{signal.profile:.3g} before (largest shift {signal.shift or 0:.2f})"
+    if signal.tolerated is not None and signal.now > signal.tolerated:
+        return f"more than the {signal.tolerated:.3g} that the recipe tolerates"
+    return f"{signal.last_week or 0:.3g} the week before"
 
 
 def _there(figures: Figures) -> Figures:

@@ -37,6 +37,8 @@ class Seen(NamedTuple):
     confidence: float | None = None
     is_bad: bool | None = None
     """Whether people disliked the answer; None where nobody said."""
+    has_feedback: bool | None = None
+    """Whether people said anything of it soon; None where they still may."""
 
 
 class View:
@@ -77,6 +79,7 @@ class View:
             "refusals": np.array([_maybe(None if text is None else bool(REFUSAL.search(text))) for text in answers]),
             "confidence": np.array([_maybe(one.confidence) for one in seen]),
             "disliked": np.array([_maybe(one.is_bad) for one in seen]),
+            "feedback rate": np.array([_maybe(one.has_feedback) for one in seen]),
         }
 
     @cached_property

@@ -24,6 +24,9 @@ class MonitoringSettings(Section):
     least_shift: float = Field(0.1, ge=0, lt=1)
     """Smaller shifts of a figure are not called drift, however certain: the largest difference between its cumulative
     shares, from 0 to 1."""
+    most_disliked: float = Field(0.5, gt=0, le=1)
+    """Tolerated share of dislikes among the answers that users judge; more, by more than chance, is a reason to train
+    again, and 1 tolerates all. Displeased users judge more often than others."""
     newest: int = Field(500, ge=50)
     """Exchanges that count as now."""
     webhook: str | None = Field(None, pattern=r"^https?://")

@@ -17,6 +17,8 @@ class Signal(Record):
     name: str
     profile: float | None
     """Mean in the training profile; None where there is none, as of what people say."""
+    tolerated: float | None = None
+    """The share that the recipe tolerates, where that is what it is compared with."""
     now: float
     """Mean over the newest exchanges."""
     shift: float | None = None
