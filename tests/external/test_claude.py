@@ -67,7 +67,7 @@ def test_a_question_that_the_server_does_not_take_is_a_refusal_and_a_wrong_key_i
     body = {"type": "error", "error": {"type": "invalid_request_error", "message": "prompt is too long"}}
     with pytest.raises(RefusalError, match="prompt is too long"):
         ask(api, in_turn(Said(body, 400)))
-    with pytest.raises(RequestError, match="status 401") as caught:
+    with pytest.raises(RequestError, match=r"status 401.*`key_variable` in the recipe") as caught:
         ask(api, in_turn(Said(body, 401)))
     assert not isinstance(caught.value, RefusalError)
 
@@ -98,6 +98,11 @@ def test_the_package_sends_the_system_prompt_apart_and_counts_tokens() -> None:
     assert host.asked[0]["system"] == "be brief"
     assert host.asked[0]["messages"] == [{"role": "user", "content": "How are you?"}]
     assert host.asked[0]["max_tokens"] == 9
+
+
+def test_tokens_that_cannot_be_counted_are_told_like_an_answer_that_fails() -> None:
+    with speaking(in_turn(Said({}, 404))) as host, pytest.raises(RequestError, match=r"Check `url` and `model`"):
+        chat_of("package", host.url).count_tokens(PROMPT)
 
 
 def test_a_key_that_is_not_set_is_said_before_anything_is_asked() -> None:

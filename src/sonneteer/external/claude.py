@@ -6,27 +6,19 @@ How much its answers vary is Claude's own affair: the package no longer takes a 
 from __future__ import annotations
 
 import importlib
-import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-from sonneteer.chat import Answer, Options, Piece, StopReason
-from sonneteer.errors import BusyError, ExtraError, RecipeError, RefusalError, RequestError
+from sonneteer.chat import Answer, Options, Piece
+from sonneteer.errors import ExtraError, RequestError
+from sonneteer.external.asking import address_of, anthropic_answer, anthropic_turns, in_one_piece, key_of, refused
 from sonneteer.recipe.sections import ExternalSettings
 from sonneteer.records import Prompt
 
 ATTEMPTS = 10
 """The waits double up to eight seconds, or are as long as the server's `retry-after` says, up to a minute."""
 PATIENCE_SECONDS = 600.0
-STOPS: dict[str, StopReason] = {
-    "max_tokens": "length",
-    "model_context_window_exceeded": "length",
-    "stop_sequence": "stop_sequence",
-    "tool_use": "tool_use",
-    "refusal": "refusal",
-}
-UNSUITED = (400, 413, 422)
-BUSY = (429, 529)
 
 
 class ClaudeChat:
@@ -40,16 +32,10 @@ class ClaudeChat:
                 f"'{settings.model}' is asked through the library anthropic, which does not load here ({problem}). "
                 "Install it with pip install 'sonneteer[teacher]'."
             ) from problem
-        key = os.environ.get(settings.key_variable, "") if settings.key_variable else "none"
-        if not key:
-            raise RecipeError(
-                f"'{settings.model}' needs its key in the environment variable {settings.key_variable}, which is not "
-                "set."
-            )
-        self._model = settings.model
+        self._settings = settings
         self._client = self._library.Anthropic(
-            api_key=key,
-            base_url=settings.url.rstrip("/").removesuffix("/v1"),
+            api_key=key_of(settings) or "none",
+            base_url=address_of(settings),
             max_retries=ATTEMPTS,
             timeout=PATIENCE_SECONDS,
         )
@@ -60,57 +46,40 @@ class ClaudeChat:
 
     def stream(self, prompt: Prompt, options: Options) -> Iterator[Piece]:
         """The whole answer in one piece."""
-        answer = self._ask(prompt, options)
-        yield Piece(answer.text)
-        yield Piece("", answer)
+        return in_one_piece(self._ask(prompt, options))
 
     def count_tokens(self, prompt: Prompt) -> int:
         """As the server counts them."""
-        system, messages = _turns(prompt)
-        counted = self._client.messages.count_tokens(model=self._model, messages=messages, **system)
-        return int(counted.input_tokens)
+        with self._failures_told():
+            counted = self._client.messages.count_tokens(model=self._settings.model, **anthropic_turns(prompt))
+            return int(counted.input_tokens)
 
     def _ask(self, prompt: Prompt, options: Options) -> Answer:
-        system, messages = _turns(prompt)
-        try:
+        longest = max(1, options.max_tokens)
+        with self._failures_told():
             told = self._client.messages.create(
-                model=self._model,
-                messages=messages,
-                max_tokens=max(1, options.max_tokens),
-                **system,
+                model=self._settings.model, max_tokens=longest, **anthropic_turns(prompt)
             )
-            return self._read(told)
+            return anthropic_answer(told.model_dump(warnings=False))
+
+    @contextmanager
+    def _failures_told(self) -> Iterator[None]:
+        """What the library raises, in words that say what to do."""
+        model = self._settings.model
+        try:
+            yield
         except self._library.APIStatusError as problem:
-            said = f"{self._model}: status {problem.status_code}: {_message(problem)}"
-            if problem.status_code in BUSY:
-                raise BusyError(f"{said}. Wait, and give the same command again: it goes on.") from problem
-            kind = RefusalError if problem.status_code in UNSUITED else RequestError
-            raise kind(said) from problem
+            said = f"{model}: status {problem.status_code}: {_message(problem)}."
+            raise refused(said, problem.status_code, self._settings) from problem
         except self._library.APIConnectionError as problem:
             raise RequestError(
                 f"{self._client.base_url} cannot be reached: {problem.__cause__ or problem}. Check the network, and "
                 "`url` in the recipe."
             ) from problem
-        except (self._library.APIError, ValueError, AttributeError, TypeError) as problem:
-            raise RequestError(f"{self._model} gave no answer that can be read: {problem}") from problem
-
-    def _read(self, told: Any) -> Answer:
-        return Answer(
-            text="".join(block.text for block in told.content if block.type == "text"),
-            stop_reason=STOPS.get(told.stop_reason or "", "end"),
-            prompt_tokens=told.usage.input_tokens,
-            answer_tokens=told.usage.output_tokens,
-        )
-
-
-def _turns(prompt: Prompt) -> tuple[dict[str, str], list[dict[str, str]]]:
-    system = "\n\n".join(message.text for message in prompt.messages if message.role == "system")
-    turns = [
-        {"role": "assistant" if message.role == "assistant" else "user", "content": message.text}
-        for message in prompt.messages
-        if message.role != "system"
-    ]
-    return ({"system": system} if system else {}), turns
+        except (self._library.APIError, KeyError, ValueError, AttributeError, TypeError) as problem:
+            raise RequestError(
+                f"{model} gave no answer that can be read: {problem!r}. Check `url` and `api` in the recipe."
+            ) from problem
 
 
 def _message(problem: Any) -> str:

@@ -6,7 +6,6 @@ Only the servers that a recipe names are ever asked; the key is read from the en
 from __future__ import annotations
 
 import json
-import os
 import time
 import urllib.error
 import urllib.request
@@ -14,8 +13,18 @@ from collections.abc import Iterator, Sequence
 from http.client import HTTPException
 from typing import Any
 
-from sonneteer.chat import Answer, Options, Piece, StopReason
-from sonneteer.errors import BusyError, RecipeError, RefusalError, RequestError
+from sonneteer.chat import Answer, Options, Piece
+from sonneteer.errors import RequestError
+from sonneteer.external.asking import (
+    BUSY,
+    STOPS,
+    address_of,
+    anthropic_answer,
+    anthropic_turns,
+    in_one_piece,
+    key_of,
+    refused,
+)
 from sonneteer.recipe.sections import ExternalSettings
 from sonneteer.records import Prompt
 from sonneteer.records.rows import as_openai
@@ -23,16 +32,7 @@ from sonneteer.records.rows import as_openai
 ATTEMPTS = 4
 PATIENCE_SECONDS = 120
 LONGEST_WAIT_SECONDS = 60.0
-UNSUITED = (400, 413, 422)
-BUSY = (429, 503, 529)
 PASSING = (408, 500, 502, 504, *BUSY)
-STOPS: dict[str, StopReason] = {
-    "length": "length",
-    "max_tokens": "length",
-    "stop_sequence": "stop_sequence",
-    "content_filter": "refusal",
-    "refusal": "refusal",
-}
 
 
 class ServerChat:
@@ -42,12 +42,7 @@ class ServerChat:
 
     def __init__(self, settings: ExternalSettings) -> None:
         self._settings = settings
-        self._key = os.environ.get(settings.key_variable, "") if settings.key_variable else ""
-        if settings.key_variable and not self._key:
-            raise RecipeError(
-                f"'{settings.name}' needs its key in the environment variable "
-                f"{settings.key_variable}, which is not set."
-            )
+        self._key = key_of(settings)
 
     def answer(self, prompts: Sequence[Prompt], options: Options) -> list[Answer]:
         """One after the other; what the model declines is an answer with the stop reason `refusal`.
@@ -59,9 +54,7 @@ class ServerChat:
 
     def stream(self, prompt: Prompt, options: Options) -> Iterator[Piece]:
         """The whole answer in one piece."""
-        answer = self._ask(prompt, options)
-        yield Piece(answer.text)
-        yield Piece("", answer)
+        return in_one_piece(self._ask(prompt, options))
 
     def count_tokens(self, prompt: Prompt) -> int:
         """Nobody but the server knows."""
@@ -74,7 +67,7 @@ class ServerChat:
         else:
             told = self._post("/v1/chat/completions", _openai_request(self._settings, prompt, options))
         try:
-            return _anthropic_answer(told) if is_anthropic else _openai_answer(told)
+            return anthropic_answer(told) if is_anthropic else _openai_answer(told)
         except (KeyError, IndexError, TypeError, AttributeError, ValueError) as problem:
             raise RequestError(
                 f"'{self._settings.name}' sent what is no answer of the API {self._settings.api}: {problem!r}. "
@@ -83,7 +76,7 @@ class ServerChat:
 
     def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """The server's JSON. Waits and asks again where it is busy."""
-        url = self._settings.url.rstrip("/").removesuffix("/v1") + path
+        url = address_of(self._settings) + path
         headers = {"content-type": "application/json", "anthropic-version": "2023-06-01"}
         headers |= {"x-api-key": self._key} if self._settings.api == "anthropic" else {}
         headers |= {"authorization": f"Bearer {self._key}"} if self._key and self._settings.api == "openai" else {}
@@ -97,7 +90,8 @@ class ServerChat:
                 with problem:
                     said = _says(problem.read(10_000))
                 if attempt + 1 == ATTEMPTS or problem.code not in PASSING:
-                    raise self._refused(f"{url} refused with status {problem.code}: {said}.", problem.code) from problem
+                    told = f"{url} refused with status {problem.code}: {said}."
+                    raise refused(told, problem.code, self._settings) from problem
                 wait = _wished_wait(problem.headers.get("retry-after"), wait)
             except (OSError, HTTPException) as problem:
                 if attempt + 1 == ATTEMPTS:
@@ -117,24 +111,6 @@ class ServerChat:
                 f"{self._settings.api}, and no page for people or a proxy stands before it."
             ) from problem
         return told
-
-    def _refused(self, said: str, status: int) -> Exception:
-        """What to do about it."""
-        if status in BUSY:
-            return BusyError(f"{said} Wait, and give the same command again: it goes on.")
-        if status in UNSUITED:
-            return RefusalError(
-                f"{said} The server does not take this question for '{self._settings.model}': where it is too long, "
-                "name a model with a longer context or lower the longest answer; else check `api` and `model` in the "
-                "recipe."
-            )
-        variable = self._settings.key_variable
-        if status in (401, 403):
-            todo = f"Check the key in the environment variable {variable}" if variable else "Name the key's variable"
-            return RequestError(f"{said} {todo} (`key_variable` in the recipe).")
-        if status == 404:
-            return RequestError(f"{said} Check `url` and `model` ('{self._settings.model}') in the recipe.")
-        return RequestError(f"{said} Check the server's own log, and `url` in the recipe.")
 
 
 def _says(body: bytes) -> str:
@@ -181,21 +157,5 @@ def _openai_answer(told: dict[str, Any]) -> Answer:
 
 
 def _anthropic_request(settings: ExternalSettings, prompt: Prompt, options: Options) -> dict[str, Any]:
-    system = "\n\n".join(message.text for message in prompt.messages if message.role == "system")
-    turns = [
-        {"role": "assistant" if message.role == "assistant" else "user", "content": message.text}
-        for message in prompt.messages
-        if message.role != "system"
-    ]
-    request: dict[str, Any] = {"model": settings.model, "messages": turns, "max_tokens": max(options.max_tokens, 1)}
-    return request | {"temperature": options.temperature} | ({"system": system} if system else {})
-
-
-def _anthropic_answer(told: dict[str, Any]) -> Answer:
-    usage = told.get("usage") or {}
-    return Answer(
-        text="".join(part.get("text", "") for part in told["content"] if part.get("type") == "text"),
-        stop_reason=STOPS.get(told.get("stop_reason") or "", "end"),
-        prompt_tokens=usage.get("input_tokens", 0),
-        answer_tokens=usage.get("output_tokens", 0),
-    )
+    limits = {"max_tokens": max(options.max_tokens, 1), "temperature": options.temperature}
+    return {"model": settings.model, **limits, **anthropic_turns(prompt)}
