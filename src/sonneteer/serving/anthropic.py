@@ -17,6 +17,7 @@ from sonneteer.records import Message, Prompt, ToolCall
 from sonneteer.serving.asked import (
     Asked,
     Sampling,
+    as_parts,
     illustrated,
     image_url,
     merged,
@@ -110,11 +111,6 @@ class Image(Wire):
         return self
 
 
-def _as_blocks(content: Any) -> Any:
-    """Plain text is one block."""
-    return [{"type": "text", "text": content}] if isinstance(content, str) else content
-
-
 class UnreadableResult(Wire):
     """An image that a tool gave."""
 
@@ -135,7 +131,7 @@ class ToolResult(Wire):
 
     type: Literal["tool_result"]
     tool_use_id: str
-    content: Annotated[list[ResultBlock], BeforeValidator(_as_blocks, str | list[ResultBlock])] | None = None
+    content: Annotated[list[ResultBlock], BeforeValidator(as_parts, str | list[ResultBlock])] | None = None
     is_error: bool | None = None
 
 
@@ -146,7 +142,7 @@ class WireMessage(Wire):
     """One message."""
 
     role: Literal["user", "assistant", "system"]
-    content: Annotated[list[Block], BeforeValidator(_as_blocks, str | list[Block])]
+    content: Annotated[list[Block], BeforeValidator(as_parts, str | list[Block])]
 
 
 class Tool(Wire):
@@ -204,7 +200,7 @@ class CountRequest(Wire):
 
     model: str
     messages: list[WireMessage] = Field(min_length=1, max_length=100_000)
-    system: Annotated[list[Text], BeforeValidator(_as_blocks, str | list[Text])] | None = None
+    system: Annotated[list[Text], BeforeValidator(as_parts, str | list[Text])] | None = None
     tools: list[Tool] | None = None
     tool_choice: ToolChoice | None = None
     output_config: OutputConfig | None = None

@@ -11,6 +11,7 @@ from sonneteer.records import Batch
 from sonneteer.serving.wire import Body, Wire
 
 MOST_REQUESTS = 100_000
+OUTCOMES = ("succeeded", "errored", "canceled", "expired")
 CustomId = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
 
 
@@ -39,20 +40,14 @@ class BatchRequest(Wire):
 
 def batch(told: Batch) -> Body:
     """What is told of a batch."""
-    answered = told.succeeded + told.errored + told.canceled + told.expired if told.ended_at else 0
+    # As in Anthropic's API, all of them are being processed until the whole batch has ended.
+    counts = {kind: getattr(told, kind) if told.ended_at else 0 for kind in OUTCOMES}
     has_results = told.ended_at is not None and told.archived_at is None
     return {
         "id": told.id,
         "type": "message_batch",
         "processing_status": _status(told),
-        "request_counts": {
-            # As in Anthropic's API, all of them are being processed until the whole batch has ended.
-            "processing": told.requests - answered,
-            "succeeded": told.succeeded if told.ended_at else 0,
-            "errored": told.errored if told.ended_at else 0,
-            "canceled": told.canceled if told.ended_at else 0,
-            "expired": told.expired if told.ended_at else 0,
-        },
+        "request_counts": {"processing": told.requests - sum(counts.values()), **counts},
         "created_at": told.created_at.isoformat(),
         "expires_at": told.expires_at.isoformat(),
         "ended_at": _moment(told.ended_at),

@@ -23,7 +23,8 @@ from sonneteer.serving.batch_work import BatchWork
 from sonneteer.serving.events import EventStream, unless_gone
 from sonneteer.serving.feedback import FeedbackRequest, reply_to
 from sonneteer.serving.keys import Keys
-from sonneteer.serving.lineup import Lineup, Others, PageRequest, ServedModel
+from sonneteer.serving.lineup import Lineup, Others, ServedModel
+from sonneteer.serving.listing import AnthropicPage
 from sonneteer.serving.openapi import document
 from sonneteer.serving.porter import HEALTH, Porter, dialect_of, is_loopback, speaks_anthropic
 from sonneteer.serving.refusals import OVERLOADED, RETRY_SECONDS, Refusal
@@ -153,7 +154,7 @@ class Endpoints:
 
     async def list_models(self, request: Request) -> Response:
         """What is served. Both APIs have this path, with different answers."""
-        wanted = read_query(request, PageRequest)
+        wanted = read_query(request, AnthropicPage)
         if not speaks_anthropic(request.headers):
             return reply(openai_answers.models_page(list(self._lineup.models.values())))
         return reply(anthropic_answers.models_page(self._lineup.page(wanted), self._settings.max_answer_tokens))

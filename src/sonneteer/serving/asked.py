@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sonneteer.chat import Form, Illustrated, Options, Picture
 from sonneteer.recipe.sections import ServingSettings
@@ -64,6 +64,11 @@ def options_of(
         prefill=prefill,
         form=form or Form(),
     )
+
+
+def as_parts(content: Any) -> Any:
+    """Content as a list of parts: plain text is one part."""
+    return [{"type": "text", "text": content}] if isinstance(content, str) else content
 
 
 def split_prefill(messages: list[Message]) -> tuple[tuple[Message, ...], str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from sonneteer.recipe.sections import ServingSettings
 from sonneteer.records import Batch, LineProblem, StoredFile
 from sonneteer.serving import anthropic_batches, openai_batches
 from sonneteer.serving.apis import MESSAGES
-from sonneteer.serving.batch_pages import BatchPage, FilePage, MessagePage, after, place_of
+from sonneteer.serving.listing import AnthropicPage, BatchPage, FilePage, after, around
 from sonneteer.serving.porter import speaks_anthropic
 from sonneteer.serving.refusals import Refusal
 from sonneteer.serving.traffic import is_recordable
@@ -66,13 +66,8 @@ class BatchEndpoints:
 
     async def list_message_batches(self, request: Request) -> Response:
         """A part of the list of batches, the newest first."""
-        page = read_query(request, MessagePage)
-        batches = await self._batches(request, "anthropic")
-        if page.before_id is not None:
-            before = batches[: place_of(batches, page.before_id)]
-            told, has_more = before[-page.limit :], len(before) > page.limit
-        else:
-            told, has_more = after(batches, page.after_id, page.limit)
+        wanted, batches = read_query(request, AnthropicPage), await self._batches(request, "anthropic")
+        told, has_more = around(batches, _ids(batches), wanted)
         body = {
             "data": [anthropic_batches.batch(batch) for batch in told],
             "has_more": has_more,
@@ -120,8 +115,8 @@ class BatchEndpoints:
 
     async def list_batches(self, request: Request) -> Response:
         """A part of the list of batches, the newest first."""
-        page = read_query(request, BatchPage)
-        told, has_more = after(await self._batches(request, "openai"), page.after, page.limit)
+        wanted, batches = read_query(request, BatchPage), await self._batches(request, "openai")
+        told, has_more = after(batches, _ids(batches), wanted.after, wanted.limit)
         return reply(openai_batches.page([openai_batches.batch(batch) for batch in told], has_more))
 
     async def retrieve_batch(self, request: Request) -> Response:
@@ -154,10 +149,11 @@ class BatchEndpoints:
     async def list_files(self, request: Request) -> Response:
         """A part of the list of files."""
         _check_dialect(request)
-        page = read_query(request, FilePage)
+        wanted = read_query(request, FilePage)
         files = await asyncio.to_thread(lambda: self._shelf.find(StoredFile, **_seen_by(request)))
-        files = [file for file in files if page.purpose in (None, file.purpose)]
-        told, has_more = after(files if page.order == "desc" else files[::-1], page.after, page.limit)
+        files = [file for file in files if wanted.purpose in (None, file.purpose)]
+        files = files if wanted.order == "desc" else files[::-1]
+        told, has_more = after(files, _ids(files), wanted.after, wanted.limit)
         return reply(openai_batches.page([openai_batches.file(file) for file in told], has_more))
 
     async def retrieve_file(self, request: Request) -> Response:
@@ -271,6 +267,10 @@ def _checked(path: Path, endpoint: str) -> tuple[tuple[LineProblem, ...], set[st
         text = f"A batch has at most {openai_batches.MOST_REQUESTS} requests."
         problems.append(LineProblem(line=len(ids), code="too_many_tasks", message=text))
     return tuple(problems), ids
+
+
+def _ids(records: Sequence[Batch | StoredFile]) -> list[str]:
+    return [record.id for record in records]
 
 
 def _owner(request: Request) -> str:

@@ -7,12 +7,10 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from pydantic import Field
-
 from sonneteer.chat import Chat
 from sonneteer.records import Arm
+from sonneteer.serving.listing import AnthropicPage, around
 from sonneteer.serving.refusals import Refusal
-from sonneteer.serving.wire import Wire
 
 
 class ServedModel(NamedTuple):
@@ -30,14 +28,6 @@ class ServedModel(NamedTuple):
 
 Others = Callable[[str], ServedModel | None]
 """Finds and opens a model that is served when it is first asked for; None if there is none of this name."""
-
-
-class PageRequest(Wire):
-    """The part of the list that a client wants to see."""
-
-    limit: int = Field(20, ge=1, le=1000)
-    after_id: str | None = None
-    before_id: str | None = None
 
 
 class Page(NamedTuple):
@@ -77,16 +67,6 @@ class Lineup:
             return next(iter(self.models.values()))
         raise Refusal(404, f"model: {name[:200]}", code="model_not_found", field="model")
 
-    def page(self, wanted: PageRequest) -> Page:
+    def page(self, wanted: AnthropicPage) -> Page:
         """A part of the list, in the order in which the models are served."""
-        models = list(self.models.values())
-        if wanted.before_id is not None:
-            before = models[: self._place(wanted.before_id)]
-            return Page(before[-wanted.limit :], len(before) > wanted.limit)
-        after = models if wanted.after_id is None else models[self._place(wanted.after_id) + 1 :]
-        return Page(after[: wanted.limit], len(after) > wanted.limit)
-
-    def _place(self, name: str) -> int:
-        if name not in self.models:
-            raise Refusal(404, f"model: {name[:200]}", code="model_not_found")
-        return list(self.models).index(name)
+        return Page(*around(list(self.models.values()), list(self.models), wanted))

@@ -18,6 +18,7 @@ from sonneteer.records import Message, Prompt, Role, ToolCall
 from sonneteer.serving.asked import (
     Asked,
     Sampling,
+    as_parts,
     illustrated,
     image_url,
     merged,
@@ -84,11 +85,6 @@ class Image(Wire):
 Part = Annotated[Text | RefusalText | Image | Unreadable, Field(discriminator="type")]
 
 
-def _as_parts(content: Any) -> Any:
-    """Plain text is one part."""
-    return [{"type": "text", "text": content}] if isinstance(content, str) else content
-
-
 def _as_list(stop: Any) -> Any:
     """One text is a list of one."""
     return [stop] if isinstance(stop, str) else stop
@@ -113,7 +109,7 @@ class WireMessage(Wire):
     """One message."""
 
     role: Literal["developer", "system", "user", "assistant", "tool"]
-    content: Annotated[list[Part], BeforeValidator(_as_parts, str | list[Part])] | None = None
+    content: Annotated[list[Part], BeforeValidator(as_parts, str | list[Part])] | None = None
     tool_calls: list[Call] | None = None
     tool_call_id: str | None = None
 

@@ -17,9 +17,8 @@ from pydantic.json_schema import models_json_schema
 from ruamel.yaml import YAML
 
 from sonneteer.serving import anthropic, anthropic_batches, openai, openai_batches, openai_text
-from sonneteer.serving.batch_pages import BatchPage, FilePage, MessagePage
 from sonneteer.serving.feedback import FeedbackRequest
-from sonneteer.serving.lineup import PageRequest
+from sonneteer.serving.listing import AnthropicPage, BatchPage, FilePage
 from sonneteer.serving.refusals import OVERLOADED
 from sonneteer.serving.wire import Body
 
@@ -79,7 +78,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         "createMessageBatch", "Leave many requests", "anthropic", "MessageBatch", anthropic_batches.BatchRequest
     ),
     ("get", "/v1/messages/batches"): Operation(
-        "listMessageBatches", "Batches, the newest first", "anthropic", "MessageBatchPage", MessagePage
+        "listMessageBatches", "Batches, the newest first", "anthropic", "MessageBatchPage", AnthropicPage
     ),
     ("get", "/v1/messages/batches/{id}"): Operation(
         "retrieveMessageBatch", "How far a batch is", "anthropic", "MessageBatch"
@@ -111,7 +110,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         JSON,
         "CompletionStream",
     ),
-    ("get", "/v1/models"): Operation("listModels", "What is served", "either", "Models", PageRequest),
+    ("get", "/v1/models"): Operation("listModels", "What is served", "either", "Models", AnthropicPage),
     ("get", "/v1/models/{id}"): Operation("retrieveModel", "One model", "either", "Model"),
     ("post", "/v1/files"): Operation("createFile", "Leave a file", "openai", "File"),
     ("get", "/v1/files"): Operation("listFiles", "Files", "openai", "FilePage", FilePage),
@@ -183,13 +182,8 @@ def _responses(operation: Operation) -> Body:
     content = {operation.kind: {"schema": schema}}
     if operation.stream:
         content[EVENTS] = {"schema": _ref(operation.stream)}
-    errors = {
-        "anthropic": [_ref("AnthropicError")],
-        "openai": [_ref("OpenAIError")],
-        "either": [_ref("AnthropicError"), _ref("OpenAIError")],
-    }
-    shapes = errors["anthropic" if operation.speaks == "anthropic" else "either"]
-    shape = shapes[0] if len(shapes) == 1 else {"anyOf": shapes}
+    shapes = [_ref("AnthropicError"), _ref("OpenAIError")]
+    shape = shapes[0] if operation.speaks == "anthropic" else {"anyOf": shapes}
     told: Body = {"200": {"description": operation.summary, "headers": HEADERS, "content": content}}
     for status, why in COMMON.items():
         told[str(status)] = {"description": why, "headers": HEADERS, "content": {JSON: {"schema": shape}}}
