@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import signal
@@ -209,6 +210,19 @@ def test_a_fault_of_the_writer_is_found_and_nothing_is_left(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_disk_that_is_full_is_left_with_no_half_of_a_model(
+    plain: LoadedRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(network: torch.nn.Module, tokenizer: object, file: Path, numbers: str) -> None:
+        file.write_bytes(b"half of it")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(export_forms, "write_model", full)
+    with pytest.raises(OSError, match="No space left"):
+        exported(plain, "gguf", tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_place_that_is_taken_stays_as_it_is(plain: LoadedRecipe, tmp_path: Path) -> None:
     (tmp_path / "merged").mkdir()
     with pytest.raises(TakenError, match="never overwritten"):
@@ -284,7 +298,7 @@ def test_llama_cpp_is_started_again_when_it_dies_and_ends_when_nobody_holds_it(
 def test_a_version_that_fails_its_proof_is_not_served(plain: LoadedRecipe, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store(plain.folder / "workspace")
     model = versions.newest(plain, store)
-    failed = opening.exporting.Exported(Wanted("gguf", "q8_0", Path()), None, ("tokens: they differ.",), False)
+    failed = opening.exporting.Exported(None, ("tokens: they differ.",), is_done=False)
     monkeypatch.setattr(opening.exporting, "export", lambda *_, **__: failed)
     with pytest.raises(ModelError, match=r"cannot be served by llama.cpp.*they differ"):
         opening.exporting.proven_gguf(lambda: None, store, model, "q8_0")  # type: ignore[arg-type, return-value]

@@ -1,11 +1,12 @@
-"""What an adapter stands beside."""
+"""What an adapter stands beside, and the two as one."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Literal
 
-from sonneteer.models.load import LanguageModel, open_model
+from sonneteer.models.adapters import merged, put_on
+from sonneteer.models.load import LanguageModel, open_folder, open_model, tokenizer_of
 from sonneteer.models.places import locate
 from sonneteer.models.quantise import open_unpacked
 from sonneteer.records import ModelVersion, Run
@@ -27,3 +28,13 @@ def base_of(model: ModelVersion, store: Store, folder: Path) -> LanguageModel:
     if weights == "whole":
         return open_model(model.base, folder)
     return open_unpacked(model.base, locate(model.base, folder), weights)
+
+
+def as_one(model: ModelVersion, store: Store, folder: Path) -> LanguageModel:
+    """The trained model as one network: an adapter is merged into its base, which answers faster."""
+    result = store.root / model.folder
+    if not model.is_adapter:
+        return open_folder(model.name, result)
+    base = base_of(model, store, folder)
+    network = merged(put_on(base.network, result))
+    return LanguageModel(model.name, network, tokenizer_of(result), base.fingerprint)

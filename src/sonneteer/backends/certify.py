@@ -95,6 +95,11 @@ def same_model(name: str, apart: Distance, tolerance: Tolerance, over: str = "")
     return Check(name=name, is_passed=apart.within(tolerance), says=says)
 
 
+def first_difference(one: Sequence[int], two: Sequence[int]) -> int:
+    """Where two lists of tokens part; the end of the shorter one where it is all of the longer one's beginning."""
+    return next((i for i, (a, b) in enumerate(zip(one, two, strict=False)) if a != b), min(len(one), len(two)))
+
+
 class _Seen(NamedTuple):
     """A probe through both renderers."""
 
@@ -118,7 +123,7 @@ def _difference(seen: _Seen, one: list[int], two: list[int]) -> str:
     """The first token that differs, in both texts."""
     if one == two:
         return ""
-    place = next((i for i, (a, b) in enumerate(zip(one, two, strict=False)) if a != b), min(len(one), len(two)))
+    place = first_difference(one, two)
     texts = [
         repr(renderer.tokenizer.decode(ids[place : place + 1])) if place < len(ids) else "the end"
         for renderer, ids in ((seen.training, one), (seen.served, two))

@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 import torch
 
-from sonneteer.backends.certify import same_model
+from sonneteer.backends.certify import first_difference, same_model
 from sonneteer.chat import Options
 from sonneteer.models.generate import LocalChat
 from sonneteer.models.load import LanguageModel
@@ -69,7 +69,7 @@ def _tokens(name: str, engine: Engine, reference: Reference) -> Check:
         ours = reference.renderer.prompt_ids(probe.prompt)
         theirs = engine.tokens(str(reference.model.tokenizer.decode(ours)))
         if ours != theirs:
-            place = next((i for i, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b), len(theirs))
+            place = first_difference(ours, theirs)
             said = reference.model.tokenizer.decode(ours[place : place + 1])
             return Check(
                 name=f"{name}: it reads the tokens of the training",
@@ -122,8 +122,7 @@ def _is_clear(reference: Reference, probe: Example, ours: str, theirs: str) -> b
     """Whether the served model was sure of its choice where the two answers part."""
     tokenizer = reference.model.tokenizer
     one, two = (tokenizer.encode(text, add_special_tokens=False) for text in (ours, theirs))
-    place = next((i for i, (a, b) in enumerate(zip(one, two, strict=False)) if a != b), min(len(one), len(two)))
-    ids = reference.renderer.prompt_ids(probe.prompt) + one[:place]
+    ids = reference.renderer.prompt_ids(probe.prompt) + one[: first_difference(one, two)]
     first, second = _next(reference.model, ids).topk(2).values.tolist()
     return bool(first - second > CLEAR_LEAD)
 

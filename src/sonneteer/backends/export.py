@@ -11,7 +11,7 @@ from typing import NamedTuple
 from sonneteer.backends.export_files import model_card
 from sonneteer.backends.export_forms import Original, Wanted, write_export
 from sonneteer.backends.permission import certificate_problems, note_permission
-from sonneteer.errors import ModelError, SonneteerError, TakenError
+from sonneteer.errors import ModelError, TakenError
 from sonneteer.models.places import hashes
 from sonneteer.records import Certificate, DatasetVersion, ModelVersion, Report, Run
 from sonneteer.store import Store
@@ -23,7 +23,6 @@ CERTIFICATE = "certificate.json"
 class Exported(NamedTuple):
     """What became of a wish to export."""
 
-    wanted: Wanted
     certificate: Certificate | None
     """Of the written files; None where the model itself was refused."""
     refusals: tuple[str, ...]
@@ -37,13 +36,13 @@ def export(
     """Write the files, open them again, compare, and only then give them their name. The audit log tells of it."""
     refusals = certificate_problems(store, model)
     if refusals and not allow:
-        return Exported(wanted, None, tuple(refusals), is_done=False)
+        return Exported(None, tuple(refusals), is_done=False)
     _refuse_taken(store, wanted)
     partial = wanted.folder.with_name(f"{wanted.folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
         checks = write_export(original(), wanted._replace(folder=partial))
-    except SonneteerError:
+    except BaseException:  # a full disk and Ctrl-C, too, leave no half of a model behind
         shutil.rmtree(partial, ignore_errors=True)
         raise
     files = hashes(partial)
@@ -51,14 +50,14 @@ def export(
     refusals += [f"{check.name}: {check.says}" for check in checks if not check.is_passed]
     if refusals and not allow:
         shutil.rmtree(partial)
-        return Exported(wanted, certificate, tuple(refusals), is_done=False)
+        return Exported(certificate, tuple(refusals), is_done=False)
     (partial / CERTIFICATE).write_text(certificate.model_dump_json(indent=1), "utf-8")
     card = model_card(_lineage(store, model), certificate, wanted.form, store.root)
     (partial / "README.md").write_text(card, "utf-8")
     shutil.rmtree(wanted.folder, ignore_errors=True)
     partial.rename(wanted.folder)
     note_permission(store, f"export as {wanted.form}", model, refusals, allow)
-    return Exported(wanted, certificate, tuple(refusals), is_done=True)
+    return Exported(certificate, tuple(refusals), is_done=True)
 
 
 def proven_gguf(original: Callable[[], Original], store: Store, model: ModelVersion, numbers: str) -> Path:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from sonneteer.backends.attached_checks import check_attached
-from sonneteer.backends.bases import base_of
+from sonneteer.backends.bases import as_one, base_of
 from sonneteer.backends.certify import (
     Known,
     Written,
@@ -32,7 +32,7 @@ from sonneteer.backends.vocabulary import Texts, VocabularyReport, bits_of, voca
 from sonneteer.data import read_split
 from sonneteer.errors import MissingError
 from sonneteer.evaluation import planted
-from sonneteer.models.adapters import merged, put_on
+from sonneteer.models.adapters import put_on
 from sonneteer.models.generate import LocalChat
 from sonneteer.models.hardware import forget_peak, peak_gb
 from sonneteer.models.load import LanguageModel, device, open_folder, open_model, save_model, tokenizer_of
@@ -174,13 +174,8 @@ class LocalBackend:
         return [renderer.pieces(example) for example in examples]
 
     def open(self, model: ModelVersion) -> LocalChat:
-        """The trained model; an adapter is merged into its base first, which answers faster."""
-        result = self._store.root / model.folder
-        if not model.is_adapter:
-            return self._chat(open_folder(model.name, result))
-        base = base_of(model, self._store, self._folder)
-        network = merged(put_on(base.network, result))
-        return self._chat(LanguageModel(model.name, network, tokenizer_of(result), base.fingerprint))
+        """The trained model, whole."""
+        return self._chat(as_one(model, self._store, self._folder))
 
     def write_merged(self, model: ModelVersion, target: Path) -> None:
         """Write a trained model as plain files, its adapter merged: what a further training can start from."""
@@ -215,9 +210,9 @@ class LocalBackend:
         name = "the stored model is the one that was trained"
         checks += [same_model(name, distance(trained, stored), written.tolerance), check_change(base, trained)]
         if model.is_adapter:
-            renderer, merged = self._seen(self.open(model).model, probes)
+            renderer, whole = self._seen(self.open(model).model, probes)
             checks += check_rendering("merged", training, renderer, probes)
-            checks += check_form("the merged model", known, lambda one: distance(one, merged), FLOAT32)
+            checks += check_form("the merged model", known, lambda one: distance(one, whole), FLOAT32)
         checks += [check_files(written.files, files), check_base(model.base_fingerprint, self.fingerprint)]
         with ServedVersions(self._recipe.serving, self._store, self._folder) as versions:
             chat = versions.open(model)

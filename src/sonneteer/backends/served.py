@@ -8,14 +8,13 @@ from pathlib import Path
 
 import torch
 
-from sonneteer.backends.bases import base_of, base_weights_of
+from sonneteer.backends.bases import as_one, base_of, base_weights_of
 from sonneteer.errors import ModelError
-from sonneteer.models.adapters import merged, put_on
 from sonneteer.models.engine.chat import EngineChat
 from sonneteer.models.engine.engine import AnsweringEngine, Limits
 from sonneteer.models.generate import LocalChat
 from sonneteer.models.hardware import apart
-from sonneteer.models.load import LanguageModel, open_folder, tokenizer_of
+from sonneteer.models.load import LanguageModel, tokenizer_of
 from sonneteer.recipe.sections import ServingSettings
 from sonneteer.records import ModelVersion
 from sonneteer.store import Store
@@ -60,7 +59,7 @@ class ServedVersions:
                 return self._beside_its_base(model, result)
             except ModelError:  # more than plain LoRA, other words, or another kind of network
                 pass
-        return self._by_itself(model, result)
+        return self._by_itself(model)
 
     def _beside_its_base(self, model: ModelVersion, result: Path) -> EngineChat:
         key = f"{model.base_fingerprint} {base_weights_of(model, self._store)}"
@@ -72,13 +71,8 @@ class ServedVersions:
             raise ModelError(f"{model.id} has other words or another template than its base.")
         return EngineChat(engine, engine.load_adapter(model.id, result))
 
-    def _by_itself(self, model: ModelVersion, result: Path) -> EngineChat | LocalChat:
-        if model.is_adapter:
-            base = base_of(model, self._store, self._folder)
-            network = merged(put_on(base.network, result))
-            whole = LanguageModel(model.name, network, tokenizer_of(result), base.fingerprint)
-        else:
-            whole = open_folder(model.name, result)
+    def _by_itself(self, model: ModelVersion) -> EngineChat | LocalChat:
+        whole = as_one(model, self._store, self._folder)
         try:
             engine = self._engine(whole)
         except ModelError:
