@@ -101,6 +101,27 @@ def test_every_command_explains_itself_and_speaks_to_machines(sonneteer: Command
 
 
 @pytest.mark.parametrize(
+    ("group", "commands"),
+    [
+        ("case", ("add", "list")),
+        ("key", ("add", "list", "revoke")),
+        ("audit", ("show", "verify")),
+        ("vault", ("make", "reveal")),
+    ],
+)
+def test_a_group_names_its_commands_and_each_takes_only_what_it_reads(
+    sonneteer: Command, group: str, commands: tuple[str, ...]
+) -> None:
+    said = sonneteer(group, "--help").out
+    for command in commands:
+        assert f" {command} " in said
+        assert "--workspace" in sonneteer(group, command, "--help").out
+    assert f"Missing command. What there is: sonneteer {group} --help" in sonneteer(group).err
+    assert sonneteer("key", "revoke", "shop", "--role", "admin").code == 3
+    assert sonneteer("audit", "show", "--json").document["command"] == "audit show"
+
+
+@pytest.mark.parametrize(
     "command", ["prepare", "ledger", "card", "plan", "search", "train", "evaluate", "run", "chat", "serve"]
 )
 def test_what_follows_a_recipe_says_where_the_recipe_and_the_workspace_are(sonneteer: Command, command: str) -> None:

@@ -96,11 +96,22 @@ def test_what_the_user_can_mend_is_no_mistake_of_ours(
     assert words in said.err
 
 
-@pytest.mark.parametrize("words", [("fly",), ("prepare", "--show", "0"), ("export", "--to", "other"), ("init",)])
-def test_a_mistyped_command_line_is_the_users_to_change(sonneteer: Command, words: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    ("words", "help_of"),
+    [
+        (("fly",), "sonneteer"),
+        (("prepare", "--show", "0"), "sonneteer prepare"),
+        (("export", "--to", "other"), "sonneteer export"),
+        (("init",), "sonneteer init"),
+        (("vault", "make"), "sonneteer vault make"),
+    ],
+)
+def test_a_mistyped_command_line_is_the_users_to_change(
+    sonneteer: Command, words: tuple[str, ...], help_of: str
+) -> None:
     said = sonneteer(*words)
     assert said.code == 3
-    assert "sonneteer --help" in said.err
+    assert f"What there is: {help_of} --help" in said.err
     assert "Value error" not in said.err
     assert sonneteer(*words, "--json").document["exit_code"] == 3
 

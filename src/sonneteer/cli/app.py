@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from inspect import signature
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
@@ -12,7 +12,18 @@ from sonneteer import __version__
 from sonneteer.cli.commands import begin, circle, data, handing, iterate, keys, training, use, vault, verdict
 from sonneteer.cli.session import Outcome
 
-COMMANDS: dict[str, list[Callable[..., Outcome]]] = {
+Command = Callable[..., Outcome]
+
+
+class Group(NamedTuple):
+    """A command of several: `sonneteer key add`, `sonneteer key list`."""
+
+    name: str
+    says: str
+    commands: dict[str, Command]
+
+
+COMMANDS: dict[str, list[Command | Group]] = {
     "Begin": [begin.init, begin.run, begin.doctor],
     "Step by step": [
         data.synthesize,
@@ -32,7 +43,6 @@ COMMANDS: dict[str, list[Callable[..., Outcome]]] = {
     "Watch and learn": [
         iterate.advise,
         iterate.compare,
-        iterate.case,
         circle.feedback,
         circle.review,
         circle.monitor,
@@ -40,8 +50,33 @@ COMMANDS: dict[str, list[Callable[..., Outcome]]] = {
         circle.improve,
         circle.deployment,
         circle.rollback,
+        Group(
+            "case",
+            "Keep confirmed bad answers: every later evaluation asks again.",
+            {"add": iterate.add_case, "list": iterate.list_cases},
+        ),
     ],
-    "Use": [use.chat, use.serve, handing.export, keys.key, data.forget, data.audit, vault.vault],
+    "Use": [
+        use.chat,
+        use.serve,
+        handing.export,
+        data.forget,
+        Group(
+            "key",
+            "The API keys of a workspace. Servers that run take notice at once.",
+            {"add": keys.add_key, "list": keys.list_keys, "revoke": keys.revoke_key},
+        ),
+        Group(
+            "audit",
+            "Who did what when in the workspace, and whether anybody tampered with that.",
+            {"show": data.show_audit, "verify": data.verify_audit},
+        ),
+        Group(
+            "vault",
+            "The key of pseudonyms, and what stands behind them.",
+            {"make": vault.make, "reveal": vault.reveal},
+        ),
+    ],
 }
 """The commands by panel of `sonneteer --help`, in the order in which one needs them."""
 
@@ -64,10 +99,22 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-for panel, commands in COMMANDS.items():
-    for command in commands:
-        settings = FOLLOWS_A_RECIPE if "words" in signature(command).parameters else {}
-        app.command(rich_help_panel=panel, **settings)(command)
+
+
+def _add(place: typer.Typer, name: str, command: Command, panel: str | None = None) -> None:
+    settings = FOLLOWS_A_RECIPE if "words" in signature(command).parameters else {}
+    place.command(name, rich_help_panel=panel, **settings)(command)
+
+
+for panel, entries in COMMANDS.items():
+    for entry in entries:
+        if isinstance(entry, Group):
+            group = typer.Typer(help=entry.says, rich_markup_mode="rich")
+            for name, command in entry.commands.items():
+                _add(group, name, command)
+            app.add_typer(group, name=entry.name, rich_help_panel=panel)
+        else:
+            _add(app, entry.__name__, entry, panel)
 
 
 def _say_version(is_wanted: bool) -> None:

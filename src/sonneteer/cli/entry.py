@@ -51,7 +51,10 @@ def _run(words: list[str], session: Session) -> ExitCode:
         return session.fail(ExitCode.MUST_CHANGE, str(problem).splitlines())
     except TyperException as problem:
         said = problem.format_message().replace("Value error, ", "").rstrip(".")
-        return session.fail(ExitCode.MUST_CHANGE, [f"{said}. What there is: sonneteer --help"])
+        asked = getattr(problem, "ctx", None)  # where the words do not fit; None where it is not known
+        where = asked.command_path if asked else "sonneteer"
+        stop = "" if said.endswith("?") else "."
+        return session.fail(ExitCode.MUST_CHANGE, [f"{said}{stop} What there is: {where} --help"])
     except (BrokenPipeError, KeyboardInterrupt):
         raise
     except Exception as problem:

@@ -55,7 +55,7 @@ Json = Annotated[
 def begin_session(context: typer.Context, workspace: Path, is_json: bool) -> Session:
     """The session that the command line opened, told what this command is."""
     session: Session = context.obj
-    session.begin(context.info_name or "", workspace, is_json)
+    session.begin(context.command_path.removeprefix("sonneteer "), workspace, is_json)
     named = (one.opts[0] for one in context.command.params if one.opts[0].startswith("--"))
     session.own_options = tuple(name for name in named if name != "--help")
     return session

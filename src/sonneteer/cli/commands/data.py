@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
@@ -125,16 +125,17 @@ def forget(
     return Outcome(gone._asdict(), pages.forgotten_lines(gone))
 
 
-def audit(
-    context: typer.Context,
-    action: Annotated[
-        Literal["show", "verify"], typer.Argument(help="What to do with the log.", metavar="show|verify")
-    ],
-    workspace: Workspace = WORKSPACE,
-    json: Json = False,
-) -> Outcome:
-    """Show who did what when in the workspace, or verify that nobody tampered with it."""
+def show_audit(context: typer.Context, workspace: Workspace = WORKSPACE, json: Json = False) -> Outcome:
+    """Show who did what when in the workspace."""
     begin_session(context, workspace, json)
-    from sonneteer.cli.audit import show_log, verify_log
+    from sonneteer.cli.audit import show_log
 
-    return (show_log if action == "show" else verify_log)(store_at(workspace))
+    return show_log(store_at(workspace))
+
+
+def verify_audit(context: typer.Context, workspace: Workspace = WORKSPACE, json: Json = False) -> Outcome:
+    """Verify that nobody tampered with the log or with the records that it tells of."""
+    begin_session(context, workspace, json)
+    from sonneteer.cli.audit import verify_log
+
+    return verify_log(store_at(workspace))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 from rich.text import Text
@@ -46,9 +46,8 @@ def compare(
     return Outcome(document, [*comparison_page(compared), *pages.next_steps(steps)])
 
 
-def case(
+def add_case(
     context: typer.Context,
-    action: Annotated[Literal["add", "list"], typer.Argument(help="What to do.", metavar="add|list")],
     words: Words = None,
     ask: Annotated[str | None, typer.Option("--ask", metavar="TEXT", help="What was asked.")] = None,
     system: Annotated[str, typer.Option("--system", metavar="TEXT", help="The instructions, if there were any.")] = "",
@@ -69,24 +68,32 @@ def case(
     """Keep a confirmed bad answer: every later evaluation asks again, and what was fixed once has to stay fixed."""
     work = opened(context, workspace, json, words)
     from sonneteer import iteration
-    from sonneteer.cli.iterate_pages import cases_page
     from sonneteer.evaluation import Mistake
 
-    if action == "add":
-        if exchange is not None:
-            mistake = iteration.mistake_in(work.loaded, work.store, exchange, good)
-        elif not ask or bad is None or good is None:
-            raise RecipeError(
-                "A case needs what was asked, the bad answer and a good one: --ask, --bad and --good; or --exchange "
-                "with the id of an answer that was written down."
-            )
-        else:
-            asked = [Message(role="system", text=system)] if system else []
-            mistake = Mistake((*asked, Message(role="user", text=ask)), bad, good)
-        mistake = mistake._replace(must=tuple(must or ()), must_not=tuple(must_not or ()))
-        added = iteration.add_case(work.loaded, work.store, mistake)
-        said = Text(f"Kept: {added.id}. Every later evaluation asks this again.")
-        steps = {"is it mended?": command_line("evaluate", words, workspace)}
-        return Outcome({"case": as_json(added)}, [said, *pages.next_steps(steps)])
+    if exchange is not None:
+        mistake = iteration.mistake_in(work.loaded, work.store, exchange, good)
+    elif not ask or bad is None or good is None:
+        raise RecipeError(
+            "A case needs what was asked, the bad answer and a good one: --ask, --bad and --good; or --exchange with "
+            "the id of an answer that was written down."
+        )
+    else:
+        asked = [Message(role="system", text=system)] if system else []
+        mistake = Mistake((*asked, Message(role="user", text=ask)), bad, good)
+    mistake = mistake._replace(must=tuple(must or ()), must_not=tuple(must_not or ()))
+    added = iteration.add_case(work.loaded, work.store, mistake)
+    said = Text(f"Kept: {added.id}. Every later evaluation asks this again.")
+    steps = {"is it mended?": command_line("evaluate", words, workspace)}
+    return Outcome({"case": as_json(added)}, [said, *pages.next_steps(steps)])
+
+
+def list_cases(
+    context: typer.Context, words: Words = None, workspace: Workspace = WORKSPACE, json: Json = False
+) -> Outcome:
+    """List the bad answers that are kept, with the good ones."""
+    work = opened(context, workspace, json, words)
+    from sonneteer import iteration
+    from sonneteer.cli.iterate_pages import cases_page
+
     known = iteration.cases(work.loaded, work.store)
     return Outcome({"cases": [as_json(one) for one in known]}, cases_page(known))

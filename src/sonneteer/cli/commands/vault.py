@@ -1,11 +1,11 @@
-"""The command of the vault: make one, and undo pseudonyms with it. Each opening stands in the audit log."""
+"""The commands of the vault: make one, and undo pseudonyms with it. Each opening stands in the audit log."""
 
 from __future__ import annotations
 
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
@@ -17,13 +17,29 @@ if TYPE_CHECKING:
     from sonneteer.store import Store
 
 
-def vault(
+File = Annotated[Path, typer.Argument(help="The vault's file, as `privacy.vault` names it.", metavar="FILE")]
+
+
+def make(context: typer.Context, file: File, workspace: Workspace = WORKSPACE, json: Json = False) -> Outcome:
+    """Make the vault with a new key, under a passphrase of yours."""
+    begin_session(context, workspace, json)
+    from sonneteer.privacy import make_vault
+    from sonneteer.store import Store
+
+    store = Store(workspace)
+    made = make_vault(file, _passphrase(file, is_new=True))
+    store.note_deed("make the vault", f"vault/{made.id}", "")
+    words = (
+        f"{file} holds a new key. Name it in the recipe (privacy: vault: {file.name}), and keep the passphrase apart "
+        "from it: without both, nobody can undo the pseudonyms."
+    )
+    return Outcome({"vault": made.id, "file": str(file)}, [Text(words)])
+
+
+def reveal(
     context: typer.Context,
-    action: Annotated[Literal["make", "reveal"], typer.Argument(help="What to do.", metavar="make|reveal")],
-    file: Annotated[Path, typer.Argument(help="The vault's file, as `privacy.vault` names it.", metavar="FILE")],
-    pseudonyms: Annotated[
-        list[str] | None, typer.Argument(help="Pseudonyms to undo.", metavar="[PSEUDONYM]...")
-    ] = None,
+    file: File,
+    pseudonyms: Annotated[list[str] | None, typer.Argument(help="Pseudonyms to undo.", metavar="PSEUDONYM...")] = None,
     kind: Annotated[
         str, typer.Option("--type", metavar="TYPE", help="Of which type they are, as in the recipe.")
     ] = "names",
@@ -33,27 +49,12 @@ def vault(
     workspace: Workspace = WORKSPACE,
     json: Json = False,
 ) -> Outcome:
-    """Make the vault for the key of pseudonyms, or undo pseudonyms with it; the audit log tells who did and why."""
+    """Undo pseudonyms with the vault. The audit log tells who did, and why."""
     begin_session(context, workspace, json)
     from sonneteer.store import Store
 
-    store = Store(workspace)
-    if action == "make":
-        return _make(file, store)
     _check(pseudonyms, reason, kind)
-    return _reveal(file, pseudonyms or [], kind, reason or "", store)
-
-
-def _make(file: Path, store: Store) -> Outcome:
-    from sonneteer.privacy import make_vault
-
-    made = make_vault(file, _passphrase(file, is_new=True))
-    store.note_deed("make the vault", f"vault/{made.id}", "")
-    words = (
-        f"{file} holds a new key. Name it in the recipe (privacy: vault: {file.name}), and keep the passphrase apart "
-        "from it: without both, nobody can undo the pseudonyms."
-    )
-    return Outcome({"vault": made.id, "file": str(file)}, [Text(words)])
+    return _reveal(file, pseudonyms or [], kind, reason or "", Store(workspace))
 
 
 def _check(pseudonyms: list[str] | None, reason: str | None, kind: str) -> None:
