@@ -31,7 +31,7 @@ ONLY_HERE = {
     "torch": {"models", "training", "backends"},
     "transformers": {"models", "training", "backends"},
     "peft": {"models"},
-    "fastapi": {"serving"},
+    "starlette": {"serving"},
     "uvicorn": {"serving"},
     "optuna": {"search"},
     "sqlalchemy": {"store", "migrations"},

@@ -19,7 +19,7 @@ from sonneteer.training.range_test import RangeTest
 from tests.cli.conftest import MODEL, Command, Lifecycle
 from tests.data.writing import question, write_lines
 
-HEAVY = ("torch", "transformers", "pyarrow", "sqlalchemy", "scipy", "numpy", "fastapi", "matplotlib")
+HEAVY = ("torch", "transformers", "pyarrow", "sqlalchemy", "scipy", "numpy", "starlette", "matplotlib")
 NOT_TO_ASK = ("torch", "transformers", "peft", "optuna", "matplotlib")
 COMMANDS = (
     "init",

@@ -8,8 +8,10 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import NamedTuple
 
-from fastapi import FastAPI, Request, Response
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Route
 
 from sonneteer.chat import pictures_of
@@ -60,7 +62,7 @@ def create_app(
     keys: Keys,
     chance: random.Random | None = None,
     around: Around | None = None,
-) -> FastAPI:
+) -> Starlette:
     """The server as an ASGI application. Raises RecipeError for an address that others reach and no keys.
 
     `chance` draws the seeds of requests that bring none.
@@ -77,7 +79,7 @@ def create_app(
     answering = Answering(lineup, turns, settings, chance or random.Random(), watch)
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
         work = asyncio.create_task(BatchWork(around.shelf, answering, keys).run()) if around.shelf else None
         yield
         if work is not None:
@@ -88,13 +90,13 @@ def create_app(
         await asyncio.to_thread(watch.close)
         await asyncio.to_thread(keys.close)
 
-    # No documentation pages: they would load their scripts from elsewhere.
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False, lifespan=lifespan)
+    app = Starlette(lifespan=lifespan)
+    app.router.redirect_slashes = False
     Endpoints(answering).add_to(app)
     if around.shelf is not None:
         BatchEndpoints(around.shelf, models[0].name, settings).add_to(app)
     paths = {_documented(route.path) for route in app.routes if isinstance(route, Route)}
-    app.add_api_route(DOCUMENT, lambda: reply(document(paths, bool(keys.names))), methods=["GET"])
+    app.add_route(DOCUMENT, lambda _: reply(document(paths, bool(keys.names))), methods=["GET"])
     app.add_exception_handler(HTTPException, _no_such_route)
     app.add_middleware(Porter, keys=keys, meters=answering.meters)
     return app
@@ -109,17 +111,17 @@ class Endpoints:
         self._settings = answering.settings
         self._watch = answering.watch
 
-    def add_to(self, app: FastAPI) -> None:
+    def add_to(self, app: Starlette) -> None:
         """Put them on their paths."""
-        app.add_api_route(MESSAGES, self.create_message, methods=["POST"])
-        app.add_api_route(COUNT_TOKENS, self.count_tokens, methods=["POST"])
-        app.add_api_route(COMPLETIONS, self.create_completion, methods=["POST"])
-        app.add_api_route(TEXTS, self.create_text, methods=["POST"])
-        app.add_api_route(MODELS, self.list_models, methods=["GET"])
-        app.add_api_route(MODELS + "/{name:path}", self.retrieve_model, methods=["GET"])
-        app.add_api_route(FEEDBACK, self.create_feedback, methods=["POST"])
-        app.add_api_route(METRICS, self.metrics, methods=["GET"])
-        app.add_api_route(HEALTH, self.health, methods=["GET"])
+        app.add_route(MESSAGES, self.create_message, methods=["POST"])
+        app.add_route(COUNT_TOKENS, self.count_tokens, methods=["POST"])
+        app.add_route(COMPLETIONS, self.create_completion, methods=["POST"])
+        app.add_route(TEXTS, self.create_text, methods=["POST"])
+        app.add_route(MODELS, self.list_models, methods=["GET"])
+        app.add_route(MODELS + "/{name:path}", self.retrieve_model, methods=["GET"])
+        app.add_route(FEEDBACK, self.create_feedback, methods=["POST"])
+        app.add_route(METRICS, self.metrics, methods=["GET"])
+        app.add_route(HEALTH, self.health, methods=["GET"])
 
     async def create_message(self, request: Request) -> Response:
         """Anthropic's answer."""
@@ -177,11 +179,11 @@ class Endpoints:
             text = f"The feedback cannot be kept at the moment: {problem}"
             raise Refusal(OVERLOADED, text, retry_after=RETRY_SECONDS) from problem
 
-    async def health(self) -> Response:
+    async def health(self, _: Request) -> Response:
         """Whether the server is ready, for whoever watches over it."""
         return reply({"status": "ready", "models": list(self._lineup.models)})
 
-    async def metrics(self) -> Response:
+    async def metrics(self, _: Request) -> Response:
         """Figures for Prometheus."""
         return Response(self._watch.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 

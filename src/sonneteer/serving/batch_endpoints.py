@@ -8,8 +8,9 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from fastapi import FastAPI, Request, Response
-from starlette.responses import FileResponse
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
 
 from sonneteer.errors import MissingError
 from sonneteer.recipe.sections import ServingSettings
@@ -35,24 +36,24 @@ class BatchEndpoints:
         self._name = name
         self._settings = settings
 
-    def add_to(self, app: FastAPI) -> None:
+    def add_to(self, app: Starlette) -> None:
         """Put them on their paths."""
         batches, one = f"{MESSAGES}/batches", f"{MESSAGES}/batches/{{id}}"
-        app.add_api_route(batches, self.create_message_batch, methods=["POST"])
-        app.add_api_route(batches, self.list_message_batches, methods=["GET"])
-        app.add_api_route(one, self.retrieve_message_batch, methods=["GET"])
-        app.add_api_route(one, self.delete_message_batch, methods=["DELETE"])
-        app.add_api_route(f"{one}/cancel", self.cancel_message_batch, methods=["POST"])
-        app.add_api_route(f"{one}/results", self.message_batch_results, methods=["GET"])
-        app.add_api_route("/v1/batches", self.create_batch, methods=["POST"])
-        app.add_api_route("/v1/batches", self.list_batches, methods=["GET"])
-        app.add_api_route("/v1/batches/{id}", self.retrieve_batch, methods=["GET"])
-        app.add_api_route("/v1/batches/{id}/cancel", self.cancel_batch, methods=["POST"])
-        app.add_api_route("/v1/files", self.create_file, methods=["POST"])
-        app.add_api_route("/v1/files", self.list_files, methods=["GET"])
-        app.add_api_route("/v1/files/{id}", self.retrieve_file, methods=["GET"])
-        app.add_api_route("/v1/files/{id}", self.delete_file, methods=["DELETE"])
-        app.add_api_route("/v1/files/{id}/content", self.file_content, methods=["GET"])
+        app.add_route(batches, self.create_message_batch, methods=["POST"])
+        app.add_route(batches, self.list_message_batches, methods=["GET"])
+        app.add_route(one, self.retrieve_message_batch, methods=["GET"])
+        app.add_route(one, self.delete_message_batch, methods=["DELETE"])
+        app.add_route(f"{one}/cancel", self.cancel_message_batch, methods=["POST"])
+        app.add_route(f"{one}/results", self.message_batch_results, methods=["GET"])
+        app.add_route("/v1/batches", self.create_batch, methods=["POST"])
+        app.add_route("/v1/batches", self.list_batches, methods=["GET"])
+        app.add_route("/v1/batches/{id}", self.retrieve_batch, methods=["GET"])
+        app.add_route("/v1/batches/{id}/cancel", self.cancel_batch, methods=["POST"])
+        app.add_route("/v1/files", self.create_file, methods=["POST"])
+        app.add_route("/v1/files", self.list_files, methods=["GET"])
+        app.add_route("/v1/files/{id}", self.retrieve_file, methods=["GET"])
+        app.add_route("/v1/files/{id}", self.delete_file, methods=["DELETE"])
+        app.add_route("/v1/files/{id}/content", self.file_content, methods=["GET"])
 
     # Anthropic's --------------------------------------------------------------------------------
 

@@ -7,9 +7,9 @@ from contextlib import suppress
 from types import TracebackType
 from typing import get_args
 
-from fastapi import Request
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.types import Message
 
 from sonneteer.serving.openai_batches import Purpose
