@@ -82,3 +82,15 @@ def test_a_corrected_correction_replaces_its_row_and_a_refused_one_goes(tmp_path
     put(tmp_path, [row(1, "Where is it?"), row(2, "Who made this?")], (), SETTINGS)
     assert put(tmp_path, [row(1, "Where is it?", "Here.")], ["e2"], SETTINGS) == 1
     assert [one["messages"][1]["content"] for side in KEPT for one in read(tmp_path / f"{side}.jsonl")] == ["Here."]
+
+
+def test_a_conversation_is_on_one_side_though_one_of_its_questions_is_also_that_of_another(tmp_path: Path) -> None:
+    sealed, learned = (
+        next(number for number in range(999) if side_of(fingerprint_of(number), SETTINGS) == side)
+        for side in ("test", "train")
+    )
+    first = row(sealed, different(1), different(2), time="2025-01-01T00:00:00")
+    again = row(learned, different(1), different(2))
+    more = row(1000, different(3), different(4), conversation=again["tags"]["conversation"])
+    put(tmp_path, [first, again, more], (), SETTINGS)
+    assert len(set(placed(tmp_path).values())) == 1

@@ -8,8 +8,10 @@ from typing import Any
 from sonneteer.data.bonds import ALIKE, Bond, bonds_of, groups
 from sonneteer.data.candidates import Candidate
 from sonneteer.data.near_duplicates import near_duplicates
-from sonneteer.data.shapes import SHAPES, recognise
-from sonneteer.recipe.sections import DataSettings
+from sonneteer.data.shapes import recognise
+from sonneteer.data.values import RawRow
+from sonneteer.data.ways import Part, example_of
+from sonneteer.recipe.sections import DataSettings, SourceSettings
 
 
 def bound(rows: Sequence[Mapping[str, Any]], data: DataSettings) -> list[int]:
@@ -19,8 +21,9 @@ def bound(rows: Sequence[Mapping[str, Any]], data: DataSettings) -> list[int]:
     """
     if not rows:
         return []
-    read = SHAPES[recognise(rows).shape].read
-    candidates = [Candidate.of("", number, read(dict(row))) for number, row in enumerate(rows)]
+    part = Part(SourceSettings(path="rows"), recognise(rows).shape, ())
+    read = [example_of(RawRow(number, dict(row)), part) for number, row in enumerate(rows)]
+    candidates = [Candidate.of("", number, example) for number, example in enumerate(read)]
     bonds: list[tuple[Bond, ...]] = [tuple(bonds_of(one, data.keep_together)) for one in candidates]
     if data.clean.near_duplicates != "off":
         clusters = near_duplicates(candidates, data.clean.near_duplicate_share).clusters

@@ -72,7 +72,7 @@ class Way(NamedTuple):
 
     def _done(self, row: RawRow, part: Part) -> Done:
         try:
-            example, remarks, reason, fate = passed_through(self.steps, _example(renamed(row, part.settings), part))
+            example, remarks, reason, fate = passed_through(self.steps, example_of(renamed(row, part.settings), part))
         except DataError as problem:
             example, remarks, reason, fate = Passed(None, (), str(problem), "broken")
         if example is None:
@@ -93,7 +93,8 @@ def _under_our_names(fields: Fields, settings: SourceSettings) -> Fields:
     return kept | {ours: fields[their] for ours, their in settings.fields.items() if their in fields}
 
 
-def _example(row: RawRow, part: Part) -> Example:
+def example_of(row: RawRow, part: Part) -> Example:
+    """A row of a part, with its tags. Raises DataError where it cannot be read."""
     if row.fields is None:
         raise DataError(row.problem)
     example = SHAPES[part.shape].read(row.fields)
