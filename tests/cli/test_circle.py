@@ -11,7 +11,7 @@ from rich.console import Console
 from sonneteer import deployments
 from sonneteer.cli.reviewing import review_cases
 from sonneteer.monitoring import Case
-from sonneteer.records import Deployment, Exchange, Feedback, Message, ModelVersion, Prompt
+from sonneteer.records import DatasetVersion, Deployment, Exchange, Feedback, Message, ModelVersion, Prompt
 from sonneteer.store import Store
 
 from .conftest import Command
@@ -101,3 +101,21 @@ def test_the_review_stops_at_the_end_of_the_input(store: Store) -> None:
         raise EOFError
 
     assert review_cases([Case(exchange("b"), None, "unlike")], store, Console(quiet=True), ended) == {}
+
+
+def test_harvest_and_improve_say_of_what_they_learn_nothing_is_sealed(
+    sonneteer: Command, store: Store, folder: Path
+) -> None:
+    (folder / "recipe.yaml").write_text("name: demo\ndata: {sources: a.jsonl}\nmonitoring: {retention_days: 36500}\n")
+    split = {"prepared_from": "0", "splits": {}, "sources": (), "totals": {}, "ledger_file": "0.jsonl"}
+    store.save(DatasetVersion.model_validate({"id": "d", "name": "demo", "created_at": NOW, **split}))
+    for id in "abcdef":
+        store.traffic.keep([exchange(id)])
+        said = {"id": id, "exchange_id": id, "name": "demo", "created_at": NOW, "opinion": "approved"}
+        store.traffic.say(Feedback.model_validate(said | {"correction": f"{id} good day", "label": "greetings"}))
+    warning = "Nothing with the label 'greetings' is sealed"
+    (told,) = sonneteer("harvest", "--json").document["unproven"]
+    assert told.startswith(warning)
+    assert "all 6 exchanges are learned (one group" in told
+    assert warning in sonneteer("harvest").out
+    assert told in sonneteer("improve", "--json").document["reasons"]

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from sonneteer import evaluation, monitoring
+from sonneteer import data, deployments, evaluation, monitoring
 from sonneteer.circle import harvested, patterns, watching
+from sonneteer.circle.unproven import unproven
 from sonneteer.recipe import LoadedRecipe
 from sonneteer.recipe.sections import Recipe
-from sonneteer.records import KEPT, Feedback, SplitName
+from sonneteer.records import KEPT, DatasetVersion, Feedback, ModelVersion, SplitName
+from sonneteer.records.rows import Row
 from sonneteer.store import Store
+
+MOST_TOLD = 5
 
 
 class Gathered(NamedTuple):
@@ -27,6 +32,8 @@ class Gathered(NamedTuple):
     """Patterns that wait for a reviewer."""
     in_patterns: int
     """Exchanges that are held back with them."""
+    unproven: tuple[str, ...]
+    """What is learned though nothing like it is sealed, the most first, and what to collect."""
 
 
 def harvest(loaded: LoadedRecipe, store: Store) -> Gathered:
@@ -49,9 +56,21 @@ def harvest(loaded: LoadedRecipe, store: Store) -> Gathered:
         new = harvested.put(folder, found.rows, left, recipe.data)
         evaluation.drop_cases(store, recipe.name, lost.cases)
         evaluation.add_cases(store, recipe.name, found.cases)
-    counts: dict[SplitName, int] = {side: len(harvested.read(folder / f"{side}.jsonl")) for side in KEPT}
+    rows: dict[SplitName, list[Row]] = {side: harvested.read(folder / f"{side}.jsonl") for side in KEPT}
+    counts = {side: len(kept) for side, kept in rows.items()}
     cases, in_patterns = len(evaluation.read_cases(store, recipe.name)), sum(len(one.rows) for one in suspicious)
-    return Gathered(new, folder, counts, cases, found.held_back, len(suspicious), in_patterns)
+    untested = _untested(recipe, store, rows) if rows["train"] else ()
+    return Gathered(new, folder, counts, cases, found.held_back, len(suspicious), in_patterns, untested)
+
+
+def _untested(recipe: Recipe, store: Store, rows: Mapping[SplitName, Sequence[Row]]) -> tuple[str, ...]:
+    """What no test can tell of, beside the old examples, which stay on their sides."""
+    model = store.get(ModelVersion, deployments.current(store, recipe.name).champion_id)
+    dataset = store.get(DatasetVersion, model.dataset_id)
+    sealed = data.read_split(store, dataset, "test") if "test" in dataset.splits else []
+    found = unproven(rows, {example.tags.get("topic", "") for example in sealed}, recipe.data)
+    more = [f"The same holds for {len(found) - MOST_TOLD} more of them."] if len(found) > MOST_TOLD else []
+    return (*(one.says(recipe.data.test_share) for one in found[:MOST_TOLD]), *more)
 
 
 def _may_be_learned(said: Feedback, recipe: Recipe) -> bool:

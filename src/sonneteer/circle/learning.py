@@ -51,7 +51,7 @@ def improve(loaded: LoadedRecipe, store: Store, progress: Progress) -> Improveme
     learned = sum(gathered.counts.values()) - _learned_before(store, champion)
     if learned < settings.fewest_examples:
         said = f"There are {learned} new examples; improvement.fewest_examples is {settings.fewest_examples}."
-        return Improvement("nothing to do", (said, *_where_from(loaded, gathered)))
+        return Improvement("nothing to do", (said, *_where_from(loaded, gathered), *gathered.unproven))
     successor = next_recipe(loaded, store, champion, gathered.folder)
     report = lifecycle.evaluate(successor, store, progress)
     lifecycle.dossier(successor, store, report)
@@ -63,8 +63,9 @@ def improve(loaded: LoadedRecipe, store: Store, progress: Progress) -> Improveme
         refusals = [f"{check.name}: {check.says}" for check in certificate.checks if not check.is_passed]
     if refusals:
         deployments.retire(store, store.get(ModelVersion, model.id))
-        return Improvement("refused", tuple(refusals), model, report)
-    return Improvement("on trial", report.reasons, model, report, _put_on_trial(store, loaded.recipe, model))
+        return Improvement("refused", (*refusals, *gathered.unproven), model, report)
+    trial = _put_on_trial(store, loaded.recipe, model)
+    return Improvement("on trial", (*report.reasons, *gathered.unproven), model, report, trial)
 
 
 def next_recipe(loaded: LoadedRecipe, store: Store, champion: ModelVersion, folder: Path) -> LoadedRecipe:

@@ -21,6 +21,7 @@ from sonneteer.evaluation.dossier import Papers, write_dossier
 from sonneteer.evaluation.evaluate import Arms, Contest, check_rules, evaluate, labels_of, read_pairs
 from sonneteer.evaluation.few_shot import FewShot, shots_of
 from sonneteer.evaluation.judging import Ballot, Pair
+from sonneteer.evaluation.measure import SMALLEST_SLICE
 from sonneteer.evaluation.outlook import outlook
 from sonneteer.evaluation.scorers import SCORERS, of_answer
 from sonneteer.evaluation.significance import detectable_share
@@ -28,6 +29,7 @@ from sonneteer.evaluation.suites import read_suite
 
 __all__ = [
     "SCORERS",
+    "SMALLEST_SLICE",
     "Advice",
     "Arm",
     "Arms",

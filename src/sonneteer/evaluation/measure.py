@@ -17,6 +17,7 @@ from sonneteer.records import Comparison, Example, Gap
 
 SLICE_TAGS = ("topic", "group")
 SMALLEST_SLICE = 5
+"""Parts of the test set with fewer examples get no figure of their own."""
 
 
 class Asked(NamedTuple):

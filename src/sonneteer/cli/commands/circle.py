@@ -106,7 +106,8 @@ def harvest(
         steps["decide on them:"] = command_line("review", words, workspace)
     if gathered.held_back:
         said.append(f" {gathered.held_back} corrections hold masked personal data: write them anew in the review.")
-    return Outcome(gathered._asdict(), [said, *pages.next_steps(steps)])
+    unproven = [Text(one, style="yellow") for one in gathered.unproven]
+    return Outcome(gathered._asdict(), [said, *unproven, *pages.next_steps(steps)])
 
 
 def improve(
