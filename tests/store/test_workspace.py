@@ -74,22 +74,6 @@ def test_the_same_content_twice_is_one_file(store: Store) -> None:
     assert len([path for path in (store.root / "files").rglob("*") if path.is_file()]) == 1
 
 
-def test_a_file_written_elsewhere_is_moved_and_has_the_same_name_as_its_bytes(store: Store) -> None:
-    path = store.folder("r") / "answers.jsonl"
-    path.write_bytes(b"{}\n")
-    assert store.put_file(path) == store.put(b"{}\n", "jsonl")
-    assert not path.exists()
-
-
-def test_moving_in_a_file_that_is_kept_already_leaves_one(store: Store) -> None:
-    name = store.put(b"{}\n", "jsonl")
-    path = store.folder("r") / "answers.jsonl"
-    path.write_bytes(b"{}\n")
-    assert store.put_file(path) == name
-    assert store.path(name).read_bytes() == b"{}\n"
-    assert not path.exists()
-
-
 def test_a_missing_file_is_said_to_be_missing(store: Store) -> None:
     with pytest.raises(MissingError, match="restore"):
         store.path("0" * 64 + ".parquet")

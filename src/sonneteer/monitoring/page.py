@@ -31,4 +31,7 @@ def call(url: str, health: Health) -> None:
         with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS):
             pass
     except OSError as problem:
-        raise MachineError(f"monitoring.webhook: {url} did not take the health report: {problem}.") from problem
+        raise MachineError(
+            f"monitoring.webhook: {url} did not take the health report: {problem}. The report is written all the same; "
+            "check the address."
+        ) from problem

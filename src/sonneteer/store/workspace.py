@@ -51,17 +51,6 @@ class Store:
             write_whole(self._place(name), content)
         return name
 
-    def put_file(self, path: Path) -> str:
-        """Keep a file that was written elsewhere in the workspace: it is moved. Returns its name."""
-        with refusals(path), open(path, "rb+") as stream:
-            name = f"{hashlib.file_digest(stream, 'sha256').hexdigest()}{path.suffix}"
-            os.fsync(stream.fileno())
-        target = self._place(name)
-        with refusals(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(path, target)
-        return name
-
     def path(self, name: str) -> Path:
         """Where a kept file lies. Raises MissingError."""
         path = self._place(name)

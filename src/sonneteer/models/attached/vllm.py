@@ -8,7 +8,7 @@ import time
 from contextlib import suppress
 from typing import Any
 
-from sonneteer.errors import BusyError, MachineError, MissingError, ModelError, RequestError
+from sonneteer.errors import BusyError, MachineError, MissingError, ModelError, RequestError, SonneteerError
 from sonneteer.models.attached.http import Address, Body, told
 from sonneteer.models.attached.process import ServerProcess
 
@@ -109,11 +109,10 @@ class Vllm:
 
     def _watch(self) -> None:
         """Start it again when it has ended, and give it its adapters when it is back."""
-        was_well = True
+        was_well, trouble = True, ""
         while not self._is_closing.wait(LOOK_SECONDS):
             if self.process is not None and self.process.is_over:
-                LOG.error("vLLM has ended and is started again. At last it said: %s", self.process.last_words[-300:])
-                self.process.start_again()
+                trouble = _revive(self.process, trouble)
             is_well = self.is_well
             if is_well and not was_well:
                 self._load_all_again()
@@ -127,3 +126,16 @@ class Vllm:
                 self.load(name, path)
             except (BusyError, ModelError) as problem:
                 LOG.error("%s", problem)
+
+
+def _revive(process: ServerProcess, trouble: str) -> str:
+    """Start it again. Returns what stands in the way, which is told once and tried again at the next look."""
+    said = process.last_words[-300:]
+    try:
+        process.start_again()
+    except SonneteerError as problem:  # too little memory, perhaps, for a moment
+        if str(problem) != trouble:
+            LOG.error("vLLM has ended. %s", problem)
+        return str(problem)
+    LOG.error("vLLM has ended and is started again. At last it said: %s", said)
+    return ""
