@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from sonneteer.recipe.sections import ServingSettings
-from sonneteer.serving import Keys, batch_work, create_key
+from sonneteer.serving import Keys, batch_work, create_key, openapi
 from sonneteer.serving.openapi import JSON, OPERATIONS
 from sonneteer.store import Store
 from sonneteer.testing import ScriptedChat
@@ -47,6 +48,12 @@ def server(start: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
 @pytest.fixture(scope="module")
 def schema(server: Any) -> Any:
     return schemathesis.openapi.from_dict(server.ask("GET", "/openapi.json").json)
+
+
+def test_the_document_tells_of_every_status_with_which_the_server_refuses() -> None:
+    sources = [path.read_text() for path in Path(openapi.__file__).parent.glob("*.py")]
+    told = {int(status) for text in sources for status in re.findall(r"Refusal\(\s*(\d{3})\b", text)}
+    assert {400, 408, 504} <= told <= set(openapi.COMMON)
 
 
 @pytest.mark.parametrize("name", [operation.name for operation in OPERATIONS.values()])

@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import NamedTuple
 
 from starlette.applications import Starlette
@@ -113,29 +114,17 @@ class Endpoints:
 
     def add_to(self, app: Starlette) -> None:
         """Put them on their paths."""
-        app.add_route(MESSAGES, self.create_message, methods=["POST"])
+        for path, api in APIS.items():
+            app.add_route(path, partial(self._answer, api), methods=["POST"])
         app.add_route(COUNT_TOKENS, self.count_tokens, methods=["POST"])
-        app.add_route(COMPLETIONS, self.create_completion, methods=["POST"])
-        app.add_route(TEXTS, self.create_text, methods=["POST"])
         app.add_route(MODELS, self.list_models, methods=["GET"])
         app.add_route(MODELS + "/{name:path}", self.retrieve_model, methods=["GET"])
         app.add_route(FEEDBACK, self.create_feedback, methods=["POST"])
         app.add_route(METRICS, self.metrics, methods=["GET"])
         app.add_route(HEALTH, self.health, methods=["GET"])
 
-    async def create_message(self, request: Request) -> Response:
-        """Anthropic's answer."""
-        return await self._answer(APIS[MESSAGES], request)
-
-    async def create_completion(self, request: Request) -> Response:
-        """OpenAI's answer."""
-        return await self._answer(APIS[COMPLETIONS], request)
-
-    async def create_text(self, request: Request) -> Response:
-        """OpenAI's older API: plain text or token ids go on."""
-        return await self._answer(APIS[TEXTS], request)
-
     async def _answer(self, api: Api, request: Request) -> Response:
+        """An answer in the words of one API."""
         wanted = await read(request, api.request)
         turn = await self._answering.begin(api, wanted, Caller(request.headers, request.state.key))
         if wanted.stream:

@@ -36,6 +36,7 @@ COMMON = {
     401: "There is no such key.",
     403: "The key's role may not do this, or the server has no keys and this machine is not the one that asks.",
     404: "There is no such model, batch, file or message.",
+    408: "The request did not arrive in time.",
     413: "The request is too large.",
     429: "The key has used up its minute. `retry-after` tells when to come back.",
     500: "The server failed.",
