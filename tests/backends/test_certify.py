@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import Listener
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,13 +20,15 @@ from safetensors.torch import load_file, save_file
 from sonneteer import lifecycle, promotion, versions
 from sonneteer.cli import main
 from sonneteer.models.adapters import put_on
+from sonneteer.models.attached import vllm as attached
 from sonneteer.models.load import open_folder
 from sonneteer.models.render import TemplateRenderer
 from sonneteer.progress import Silent
 from sonneteer.recipe.engines import VllmSettings
 from sonneteer.recipe.sections import ServingSettings
-from sonneteer.records import ModelVersion
+from sonneteer.records import Certificate, ModelVersion
 
+from ..models.attached import fake_vllm
 from ..models.attached.fake_vllm import FakeVllm, Network
 from ..models.networks import network
 from .conftest import Trained, failed
@@ -167,14 +171,70 @@ def thinking(trained: Trained, scale: float) -> Network:
     return likeliest
 
 
+def certified_behind(trained: Trained, settings: VllmSettings) -> Certificate:
+    serving = ServingSettings(engine="vllm", vllm=settings)
+    recipe = trained.loaded.recipe.model_copy(update={"serving": serving})
+    return lifecycle.certify(trained.loaded._replace(recipe=recipe), trained.store, Silent())
+
+
 @pytest.mark.parametrize(("scale", "is_valid"), [(1.0, True), (0.0, False)], ids=["the adapter", "the base alone"])
 def test_an_attached_vllm_server_is_asked_too(scale: float, is_valid: bool, trained: Trained) -> None:
     with vllm_with(thinking(trained, scale)) as server:
-        serving = ServingSettings(engine="vllm", vllm=VllmSettings(url=server.url))
-        recipe = trained.loaded.recipe.model_copy(update={"serving": serving})
-        certificate = lifecycle.certify(trained.loaded._replace(recipe=recipe), trained.store, Silent())
+        certificate = certified_behind(trained, VllmSettings(url=server.url))
     asked = {check.name: check.is_passed for check in certificate.checks if "vLLM" in check.name}
     assert asked["the model that vLLM answers with, over HTTP, is the one that was trained"] is is_valid
     assert "vLLM: it answers as the served model does" in asked
     assert certificate.is_valid is is_valid, failed(certificate)
     assert server.adapters == {}  # nothing stays in it
+
+
+@contextmanager
+def held_here(network: Network) -> Iterator[int]:
+    """The port at which a started server may ask it, for as long as that runs: it has ended when this is left."""
+    with Listener(("127.0.0.1", 0)) as listener:
+
+        def answer() -> None:
+            with listener.accept() as asking, suppress(EOFError, ConnectionError):
+                while True:
+                    asking.send(network(*asking.recv()))
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        yield listener.address[1]  # type: ignore[misc]  # a name, for sockets of another kind
+        thread.join(60)
+        assert not thread.is_alive(), "it was not started, or not stopped"
+
+
+@pytest.mark.parametrize(("scale", "is_valid"), [(1.0, True), (0.0, False)], ids=["the adapter", "the base alone"])
+def test_a_vllm_server_is_started_as_for_serving_asked_and_stopped(
+    scale: float, is_valid: bool, trained: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attached, "LOOK_SECONDS", 0.05)
+    with held_here(thinking(trained, scale)) as port:
+        monkeypatch.setenv("FAKE_VLLM_NETWORK", str(port))
+        command = (sys.executable, fake_vllm.__file__)
+        certificate = certified_behind(trained, VllmSettings(command=command, start_seconds=60))
+    asked = {check.name: check.is_passed for check in certificate.checks if "vLLM" in check.name}
+    assert asked["the model that vLLM answers with, over HTTP, is the one that was trained"] is is_valid
+    assert "vLLM: it answers as the served model does" in asked
+    assert certificate.is_valid is is_valid, failed(certificate)
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        ({"command": ("no-such-program",)}, r"vLLM is not installed here.*pip install vllm"),
+        ({"command": (sys.executable, "-c", "print('out of memory')")}, "ended before it was ready.*out of memory"),
+        ({"url": "http://127.0.0.1:9"}, "nobody answers"),
+    ],
+    ids=["not installed", "ends at once", "nobody there"],
+)
+def test_where_vllm_cannot_be_asked_the_certificate_says_so_and_is_not_valid(
+    settings: dict[str, object], why: str, trained: Trained
+) -> None:
+    certificate = certified_behind(trained, VllmSettings.model_validate(settings))
+    (unmade,) = [check for check in certificate.checks if not check.is_passed]
+    assert unmade.name == "vLLM answers as the served model does"
+    assert re.search(f"(?s)^This check could not be made.*{why}.*--serving.engine embedded", unmade.says)
+    assert not certificate.is_valid
+    assert not promotion.promote(trained.loaded, trained.store).is_done

@@ -9,7 +9,7 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sonneteer.backends.attached_checks import check_attached
+from sonneteer.backends.attached_checks import check_attached, unmade
 from sonneteer.backends.bases import as_one, base_of
 from sonneteer.backends.certify import (
     Known,
@@ -30,11 +30,11 @@ from sonneteer.backends.starting import Starting, texts_of
 from sonneteer.backends.vllm import VllmVersions
 from sonneteer.backends.vocabulary import Texts, VocabularyReport, bits_of, vocabulary_report
 from sonneteer.data import read_split
-from sonneteer.errors import MissingError
+from sonneteer.errors import ExtraError, MachineError, MissingError, ModelError
 from sonneteer.evaluation import planted
 from sonneteer.models.adapters import put_on
 from sonneteer.models.generate import LocalChat
-from sonneteer.models.hardware import forget_peak, peak_gb
+from sonneteer.models.hardware import forget_peak, leave_the_card, peak_gb
 from sonneteer.models.load import LanguageModel, device, open_folder, open_model, save_model, tokenizer_of
 from sonneteer.models.places import hashes
 from sonneteer.models.proof import (
@@ -214,19 +214,30 @@ class LocalBackend:
             checks += check_rendering("merged", training, renderer, probes)
             checks += check_form("the merged model", known, lambda one: distance(one, whole), FLOAT32)
         checks += [check_files(written.files, files), check_base(model.base_fingerprint, self.fingerprint)]
-        with ServedVersions(self._recipe.serving, self._store, self._folder) as versions:
-            chat = versions.open(model)
-            checks += check_served(model.name, chat, known, self._training_renderer, self._recipe.serving)
-        if self._recipe.serving.engine == "vllm" and self._recipe.serving.vllm.url:
-            checks += self._check_attached(model, known)
+        checks += self._check_served(model, known)
+        checks += self._check_vllm(model, known) if self._recipe.serving.engine == "vllm" else []
         return Certificate(model_id=model.id, created_at=datetime.now(UTC), checks=tuple(checks), files=files)
 
-    def _check_attached(self, model: ModelVersion, known: Known) -> list[Check]:
-        """As a vLLM server that runs answers; there it has a name of its own, so that nobody's adapter is taken out."""
-        reference = Reference(self.open(model).model, known.renderer, known.probes)
+    def _check_served(self, model: ModelVersion, known: Known) -> list[Check]:
+        """As our own engine answers, which is let go before another one is started."""
+        with ServedVersions(self._recipe.serving, self._store, self._folder) as versions:
+            chat = versions.open(model)
+            return check_served(model.name, chat, known, self._training_renderer, self._recipe.serving)
+
+    def _check_vllm(self, model: ModelVersion, known: Known) -> list[Check]:
+        """As vLLM answers, which runs already or is started as for serving, and then stopped.
+
+        There it has a name of its own, so that nobody's adapter is taken out.
+        """
         named = model.model_copy(update={"id": f"{model.id}-certified"})
+        leave_the_card()
         with closing(VllmVersions(self._recipe.serving, self._store, self._folder)) as versions:
-            checks = check_attached(versions.open(named), known, reference, self._recipe.serving)
+            try:
+                chat = versions.open(named)
+            except (ExtraError, MachineError, ModelError) as problem:
+                return [unmade(problem)]
+            reference = Reference(self.open(model).model, known.renderer, known.probes)
+            checks = check_attached(chat, known, reference, self._recipe.serving)
             versions.take_out(named.id)
         return checks
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import sys
 import threading
 import time
@@ -45,6 +46,12 @@ def peak_gb(device: torch.device) -> float:
     if device.type == "cuda":
         return float(torch.cuda.max_memory_reserved(device)) / 1e9
     return profile.peak_memory_gb()
+
+
+def leave_the_card() -> None:
+    """Give back what PyTorch keeps of the card's memory for later, so that another process can take it."""
+    gc.collect()
+    torch.cuda.empty_cache()  # nothing, where no card is used
 
 
 def share_cores(processes: int) -> None:

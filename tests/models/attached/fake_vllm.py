@@ -1,6 +1,8 @@
 """A server that speaks vLLM's protocol, its peculiarities included, and knows no language.
 
 python fake_vllm.py MODEL --served-model-name NAME --host HOST --port PORT [vLLM's other options]
+
+FAKE_VLLM_NETWORK may hold the port of another process, which then really answers.
 """
 
 from __future__ import annotations
@@ -8,9 +10,11 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from multiprocessing.connection import Client
 from pathlib import Path
 from typing import Any
 
@@ -192,8 +196,24 @@ def _words(body: dict[str, Any], read: int) -> tuple[list[str], str]:
     return words[: body["max_tokens"]], "length" if is_cut else "stop"
 
 
+def network_there(port: int) -> Network:
+    """A network that another process holds, which answers at this port."""
+    there, one_at_a_time = Client(("127.0.0.1", port)), threading.Lock()
+
+    def likeliest(folder: str, ids: list[int]) -> list[tuple[int, str, float]]:
+        with one_at_a_time:
+            there.send((folder, ids))
+            told: list[tuple[int, str, float]] = there.recv()
+            return told
+
+    return likeliest
+
+
 if __name__ == "__main__":
     assert os.environ["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] == "1"
     assert "--enable-lora" in sys.argv
     print("fake vLLM of", sys.argv[1], flush=True)
-    FakeVllm(int(sys.argv[sys.argv.index("--port") + 1]), os.environ["VLLM_API_KEY"]).serve_forever()
+    started = FakeVllm(int(sys.argv[sys.argv.index("--port") + 1]), os.environ["VLLM_API_KEY"])
+    if network := os.environ.get("FAKE_VLLM_NETWORK"):
+        started.network = network_there(int(network))
+    started.serve_forever()

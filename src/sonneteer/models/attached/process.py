@@ -89,7 +89,7 @@ class ServerProcess:
                 )
         except OSError as problem:
             raise ExtraError(
-                f"serving.vllm.command: '{self._command[0]}' cannot be started ({problem.strerror}). vLLM needs an "
-                "environment of its own: install it there (pip install vllm) and name its program, or start it "
-                "yourself and write its address as serving.vllm.url."
+                f"serving.vllm.command: '{self._command[0]}' cannot be started ({problem.strerror}): vLLM is not "
+                "installed here, or not under this name. It needs an environment of its own: install it there (pip "
+                "install vllm) and name its program, or start it yourself and write its address as serving.vllm.url."
             ) from problem

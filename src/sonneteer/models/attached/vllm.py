@@ -87,6 +87,7 @@ class Vllm:
         end = time.monotonic() + seconds
         while not self.is_well:
             if self.process is not None and self.process.is_over:
+                self.process.stop()  # nothing is left of it but whoever would have ended it with us
                 raise MachineError(
                     f"vLLM ended before it was ready. {self.process.log_path} has all that it said, at last:\n"
                     f"{self.process.last_words}"
