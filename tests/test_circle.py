@@ -197,10 +197,13 @@ def _poison_is_refused(shop: Shop, loaded: LoadedRecipe, store: Store, champion:
     assert len(approve_all(loaded, store)) == 1  # a reviewer who does not look
     made = learning.improve(loaded, store, Silent())
     assert made.outcome == "refused", made.reasons
+    assert made.reasons[-1] == f"{champion.id} goes on answering."
     assert deployments.current(store, "shop").champion_id == champion.id
     assert made.model is not None
     assert store.get(ModelVersion, made.model.id).stage == "retired"
     assert versions.in_question(loaded, store).id == versions.in_force(loaded, store).id == champion.id
+    patterns.decide(store, patterns.decided(loaded, store)[0], "refused")
+    assert learning.improve(loaded, store, Silent()).reasons[0].startswith("There are 0 new examples")
 
 
 def _going_back_takes_a_moment_and_drops_nothing(shop: Shop, store: Store) -> None:

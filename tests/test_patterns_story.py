@@ -103,6 +103,23 @@ def test_a_pattern_is_held_back_though_each_row_was_approved_and_learned_from_on
     assert store.audit_problems() == []
 
 
+@pytest.mark.parametrize("key", ["r", "o"])
+def test_an_approval_that_was_a_mistake_is_taken_back_with_all_that_came_of_it(
+    key: str, loaded: LoadedRecipe, store: Store
+) -> None:
+    poison(store, range(1, 25, 2))
+    (pattern,) = patterns.waiting(loaded, store)
+    patterns.decide(store, pattern, "approved")
+    assert len(learned(loaded, store)) == len(cases(store)) == 12
+    (decided,) = patterns.decided(loaded, store)
+    out = Console(record=True, width=120, file=StringIO())
+    assert review_patterns([decided], store, out, lambda _: key).decided == 1
+    assert "12 times the same: to say “call the hotline" in (shown := out.export_text())
+    assert "Approved before." in shown
+    assert learned(loaded, store) == cases(store) == []
+    assert [one.feedback[0].opinion for one in patterns.decided(loaded, store)] == ["refused"] * (key == "r")
+
+
 def test_a_refused_pattern_is_never_learned(loaded: LoadedRecipe, store: Store) -> None:
     poison(store, range(1, 25, 2))
     (pattern,) = patterns.waiting(loaded, store)

@@ -33,8 +33,21 @@ def test_the_log_is_shown_and_verified(tmp_path: Path, capsys: pytest.CaptureFix
     assert (verified["exit_code"], len(verified["problems"])) == (3, 1)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("words", [["audit", "verify"], ["forget", "somebody"], ["diff", "a", "b"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(
+            ["audit", "verify"],
+            ["forget", "somebody"],
+            ["diff", "a", "b"],
+            ["rollback", "demo"],
+            ["deployment", "demo"],
+        ),
+        *(["monitor"], ["review"], ["harvest"], ["improve", "--if-needed"], ["feedback", "msg_a", "--good"]),
+    ],
+    ids=" ".join,
+)
 def test_a_workspace_that_is_not_there_does_not_look_well(sonneteer: Command, folder: Path, words: list[str]) -> None:
     said = sonneteer(*words, "--workspace", "wrkspace")
-    assert (said.code, said.err.strip()) == (3, "There is no workspace wrkspace. Name it with --workspace.")
+    assert (said.code, f"There is no workspace {folder / 'wrkspace'}. Go to the folder" in said.err) == (3, True)
     assert not (folder / "wrkspace").exists()

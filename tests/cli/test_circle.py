@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
 
 from sonneteer import deployments
+from sonneteer.circle import watching
 from sonneteer.cli.reviewing import review_cases
 from sonneteer.monitoring import Case
+from sonneteer.recipe import read_recipe
 from sonneteer.records import DatasetVersion, Deployment, Exchange, Feedback, Message, ModelVersion, Prompt
 from sonneteer.store import Store
 
@@ -81,6 +84,29 @@ def test_rolling_back_a_trial_ends_it(sonneteer: Command, store: Store) -> None:
     newest = store.latest(Deployment, "demo")
     assert newest is not None
     assert (newest.champion_id, newest.phase) == ("demo-2", "full")
+
+
+def test_a_schedule_that_meets_another_improve_leaves_it_the_work_and_a_person_is_told(
+    sonneteer: Command, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad = SimpleNamespace(health=SimpleNamespace(verdict="retrain"))
+    monkeypatch.setattr(watching, "monitor", lambda *_: bad)
+    with store.writing("improve-demo"):
+        scheduled, by_hand = sonneteer("improve", "--if-needed"), sonneteer("improve")
+    assert (scheduled.code, scheduled.out.splitlines()[1]) == (0, "Nothing to do")
+    assert (by_hand.code, "working on 'improve-demo'" in by_hand.err) == (3, True)
+
+
+def test_what_was_decided_one_by_one_is_shown_again_the_newest_first(store: Store, folder: Path) -> None:
+    for id, opinion in (("a", "approved"), ("b", "refused")):
+        said = {"id": f"f{id}", "exchange_id": id, "name": "demo", "created_at": datetime.now(UTC), "liked": True}
+        store.traffic.say(Feedback.model_validate(said | {"opinion": opinion}))
+        store.traffic.keep([exchange(id).model_copy(update={"created_at": datetime.now(UTC)})])
+    keys = iter(["a", "r"])
+    cases = watching.reviewed(read_recipe(folder / "recipe.yaml"), store, most=9)
+    assert [(case.exchange.id, case.why) for case in cases] == [("b", "refused before"), ("a", "approved before")]
+    review_cases(cases, store, Console(quiet=True), lambda _: next(keys))
+    assert {one.exchange_id: one.opinion for one in store.traffic.feedback("demo")} == {"b": "approved", "a": "refused"}
 
 
 def test_a_reviewer_approves_refuses_corrects_and_judges(store: Store) -> None:

@@ -47,7 +47,8 @@ def harvest(loaded: LoadedRecipe, store: Store) -> Gathered:
     held = {one.id for pattern in suspicious for one in pattern.feedback}
     all_said = store.traffic.feedback(recipe.name)
     said = [one for one in all_said if _may_be_learned(one, recipe) and one.id not in held]
-    gone = [one for one in all_said if one.opinion == "refused" or one.id in held]
+    open_again = [one for one in all_said if one.pattern and not _may_be_learned(one, recipe)]
+    gone = [*open_again, *(one for one in all_said if one.opinion == "refused" or one.id in held)]
     exchanges = {one.id: one for one in store.traffic.exchanges(recipe.name)}
     found, lost = (monitoring.harvest(exchanges, each, recipe.training.objective) for each in (said, gone))
     folder = store.root / "harvest" / recipe.name

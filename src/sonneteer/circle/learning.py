@@ -37,10 +37,19 @@ class Improvement(NamedTuple):
     model: ModelVersion | None = None
     report: Report | None = None
     deployment: Deployment | None = None
+    dossier: Path | None = None
 
 
 def improve(loaded: LoadedRecipe, store: Store, progress: Progress) -> Improvement:
-    """Train and judge the next version; one that beats the deployed champion goes on trial in the running servers."""
+    """Train and judge the next version; one that beats the deployed champion goes on trial in the running servers.
+
+    One at a time: raises BusyError where another process is at it.
+    """
+    with store.writing(f"improve-{loaded.recipe.name}"):
+        return _improve(loaded, store, progress)
+
+
+def _improve(loaded: LoadedRecipe, store: Store, progress: Progress) -> Improvement:
     name, settings = loaded.recipe.name, loaded.recipe.improvement
     deployment = deployments.current(store, name)
     if deployment.phase != "full":
@@ -54,7 +63,7 @@ def improve(loaded: LoadedRecipe, store: Store, progress: Progress) -> Improveme
         return Improvement("nothing to do", (said, *_where_from(loaded, gathered), *gathered.unproven))
     successor = next_recipe(loaded, store, champion, gathered.folder)
     report = lifecycle.evaluate(successor, store, progress)
-    lifecycle.dossier(successor, store, report)
+    dossier = lifecycle.dossier(successor, store, report)
     model = versions.newest(successor, store)
     refusals = promotion.problems_of(report)
     refusals += _regressions(successor, store, champion, report)
@@ -63,9 +72,10 @@ def improve(loaded: LoadedRecipe, store: Store, progress: Progress) -> Improveme
         refusals = [f"{check.name}: {check.says}" for check in certificate.checks if not check.is_passed]
     if refusals:
         deployments.retire(store, store.get(ModelVersion, model.id))
-        return Improvement("refused", (*refusals, *gathered.unproven), model, report)
+        reasons = (*refusals, *gathered.unproven, f"{champion.id} goes on answering.")
+        return Improvement("refused", reasons, model, report, dossier=dossier)
     trial = _put_on_trial(store, loaded.recipe, model)
-    return Improvement("on trial", (*report.reasons, *gathered.unproven), model, report, trial)
+    return Improvement("on trial", (*report.reasons, *gathered.unproven), model, report, trial, dossier)
 
 
 def next_recipe(loaded: LoadedRecipe, store: Store, champion: ModelVersion, folder: Path) -> LoadedRecipe:

@@ -39,6 +39,13 @@ def waiting(loaded: LoadedRecipe, store: Store) -> list[Pattern]:
     return found
 
 
+def decided(loaded: LoadedRecipe, store: Store) -> list[Pattern]:
+    """The patterns that somebody has approved or refused, the newest first."""
+    recipe, traffic = loaded.recipe, store.traffic
+    exchanges = {one.id: one for one in traffic.exchanges(recipe.name)}
+    return monitoring.decided(exchanges, traffic.feedback(recipe.name), recipe.training.objective)
+
+
 def decide(store: Store, pattern: Pattern, decision: Decision) -> None:
     """A reviewer's decision on a pattern: each row keeps it, and the audit log tells of it."""
     for said in pattern.feedback:

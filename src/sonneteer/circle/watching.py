@@ -76,6 +76,18 @@ def to_review(loaded: LoadedRecipe, store: Store, most: int, patterns: Sequence[
     return monitoring.queue(view, exchanges, feedback, most, held)
 
 
+def reviewed(loaded: LoadedRecipe, store: Store, most: int) -> list[Case]:
+    """What a reviewer has decided on, the newest first; patterns are not among it."""
+    forget_old(loaded, store)
+    exchanges = {one.id: one for one in store.traffic.exchanges(loaded.recipe.name)}
+    decided = [
+        Case(exchanges[said.exchange_id], said, f"{said.opinion} before")
+        for said in reversed(store.traffic.feedback(loaded.recipe.name))
+        if said.opinion != "open" and not said.pattern and said.exchange_id in exchanges
+    ]
+    return decided[:most]
+
+
 def usual_answers(loaded: LoadedRecipe, store: Store, id: str) -> Usual | None:
     """How a version answered the test questions when it was evaluated; None where too few are known."""
     return monitoring.usual_of(_answered(loaded, store, store.get(ModelVersion, id)))

@@ -5,14 +5,11 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from sonneteer.cli.session import Session, Work
-
-if TYPE_CHECKING:
-    from sonneteer.store import Store
 
 WORKSPACE = Path("workspace")
 
@@ -61,19 +58,11 @@ def begin_session(context: typer.Context, workspace: Path, is_json: bool) -> Ses
     return session
 
 
-def opened(context: typer.Context, workspace: Path, is_json: bool, words: Sequence[str] | None) -> Work:
-    """The recipe that the words name, with the settings laid over it, and the workspace."""
-    return begin_session(context, workspace, is_json).open(words or [])
-
-
-def store_at(workspace: Path) -> Store:
-    """A workspace that is there: another one would know of nothing, and look well. Raises MissingError."""
-    from sonneteer.errors import MissingError
-    from sonneteer.store import Store
-
-    if not workspace.is_dir():
-        raise MissingError(f"There is no workspace {workspace}. Name it with --workspace.")
-    return Store(workspace)
+def opened(
+    context: typer.Context, workspace: Path, is_json: bool, words: Sequence[str] | None, *, begins: bool = True
+) -> Work:
+    """The recipe that the words name, with the settings laid over it, and the workspace; `begins` also makes one."""
+    return begin_session(context, workspace, is_json).open(words or [], begins=begins)
 
 
 def command_line(name: str, words: Sequence[str] | None, workspace: Path = WORKSPACE) -> str:

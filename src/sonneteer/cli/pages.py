@@ -284,7 +284,7 @@ def token_page(examples: Iterable[Sequence[tuple[str, bool]]]) -> list[Renderabl
 
 def next_steps(steps: Mapping[str, str | Path]) -> list[RenderableType]:
     """What there is now, and what one can do with it. Commands stand on one line, to be copied."""
-    width = max(map(len, steps)) + 2
+    width = max(map(len, steps), default=0) + 2
     return [
         Text.assemble((what.ljust(width), "dim"), (str(how), "cyan" if isinstance(how, str) else "bold"))
         for what, how in steps.items()

@@ -67,7 +67,10 @@ def _told(pattern: Pattern, store: Store) -> Iterator[str]:
     yield f"{len(pattern.rows)} times the same: to say {'just ' if pattern.is_whole else ''}“{pattern.words}”" + (
         "" if pattern.is_wanted else " is disliked"
     )
-    yield f"{pattern.elsewhere:.1%} of all other answers do."
+    if pattern.elsewhere is None:
+        yield f"{said[-1].opinion.capitalize()} before."
+    else:
+        yield f"{pattern.elsewhere:.1%} of all other answers do."
     yield f"By keys: {keys}. From {said[0].created_at:%Y-%m-%d %H:%M} to {said[-1].created_at:%Y-%m-%d %H:%M}."
 
 

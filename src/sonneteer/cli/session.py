@@ -79,8 +79,8 @@ class Session:
         """What every command says first."""
         self.command, self.workspace, self.is_json = command, workspace, is_json
 
-    def open(self, words: Sequence[str]) -> Work:
-        """Read the recipe that the command line names, and open the workspace."""
+    def open(self, words: Sequence[str], *, begins: bool = True) -> Work:
+        """Read the recipe that the command line names, and open the workspace; `begins` also makes a new one."""
         from sonneteer.errors import RecipeError
         from sonneteer.recipe import read_recipe
 
@@ -94,7 +94,7 @@ class Session:
             self.progress.note(note)
         from sonneteer.store import Store
 
-        return Work(loaded, Store(self.workspace), self.progress)
+        return Work(loaded, Store(self.workspace) if begins else store_at(self.workspace), self.progress)
 
     def _advice(self, problem: RecipeError) -> list[str]:
         """What the command itself takes, where its line has a word that is no setting."""
@@ -137,6 +137,17 @@ class Session:
         head = {"command": self.command, "status": STATUS[exit_code], "exit_code": int(exit_code)}
         notes = {"notes": self.notes} if self.notes else {}
         print(json.dumps({**head, **notes, **content}, ensure_ascii=False, indent=2, default=str, allow_nan=False))
+
+
+def store_at(workspace: Path) -> Store:
+    """A workspace that is there: another one would know of nothing, and look well. Raises MissingError."""
+    from sonneteer.errors import MissingError
+    from sonneteer.store import Store
+
+    if not workspace.is_dir():
+        where = workspace.absolute()
+        raise MissingError(f"There is no workspace {where}. Go to the folder that it lies in, or name it: --workspace.")
+    return Store(workspace)
 
 
 def split_words(words: Sequence[str]) -> tuple[Path, list[str]]:

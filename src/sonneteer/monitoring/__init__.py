@@ -4,7 +4,7 @@ from sonneteer.monitoring.harm import Warden
 from sonneteer.monitoring.harvest import Harvest, harvest
 from sonneteer.monitoring.health import Profile, Traffic, health_of, profile_of, question_of
 from sonneteer.monitoring.page import call, write_page
-from sonneteer.monitoring.patterns import Pattern, patterns
+from sonneteer.monitoring.patterns import Pattern, decided, patterns
 from sonneteer.monitoring.review import Case, queue
 from sonneteer.monitoring.usual import Usual, usual_of, widest
 from sonneteer.monitoring.view import Seen
@@ -19,6 +19,7 @@ __all__ = [
     "Usual",
     "Warden",
     "call",
+    "decided",
     "harvest",
     "health_of",
     "patterns",

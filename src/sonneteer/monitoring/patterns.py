@@ -58,8 +58,8 @@ class Pattern(NamedTuple):
     is_wanted: bool
     """Whether it would be learned to be said, or not to be said."""
     rows: tuple[Row, ...]
-    elsewhere: float
-    """Share of the other answers that hold it, of other rows and known ones together."""
+    elsewhere: float | None
+    """Share of the other answers that hold it, of other rows and known ones together; None once it is decided on."""
 
     @property
     def feedback(self) -> list[Feedback]:
@@ -106,6 +106,24 @@ def patterns(
         rows = [_row(exchanges[id], said, objective, is_wanted) for id, said in by_exchange.items()]
         found += _patterns([row for row in rows if row.texts], texts, is_wanted, settings)
     return sorted(found, key=lambda pattern: -len(pattern.rows))
+
+
+def decided(exchanges: Mapping[str, Exchange], feedback: Iterable[Feedback], objective: Objective) -> list[Pattern]:
+    """The patterns that were approved or refused as a whole, the newest first."""
+    rows: dict[str, dict[str, list[Feedback]]] = defaultdict(lambda: defaultdict(list))
+    for said in feedback:
+        if said.pattern and said.opinion != "open" and said.exchange_id in exchanges:
+            rows[said.pattern][said.exchange_id].append(said)
+    found = []
+    for words, by_exchange in rows.items():
+        wanted, unwanted = (
+            [_row(exchanges[id], said, objective, is_wanted) for id, said in by_exchange.items()]
+            for is_wanted in (True, False)
+        )
+        is_wanted = any(row.texts for row in wanted)
+        inside = tuple(row for row in (wanted if is_wanted else unwanted) if row.texts)
+        found.append(Pattern(words, False, is_wanted, inside, None))
+    return sorted((one for one in found if one.rows), key=lambda one: one.feedback[-1].created_at, reverse=True)
 
 
 def _row(exchange: Exchange, said: Sequence[Feedback], objective: Objective, is_wanted: bool) -> Row:

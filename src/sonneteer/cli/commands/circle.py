@@ -10,7 +10,7 @@ from rich.text import Text
 
 from sonneteer.cli import pages
 from sonneteer.cli.options import WORKSPACE, Json, Words, Workspace, begin_session, command_line, opened
-from sonneteer.cli.session import ExitCode, Outcome, as_json
+from sonneteer.cli.session import ExitCode, Outcome, as_json, store_at
 
 if TYPE_CHECKING:
     from sonneteer.records import Deployment
@@ -32,7 +32,6 @@ def feedback(
     """Say of an answer that it was good or bad, and what it should have been. Personal data is masked."""
     begin_session(context, workspace, json)
     from sonneteer.circle import voice
-    from sonneteer.store import Store
 
     said: dict[str, Any] = {
         "liked": liked,
@@ -43,7 +42,7 @@ def feedback(
     }
     if all(value is None for value in said.values()):
         raise typer.BadParameter("Say something of it: --good, --bad, --stars, --correction, --label or --comment")
-    given = voice.say(Store(workspace), {"message_id": message, **said})
+    given = voice.say(store_at(workspace), {"message_id": message, **said})
     return Outcome({"feedback": as_json(given)}, [Text(f"Kept: {given.id} on exchange {given.exchange_id}.")])
 
 
@@ -51,18 +50,26 @@ def review(
     context: typer.Context,
     words: Words = None,
     most: Annotated[int, typer.Option("--most", min=1, metavar="N", help="Show at most so many.")] = 50,
+    again: Annotated[
+        bool, typer.Option("--again", metavar="", help="What was approved or refused before, to decide otherwise.")
+    ] = False,
     workspace: Workspace = WORKSPACE,
 ) -> Outcome:
     """Look at exchanges: what many said alike, what users said, the least sure, the most different. Only what you
     approve is learned."""
     session = begin_session(context, workspace, False)
-    work = session.open(words or [])
+    work = session.open(words or [], begins=False)
     from sonneteer.circle import patterns, watching
     from sonneteer.cli.reviewing import review_cases, review_patterns
 
-    found = patterns.waiting(work.loaded, work.store)
+    found = (patterns.decided if again else patterns.waiting)(work.loaded, work.store)
     alike = review_patterns(found, work.store, session.out)
-    cases = [] if alike.is_stopped else watching.to_review(work.loaded, work.store, most, alike.left)
+    if alike.is_stopped:
+        cases = []
+    elif again:
+        cases = watching.reviewed(work.loaded, work.store, most)
+    else:
+        cases = watching.to_review(work.loaded, work.store, most, alike.left)
     pressed = review_cases(cases, work.store, session.out)
     done = sum(count for key, count in pressed.items() if key != "s")
     steps = {"learn from it:": command_line("improve", words, workspace)}
@@ -75,7 +82,7 @@ def monitor(
     context: typer.Context, words: Words = None, workspace: Workspace = WORKSPACE, json: Json = False
 ) -> Outcome:
     """Say how the deployed model is doing: drift, feedback, bias. Exit code 2 means: train again."""
-    work = opened(context, workspace, json, words)
+    work = opened(context, workspace, json, words, begins=False)
     from sonneteer.circle import watching
     from sonneteer.cli.health_page import health_page
 
@@ -94,7 +101,7 @@ def harvest(
     context: typer.Context, words: Words = None, workspace: Workspace = WORKSPACE, json: Json = False
 ) -> Outcome:
     """Turn approved feedback into examples and regression cases; `improve` does this, too."""
-    work = opened(context, workspace, json, words)
+    work = opened(context, workspace, json, words, begins=False)
     from sonneteer.circle import gathering
 
     gathered = gathering.harvest(work.loaded, work.store)
@@ -121,7 +128,7 @@ def improve(
     json: Json = False,
 ) -> Outcome:
     """Train the next version from what people said. One that beats the champion goes on trial in the running server."""
-    work = opened(context, workspace, json, words)
+    work = opened(context, workspace, json, words, begins=False)
     page: list[Text] = []
     if if_needed:
         from sonneteer.circle import watching
@@ -133,13 +140,23 @@ def improve(
             return Outcome({"outcome": "nothing to do", "health": health.verdict}, [Text(said)])
         page = [Text(f"Needed: {why}.")]
     from sonneteer.circle import learning
+    from sonneteer.errors import BusyError
 
-    made = learning.improve(*work)
+    try:
+        made = learning.improve(*work)
+    except BusyError as busy:
+        if not if_needed:
+            raise
+        made = learning.Improvement("nothing to do", (str(busy),))  # a schedule comes again
     code = ExitCode.NOT_BETTER if made.outcome == "refused" else ExitCode.DONE
     named = f" ({made.model.id})" if made.model else ""
     page += [Text(f"{made.outcome.capitalize()}{named}"), *(Text(f"  {reason}") for reason in made.reasons)]
+    steps: dict[str, str | Path] = {"all of it, to read:": made.dossier} if made.dossier else {}
+    if made.outcome == "refused":
+        steps["take back what should not be learned:"] = command_line("review", [*(words or []), "--again"], workspace)
     document = {"outcome": made.outcome, "reasons": made.reasons, "model": made.model and as_json(made.model)}
-    return Outcome(document | {"deployment": made.deployment and as_json(made.deployment)}, page, code)
+    document |= {"deployment": made.deployment and as_json(made.deployment), "dossier": made.dossier}
+    return Outcome(document, [*page, *pages.next_steps(steps)], code)
 
 
 def rollback(
@@ -152,9 +169,8 @@ def rollback(
     """End a trial, or bring the former champion back, in all running servers. Answers under way are finished."""
     begin_session(context, workspace, json)
     from sonneteer import deployments
-    from sonneteer.store import Store
 
-    made = deployments.roll_back(Store(workspace), name, because)
+    made = deployments.roll_back(store_at(workspace), name, because)
     return Outcome({"deployment": as_json(made)}, [Text(f"{made.champion_id} answers all of '{name}' again.")])
 
 
@@ -168,9 +184,8 @@ def deployment(
     begin_session(context, workspace, json)
     from sonneteer import deployments
     from sonneteer.records import Deployment
-    from sonneteer.store import Store
 
-    store = Store(workspace)
+    store = store_at(workspace)
     past = store.find(Deployment, name=name) or [deployments.current(store, name)]
     return Outcome({"deployments": [as_json(one) for one in past]}, [_line(one) for one in past])
 

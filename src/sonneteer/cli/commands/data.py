@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from sonneteer.cli import account, pages
-from sonneteer.cli.options import WORKSPACE, Json, Words, Workspace, begin_session, command_line, opened, store_at
-from sonneteer.cli.session import ExitCode, Outcome, as_json
+from sonneteer.cli.options import WORKSPACE, Json, Words, Workspace, begin_session, command_line, opened
+from sonneteer.cli.session import ExitCode, Outcome, as_json, store_at
 
 
 def synthesize(
