@@ -21,6 +21,7 @@ from sonneteer.records import Exchange, Feedback, Health, Interval
 from .test_harm import exchange
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+RATE = "feedback rate"
 THINGS = ("lamp", "book", "shoe", "coat", "desk", "ring", "sofa", "vase", "kite", "drum")
 
 
@@ -197,11 +198,18 @@ def test_a_week_in_which_people_fall_silent_is_noticed_and_the_last_day_may_stil
     spoken = judged(said, 0.1, seed=20)
     after = {one.id for one in said[210:]}
     for thumbs, has_moved in ((spoken, False), ([one for one in spoken if one.exchange_id not in after], True)):
-        (signal,) = [one for one in health(profile, said, *thumbs).signals if one.name == "feedback rate"]
+        (signal,) = [one for one in health(profile, said, *thumbs).signals if one.name == RATE]
         assert signal.has_moved is has_moved
     silent_today = [one for one in spoken if one.created_at < said[-1].created_at - timedelta(hours=23)]
-    (rate,) = [one for one in health(profile, said, *silent_today).signals if one.name == "feedback rate"]
+    (rate,) = [one for one in health(profile, said, *silent_today).signals if one.name == RATE]
     assert rate.now == pytest.approx(0.5, abs=0.15)
+
+
+def test_silence_is_noticed_where_a_day_has_more_exchanges_than_count_as_now(profile: Profile) -> None:
+    rng = random.Random(23)
+    said = traffic([order(rng) for _ in range(1680)], per_day=120)
+    (signal,) = [one for one in health(profile, said, *judged(said[:840], 0.1, seed=24)).signals if one.name == RATE]
+    assert (signal.now, signal.has_moved) == (0, True)
 
 
 def test_what_is_said_late_does_not_make_older_answers_look_more_talked_about(profile: Profile) -> None:
@@ -211,7 +219,7 @@ def test_what_is_said_late_does_not_make_older_answers_look_more_talked_about(pr
         one.model_copy(update={"created_at": one.created_at + timedelta(days=8)})
         for one in judged(said[:210], 0.1, seed=22)
     ]
-    (signal,) = [one for one in health(profile, said, *late).signals if one.name == "feedback rate"]
+    (signal,) = [one for one in health(profile, said, *late).signals if one.name == RATE]
     assert (signal.now, signal.last_week, signal.has_moved) == (0, 0, False)
 
 

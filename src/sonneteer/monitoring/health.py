@@ -78,7 +78,7 @@ def health_of(profile: Profile, traffic: Traffic, settings: MonitoringSettings, 
     grown = evidence(profile.figures, told, _days(answered), rng, {"disliked": settings.most_disliked})
     weeks = _weeks(answered, now)
     p_values = _p_values(profile.view, answered, live, weeks, WEEK_PART * settings.false_alarm_share / DAYS, rng)
-    newest = {name: figures[-settings.newest :] for name, figures in live.items()}
+    newest = {name: _there(figures)[-settings.newest :] for name, figures in live.items()}
     signals = tuple(_signals(profile, newest, live, weeks, grown, p_values, settings))
     gaps = tuple(_gaps(answered, live, GROUP_PART * settings.false_alarm_share / DAYS, rng))
     alarm = grown.first_alarm(PROFILE_PART * settings.false_alarm_share)
@@ -181,8 +181,8 @@ def _signals(
     share = PROFILE_PART * settings.false_alarm_share
     is_alarm = grown.first_alarm(share) is not None
     tolerated = {"disliked": settings.most_disliked}
-    for name, figures in newest.items():
-        now, before = _there(figures), _there(profile.figures[name])
+    for name, now in newest.items():
+        before = _there(profile.figures[name])
         if not len(now):
             continue
         this, last = (_there(live[name][week]) for week in weeks)

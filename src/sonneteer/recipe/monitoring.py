@@ -28,7 +28,7 @@ class MonitoringSettings(Section):
     """Tolerated share of dislikes among the answers that users judge; more, by more than chance, is a reason to train
     again, and 1 tolerates all. Displeased users judge more often than others."""
     newest: int = Field(500, ge=50)
-    """Exchanges that count as now."""
+    """Exchanges that count as now; of what people judge, so many that were judged."""
     webhook: str | None = Field(None, pattern=r"^https?://")
     """Address to which `sonneteer monitor` posts a health report that says 'retrain', as JSON; no texts are sent."""
     traces_to: str | None = Field(None, pattern=r"^https?://")
