@@ -10,7 +10,7 @@ from sonneteer.external import ClaudeChat, ServerChat
 from sonneteer.external import claude as by_package
 from sonneteer.external import server as by_server
 from sonneteer.recipe.sections import ExternalSettings
-from sonneteer.records import Message, Prompt
+from sonneteer.records import Message, Prompt, ToolCall
 from tests.external.speaking import Said, Script, busy, claude, gpt, in_turn, speaking
 
 PROMPT = Prompt(messages=(Message(role="system", text="be brief"), Message(role="user", text="How are you?")))
@@ -96,8 +96,32 @@ def test_the_package_sends_the_system_prompt_apart_and_counts_tokens() -> None:
         assert [piece.text for piece in chat.stream(PROMPT, Options(max_tokens=9))] == ["well", ""]
         assert chat.count_tokens(PROMPT) == 7
     assert host.asked[0]["system"] == "be brief"
-    assert host.asked[0]["messages"] == [{"role": "user", "content": "How are you?"}]
+    assert host.asked[0]["messages"] == [{"role": "user", "content": [{"type": "text", "text": "How are you?"}]}]
     assert host.asked[0]["max_tokens"] == 9
+
+
+@pytest.mark.parametrize("api", APIS)
+def test_a_call_of_a_tool_is_an_answer(api: str) -> None:
+    block = {"type": "tool_use", "id": "t1", "name": "weather", "input": {"city": "Rome"}}
+    call = {"id": "t1", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Rome"}'}}
+    body = said(api, "Let me see.").body
+    if api == "openai":
+        body["choices"][0] |= {"finish_reason": "tool_calls"}
+        body["choices"][0]["message"]["tool_calls"] = [call]
+    else:
+        body |= {"content": [*body["content"], block], "stop_reason": "tool_use"}
+    with speaking(in_turn(Said(body))) as host:
+        (answer,) = chat_of(api, host.url).answer([PROMPT], Options())
+    assert (answer.text, answer.stop_reason) == ("Let me see.", "tool_use")
+    assert answer.tool_calls == (ToolCall(id="t1", name="weather", arguments={"city": "Rome"}),)
+
+
+def test_a_call_whose_arguments_are_no_json_has_none() -> None:
+    body = gpt(None, "tool_calls").body
+    body["choices"][0]["message"]["tool_calls"] = [{"id": "t1", "function": {"name": "weather", "arguments": "Rome"}}]
+    with speaking(in_turn(Said(body))) as host:
+        (answer,) = chat_of("openai", host.url).answer([PROMPT], Options())
+    assert answer.tool_calls == (ToolCall(id="t1", name="weather"),)
 
 
 def test_tokens_that_cannot_be_counted_are_told_like_an_answer_that_fails() -> None:

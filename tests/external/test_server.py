@@ -14,7 +14,7 @@ from sonneteer.errors import RecipeError, RequestError
 from sonneteer.external import ServerChat
 from sonneteer.external import server as asking
 from sonneteer.recipe.sections import ExternalSettings, ServingSettings
-from sonneteer.records import Message, Prompt
+from sonneteer.records import Message, Prompt, ToolCall
 from sonneteer.serving import Keys, ServedModel, create_app
 from sonneteer.serving.listen import server
 from sonneteer.testing import ScriptedChat
@@ -47,6 +47,24 @@ def test_the_question_arrives_and_the_answer_comes_back(
     assert chat.asked[-1].messages == PROMPT.messages
     (cut,) = ServerChat(settings).answer([PROMPT], Options(max_tokens=2))
     assert (cut.text, cut.stop_reason) == ("very well", "length")
+
+
+@pytest.mark.parametrize("api", ["openai", "anthropic"])
+def test_tools_their_calls_and_what_they_said_arrive(api: str, served: tuple[str, ScriptedChat]) -> None:
+    schema = {"type": "object", "properties": {"city": {"type": "string"}}}
+    tool = {"type": "function", "function": {"name": "weather", "description": "Now", "parameters": schema}}
+    calls = tuple(ToolCall(id=f"t{city}", name="weather", arguments={"city": city}) for city in ("Rome", "Oslo"))
+    turns = (
+        Message(role="user", text="Where is it warmer?"),
+        Message(role="assistant", text="Let me see.", tool_calls=calls),
+        Message(role="tool", text="20", tool_call_id="tRome"),
+        Message(role="tool", text="5", tool_call_id="tOslo"),
+        Message(role="assistant", text="In Rome."),
+        Message(role="user", text="Thanks!"),
+    )
+    settings = ExternalSettings.model_validate({"name": "big", "url": served[0], "model": "ours", "api": api})
+    ServerChat(settings).answer([Prompt(messages=turns, tools=(tool,))], Options())
+    assert served[1].asked[-1] == Prompt(messages=turns, tools=(tool,))
 
 
 def test_a_refusal_is_told_with_the_server_s_words(served: tuple[str, ScriptedChat]) -> None:

@@ -26,7 +26,7 @@ from sonneteer.external.asking import (
     refused,
 )
 from sonneteer.recipe.sections import ExternalSettings
-from sonneteer.records import Prompt
+from sonneteer.records import Prompt, ToolCall
 from sonneteer.records.rows import as_openai
 
 ATTEMPTS = 4
@@ -150,10 +150,20 @@ def _openai_answer(told: dict[str, Any]) -> Answer:
     refusal = choice["message"].get("refusal")
     return Answer(
         text=choice["message"].get("content") or refusal or "",
+        tool_calls=tuple(_call(one["id"], one["function"]) for one in choice["message"].get("tool_calls") or ()),
         stop_reason="refusal" if refusal else STOPS.get(choice.get("finish_reason") or "", "end"),
         prompt_tokens=usage.get("prompt_tokens", 0),
         answer_tokens=usage.get("completion_tokens", 0),
     )
+
+
+def _call(id: str, function: dict[str, Any]) -> ToolCall:
+    """A call whose arguments are no JSON object has none: that is the model's fault, and no reason to stop."""
+    try:
+        arguments = json.loads(function.get("arguments") or "{}")
+    except ValueError:
+        arguments = {}
+    return ToolCall(id=id, name=function["name"], arguments=arguments if isinstance(arguments, dict) else {})
 
 
 def _anthropic_request(settings: ExternalSettings, prompt: Prompt, options: Options) -> dict[str, Any]:
