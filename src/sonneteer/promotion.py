@@ -47,11 +47,11 @@ def crown(store: Store, model: ModelVersion, allow: str | None) -> Promotion:
     if refusals and not allow:
         return Promotion(model, verdict, refusals, is_done=False)
     with store.writing(f"promotion-{model.name}"):
-        for former in store.find(ModelVersion, name=model.name, stage="champion"):
-            if former.id != model.id:
-                store.save(former.model_copy(update={"stage": "retired"}))
+        former = [one for one in store.find(ModelVersion, name=model.name, stage="champion") if one.id != model.id]
         champion = model.model_copy(update={"stage": "champion"})
-        store.save(champion)
+        store.save(champion)  # before the others retire: a process that is killed in between leaves no name without one
+        for one in former:
+            deployments.retire(store, one)
         note_permission(store, "promote", model, refusals, allow)
     return Promotion(champion, verdict, refusals, is_done=True)
 

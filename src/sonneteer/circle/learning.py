@@ -67,15 +67,30 @@ def _improve(loaded: LoadedRecipe, store: Store, progress: Progress) -> Improvem
     model = versions.newest(successor, store)
     refusals = promotion.problems_of(report)
     refusals += _regressions(successor, store, champion, report)
+    refusals += overtaken(store, name, champion)
     if not refusals:
         certificate = lifecycle.certify(successor, store, progress, model.id)
         refusals = [f"{check.name}: {check.says}" for check in certificate.checks if not check.is_passed]
     if refusals:
         deployments.retire(store, store.get(ModelVersion, model.id))
-        reasons = (*refusals, *gathered.unproven, f"{champion.id} goes on answering.")
+        going_on = f"{deployments.current(store, name).champion_id} goes on answering."
+        reasons = (*refusals, *gathered.unproven, going_on)
         return Improvement("refused", reasons, model, report, dossier=dossier)
     trial = _put_on_trial(store, loaded.recipe, model)
     return Improvement("on trial", (*report.reasons, *gathered.unproven), model, report, trial, dossier)
+
+
+def overtaken(store: Store, name: str, champion: ModelVersion) -> list[str]:
+    """Why what was compared with this champion cannot take its place: somebody has deployed another one since."""
+    now = deployments.current(store, name)
+    if now.phase == "full" and now.champion_id == champion.id:
+        return []
+    said = (
+        f"{now.watched_id} has been deployed since this began"
+        if now.phase != "full"
+        else f"{now.champion_id} answers by now"
+    )
+    return [f"The new version was compared with {champion.id}, but {said}: sonneteer improve compares anew."]
 
 
 def next_recipe(loaded: LoadedRecipe, store: Store, champion: ModelVersion, folder: Path) -> LoadedRecipe:

@@ -171,6 +171,7 @@ def _prepare_sqlite(connection: Any, _: Any) -> None:
     connection.isolation_level = None
     connection.execute("PRAGMA busy_timeout=30000")
     connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA secure_delete=ON")  # what people wrote is overwritten when its time is over
 
 
 def _refusal(problem: sql.exc.DBAPIError, place: Path) -> MachineError | BusyError:
