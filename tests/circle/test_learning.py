@@ -28,14 +28,15 @@ def test_a_champion_that_answers_alone_can_be_challenged(store: Store) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    "change",
     [
-        ({"champion_id": "shop-2", "previous_champion_id": "shop-1"}, "shop-2 answers by now"),
-        ({"phase": "canary", "candidate_id": "shop-2", "canary_share": 0.1}, "shop-2 has been deployed since"),
+        {"champion_id": "shop-2", "previous_champion_id": "shop-1"},
+        {"phase": "canary", "candidate_id": "shop-2", "canary_share": 0.1},
     ],
+    ids=["promoted", "on trial"],
 )
-def test_whoever_was_deployed_meanwhile_is_named(store: Store, change: dict[str, object], said: str) -> None:
+def test_whoever_was_deployed_meanwhile_is_named(store: Store, change: dict[str, object]) -> None:
     deployments.deploy(store, "shop", "by hand", **change)
     (reason,) = overtaken(store, "shop", OLD)
-    assert said in reason
+    assert "shop-2 was deployed" in reason
     assert "compared with shop-1" in reason

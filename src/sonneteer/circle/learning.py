@@ -85,12 +85,9 @@ def overtaken(store: Store, name: str, champion: ModelVersion) -> list[str]:
     now = deployments.current(store, name)
     if now.phase == "full" and now.champion_id == champion.id:
         return []
-    said = (
-        f"{now.watched_id} has been deployed since this began"
-        if now.phase != "full"
-        else f"{now.champion_id} answers by now"
-    )
-    return [f"The new version was compared with {champion.id}, but {said}: sonneteer improve compares anew."]
+    other = now.champion_id if now.phase == "full" else now.watched_id
+    compared = f"and the new version was compared with {champion.id}"
+    return [f"{other} was deployed while this one was made, {compared}: sonneteer improve compares anew."]
 
 
 def next_recipe(loaded: LoadedRecipe, store: Store, champion: ModelVersion, folder: Path) -> LoadedRecipe:
