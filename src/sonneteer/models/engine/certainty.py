@@ -44,7 +44,7 @@ def look(logits_BV: Tensor, tokens: Sequence[int], certainties: Sequence[Certain
     rows = [row for row, certainty in enumerate(certainties) if certainty.is_due()]
     if not rows:
         return
-    looked = logits_BV[rows].float()
+    looked = (logits_BV if len(rows) == len(logits_BV) else logits_BV[rows]).float()
     chosen = torch.tensor([tokens[row] for row in rows], device=looked.device)
     log_probs = looked.gather(1, chosen[:, None])[:, 0] - looked.logsumexp(-1)
     for row, log_prob in zip(rows, log_probs.tolist(), strict=True):

@@ -58,7 +58,7 @@ class Decoder:
         self.groups = int(config.num_attention_heads) // self.key_heads
         self.head_width = int(getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads)
         self.dtype, self.device = network.dtype, network.device
-        self._sight = Sight(getattr(config, "sliding_window", None), self.dtype)
+        self._sight = Sight(getattr(config, "sliding_window", None), self.dtype, self.device)
         kinds = getattr(config, "layer_types", None) or ["sliding_attention"] * self.layers
         trunk, epsilon = network.get_decoder(), float(config.rms_norm_eps)
         self._embedding_VD = cast(Tensor, network.get_input_embeddings().weight)
@@ -135,7 +135,7 @@ class Decoder:
         running, masks = None, []
         if step.running and seats_LSKTE is not None:
             positions_n = step.positions_N[: step.running]
-            width = int(positions_n.max()) + 1
+            width = max(positions_n.tolist()) + 1
             running = Running(step.running, width, seats_LSKTE, places(positions_n, seats_LSKTE))
             masks.append(self._sight.of_running(positions_n, width))
         row = step.running

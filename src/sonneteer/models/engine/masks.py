@@ -5,6 +5,8 @@ Shape letters: n rows of a group, K key-value heads, G heads to each of those, T
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 
@@ -14,9 +16,9 @@ from sonneteer.models.engine.stack import Masks
 class Sight:
     """What the network's layers let rows see."""
 
-    def __init__(self, window: int | None, dtype: torch.dtype) -> None:
+    def __init__(self, window: int | None, dtype: torch.dtype, device: torch.device) -> None:
         self._window = window
-        self._dtype = dtype
+        self._hidden, self._seen = torch.tensor((-torch.inf, 0.0), dtype=dtype, device=device)
 
     def of_running(self, positions_n: Tensor, width: int) -> Masks:
         """Rows of several answers, which look at the first `width` positions of their own: (n, T)."""
@@ -39,12 +41,19 @@ class Sight:
         return Masks(whole, self._mask(hidden | (places_T <= positions_n[:, None] - self._window), repeats))
 
     def _mask(self, hidden: Tensor, repeats: int) -> Tensor:
-        mask = torch.zeros(hidden.shape, dtype=self._dtype, device=hidden.device)
-        return mask.masked_fill_(hidden, -torch.inf).repeat(repeats, 1)
+        mask = torch.where(hidden, self._hidden, self._seen)
+        return mask if repeats == 1 else mask.repeat(repeats, 1)
 
 
 def places(positions_n: Tensor, seats_LSKTE: Tensor) -> Tensor:
     """Where running answers write, counted in single heads of single positions of a layer's room: (n 2 K)."""
     _, parts, seats, heads, room, _ = seats_LSKTE.shape
-    starts = torch.arange(parts * seats * heads, device=positions_n.device).view(parts, seats, heads)
-    return (starts[:, : len(positions_n)].transpose(0, 1) * room + positions_n[:, None, None]).flatten()
+    starts = _starts(len(positions_n), parts, seats, heads, room, positions_n.device)
+    return (starts + positions_n[:, None, None]).flatten()
+
+
+@lru_cache(maxsize=64)
+def _starts(rows: int, parts: int, seats: int, heads: int, room: int, device: torch.device) -> Tensor:
+    """Where the first rows' heads begin: (n, 2, K). The room seldom changes from step to step."""
+    heads_SK = torch.arange(parts * seats * heads, device=device).view(parts, seats, heads)
+    return heads_SK[:, :rows].transpose(0, 1) * room
