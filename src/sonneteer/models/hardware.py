@@ -80,7 +80,7 @@ def apart(work: Callable[[], T]) -> T:
 def use_large_pages(address: int, size: int) -> None:
     """Have the system hold this memory in pages of 2 MiB, where it can.
 
-    A step of an engine reads all weights; in small pages it spends a twelfth of its time on finding them. Raises
+    A step of an engine reads all weights, and in small pages it spends time on finding them. Raises
     nothing: what is no memory of ours, or has no large page free, stays as it is.
     """
     if sys.platform != "linux":
