@@ -61,7 +61,8 @@ def _update(path: Path, rows: Sequence[Row], there: Sequence[Row], gone: Collect
     """Take out the rows of the exchanges that are gone, and of those that have new rows; returns how many are new."""
     replaced = {*gone, *map(exchange_of, rows)}
     kept = [row for row in there if exchange_of(row) not in replaced]
-    new = [row for row in rows if row not in there]
+    known = {json.dumps(row, sort_keys=True) for row in there}
+    new = [row for row in rows if json.dumps(row, sort_keys=True) not in known]
     if new or len(kept) + len(rows) != len(there):
         write(path, [*kept, *rows])
     return len(new)
