@@ -38,7 +38,8 @@ class BatchWork:
         self._keys = keys
         self._jobs: dict[str, Job] = {}
         self._news = asyncio.Condition()
-        self._trouble = ""
+        self._told: dict[str, str] = {}
+        """What went wrong last, by what was tried; nothing where it went well since."""
 
     async def run(self) -> None:
         """Work until canceled."""
@@ -52,9 +53,9 @@ class BatchWork:
             except BusyError:  # another server works on them
                 pass
             except ExceptionGroup as problems:
-                self._tell(*problems.exceptions)
+                self._tell("working", *problems.exceptions)
             except Exception as problem:
-                self._tell(problem)
+                self._tell("working", problem)
             await asyncio.sleep(LOOK_SECONDS)
 
     # What there is to do ------------------------------------------------------------------------
@@ -69,9 +70,9 @@ class BatchWork:
                     keep = timedelta(days=self._answering.settings.batch_days)
                     await asyncio.to_thread(self._shelf.forget, _now(), keep)
                     forget_at = loop.time() + FORGET_SECONDS
-                self._trouble = ""
+                self._told.pop("looking", None)
             except (SonneteerError, OSError) as problem:
-                self._tell(problem)
+                self._tell("looking", problem)
             async with self._news:
                 self._news.notify_all()
             await asyncio.sleep(LOOK_SECONDS)
@@ -129,11 +130,12 @@ class BatchWork:
             try:
                 result = await turns.behind(self._result(job.batch, item))
                 await asyncio.to_thread(job.write, result)
+                self._told.clear()
             except GaveWay:
                 job.put_back(item)
                 await asyncio.sleep(PAUSE_SECONDS)
             except OSError as problem:  # the disk is full, or away
-                self._tell(problem)
+                self._tell("writing", problem)
                 job.put_back(item)
                 await asyncio.sleep(LOOK_SECONDS)
             finally:
@@ -169,12 +171,12 @@ class BatchWork:
                 raise GaveWay from problem
             return Result(item.custom_id, "errored", refusal.status, api.dialect.error(refusal, batch.id))
 
-    def _tell(self, *problems: Exception) -> None:
+    def _tell(self, tried: str, *problems: Exception) -> None:
         """Once, however often it is tried again."""
-        told = " ".join(map(in_words, problems))
-        if told != self._trouble:
+        told = " ".join(dict.fromkeys(map(in_words, problems)))
+        if told != self._told.get(tried):
             LOG.error("Batches wait. %s", told)
-        self._trouble = told
+        self._told[tried] = told
 
 
 def _now() -> datetime:
